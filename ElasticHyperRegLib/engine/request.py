@@ -1,0 +1,96 @@
+"""What is asked of a registration, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..types import Displacement, Elasticity, Image, LabelMap
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_ELASTICITY = Elasticity(0.0, 0.3)
+
+
+@dataclass(frozen=True, eq=False)
+class RegistrationRequest:
+    """Everything a registration depends on; equal requests give equal fields, bit for bit.
+
+    Args:
+        fixed: image whose grid the result lives on.
+        moving: image to be warped.
+        fixed_labels: tissues of the fixed image, on its grid; they carry the per-tissue (λ, μ).
+        moving_labels: the same tissues in the moving image, for metrics and warped labels only.
+        fixed_mask: voxels of the fixed image where similarity counts (non-zero).
+        moving_mask: likewise of the moving image.
+        fixed_points: landmarks (P, 3) RAS mm in the fixed image, for metrics only.
+        moving_points: the same landmarks in the moving image.
+        options: how to register.
+    """
+
+    fixed: Image
+    moving: Image
+    fixed_labels: LabelMap | None = None
+    moving_labels: LabelMap | None = None
+    fixed_mask: LabelMap | None = None
+    moving_mask: LabelMap | None = None
+    fixed_points: np.ndarray | None = None
+    moving_points: np.ndarray | None = None
+    options: RegistrationOptions = field(default_factory=lambda: RegistrationOptions())
+
+
+@dataclass(frozen=True)
+class RegistrationOptions:
+    """How to register.
+
+    Args:
+        elasticity: (λ, μ) of every tissue not named in ``tissues``.
+        tissues: (λ, μ) by tissue name; needs ``fixed_labels``.
+        initial: ``none``, ``translation``, ``rigid``, ``affine`` or the path of a transform file.
+        model: name of a trained model, ``none`` (solver alone) or ``auto``.
+        refine: iterations of the exact solver on the finest level; ``None`` until it converges.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: of everything random (the sampling of the initial alignment).
+    """
+
+    elasticity: Elasticity = DEFAULT_ELASTICITY
+    tissues: Mapping[str, Elasticity] = field(default_factory=dict)
+    initial: str = "affine"
+    model: str = "auto"
+    refine: int | None = None
+    device: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class RegistrationResult:
+    """What a registration found.
+
+    Attributes:
+        initial: (4, 4) RAS mm, fixed points → moving points: the initial alignment alone.
+        displacement: the whole map on the fixed grid, initial alignment included.
+        inverse: the whole inverse map on the moving grid (moving → fixed points).
+        warped: moving image on the fixed grid, in its own intensity units.
+        warped_labels: moving labels on the fixed grid, where they were given.
+        jacobian: det(I + ∇u) of the whole map on the fixed grid (1, 1, K, J, I).
+        metrics: the content of ``metrics.json``.
+        stopped: why the solver stopped.
+    """
+
+    request: RegistrationRequest
+    initial: np.ndarray
+    displacement: Displacement
+    inverse: Displacement
+    warped: Image
+    warped_labels: LabelMap | None
+    jacobian: torch.Tensor
+    metrics: dict[str, Any]
+    stopped: str
+
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the fraction done, 0 to 1."""

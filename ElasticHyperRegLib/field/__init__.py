@@ -1,0 +1,34 @@
+"""Displacement fields: their forms, warping, composition, inverse and Jacobian."""
+
+from .compose import compose, exponential, invert
+from .forms import (
+    lift_slices,
+    mm_to_vox,
+    norm_to_vox,
+    rotate_to_axes,
+    rotate_to_world,
+    to_grid,
+    vox_to_mm,
+    vox_to_norm,
+)
+from .jacobian import displacement_gradient, jacobian_determinant
+from .warp import transform_points, warp, warp_labels
+
+__all__ = [
+    "compose",
+    "displacement_gradient",
+    "exponential",
+    "invert",
+    "jacobian_determinant",
+    "lift_slices",
+    "mm_to_vox",
+    "norm_to_vox",
+    "rotate_to_axes",
+    "rotate_to_world",
+    "to_grid",
+    "transform_points",
+    "vox_to_mm",
+    "vox_to_norm",
+    "warp",
+    "warp_labels",
+]

@@ -1,0 +1,54 @@
+"""Composition, exponential and inverse of displacements given in voxels of one grid."""
+
+from __future__ import annotations
+
+import torch
+
+from ..grid import sample, voxel_points
+
+
+def compose(u_vox: torch.Tensor, v_vox: torch.Tensor) -> torch.Tensor:
+    """compose(u, v)(x) = u(x) + v(x + u(x)); both (N, D, *shape) in voxels."""
+    positions = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox
+    return u_vox + sample(v_vox, positions)
+
+
+def exponential(v_vox: torch.Tensor, steps: int = 7) -> torch.Tensor:
+    """exp(v) − id by scaling and squaring.
+
+    Args:
+        v_vox: stationary velocity (N, D, *shape) in voxels.
+        steps: squarings; v is first divided by 2^steps.
+
+    Reference: Arsigny et al., A Log-Euclidean framework for statistics on diffeomorphisms,
+    MICCAI 2006.
+    """
+    u_vox = v_vox / 2**steps
+    for _ in range(steps):
+        u_vox = compose(u_vox, u_vox)
+    return u_vox
+
+
+def invert(
+    u_vox: torch.Tensor, iterations: int = 50, tolerance: float = 1e-3
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inverse displacement w with w(y) = −u(y + w(y)), by fixed-point iteration.
+
+    Converges where u is a contraction; elsewhere (strong stretch or folds) the residual says so.
+
+    Returns:
+        w (N, D, *shape) in voxels and the residual |w(y) + u(y + w(y))| (N, 1, *shape) in voxels.
+
+    Reference: Chen et al., A simple fixed-point approach to invert a deformation field,
+    Medical Physics 35 (2008).
+    """
+    identity = voxel_points(tuple(u_vox.shape[2:]), u_vox)
+    w_vox = -u_vox
+    step = torch.zeros_like(u_vox)
+    for _ in range(iterations):
+        step = w_vox + sample(u_vox, identity + w_vox)
+        w_vox = w_vox - step
+        if step.abs().max() < tolerance:
+            break
+    residual = w_vox + sample(u_vox, identity + w_vox)
+    return w_vox, residual.norm(dim=1, keepdim=True)

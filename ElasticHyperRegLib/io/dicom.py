@@ -1,0 +1,145 @@
+"""A folder with the slices of one DICOM series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError
+from .itk import reading
+
+UNEVEN = 0.1
+"""Slice gaps may differ by this part of the median gap (positions are rounded in some headers)."""
+
+_POSITION, _ORIENTATION = "0020|0032", "0020|0037"
+_FRAMES, _DESCRIPTION, _MODALITY = "0028|0008", "0008|103e", "0008|0060"
+
+
+def read_series(folder: Path) -> sitk.Image:
+    """Read the one DICOM series of ``folder`` as a volume.
+
+    Raises:
+        InputError: no series or several; unreadable, missing, doubled or unevenly spaced slices;
+            a tilted gantry; a multi-frame file.
+    """
+    files = _slices_of_one_series(folder)
+    with reading(folder):
+        headers = [_header(file) for file in files]
+    _check_geometry(folder, headers)
+    with reading(folder):
+        return sitk.ReadImage(files)
+
+
+def _slices_of_one_series(folder: Path) -> list[str]:
+    with reading(folder):
+        series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        files = {
+            uid: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid) for uid in series
+        }
+        described = [f"{_describe(names[0])} ({len(names)} files)" for names in files.values()]
+    if not files:
+        raise InputError(
+            f"{folder} holds no DICOM slices", "the folder of one series", "check the path"
+        )
+    if len(files) > 1:
+        raise InputError(
+            f"{folder} holds {len(files)} DICOM series: {', '.join(described)}",
+            "one series",
+            "put the wanted one into a folder of its own",
+        )
+    names = list(next(iter(files.values())))
+    _refuse_unreadable(folder, {Path(name).name for name in names})
+    return names
+
+
+def _describe(file: str) -> str:
+    header = _header(file)
+    words = (header.get(_MODALITY, "").strip(), header.get(_DESCRIPTION, "").strip())
+    return " ".join(word for word in words if word) or "without description"
+
+
+def _header(file: str) -> dict[str, str]:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(file)
+    reader.ReadImageInformation()
+    wanted = (_POSITION, _ORIENTATION, _FRAMES, _DESCRIPTION, _MODALITY)
+    header = {key: reader.GetMetaData(key) for key in wanted if reader.HasMetaDataKey(key)}
+    header["in plane"] = str(min(reader.GetSpacing()[:2]))
+    return header
+
+
+def _refuse_unreadable(folder: Path, names: set[str]) -> None:
+    """GDCM passes over a damaged slice in silence; at either end nobody would miss it."""
+    for path in sorted(folder.iterdir()):
+        if path.name in names or path.name.upper() == "DICOMDIR" or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            file.seek(128)
+            is_dicom = file.read(4) == b"DICM"
+        if is_dicom or path.suffix.lower() == ".dcm":
+            raise InputError(
+                f"{path} cannot be read as a DICOM slice",
+                "a complete, undamaged series",
+                "copy or export it again",
+            )
+
+
+def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
+    if len(headers) < 2:
+        frames = headers[0].get(_FRAMES, "1").strip()
+        fault = "one multi-frame file" if frames not in ("", "1") else "a single slice"
+        raise InputError(
+            f"{folder} holds {fault}", "one file for each of several slices", "convert it to NIfTI"
+        )
+    if any(_POSITION not in header or _ORIENTATION not in header for header in headers):
+        raise InputError(
+            f"{folder}: slices without position or orientation",
+            "ImagePositionPatient and ImageOrientationPatient in every slice",
+        )
+    axes = np.array([_numbers(header[_ORIENTATION]) for header in headers])
+    if np.abs(axes - axes[0]).max() > 1e-3:
+        raise InputError(
+            f"{folder}: slices of different orientations",
+            "parallel slices",
+            "put the wanted ones into a folder of their own",
+        )
+    normal = np.cross(axes[0, :3], axes[0, 3:])
+    positions = np.array([_numbers(header[_POSITION]) for header in headers])
+    positions = positions[np.argsort(positions @ normal)]
+    _check_gaps(folder, positions @ normal)
+    sideways = (positions - positions[0]) - np.outer((positions - positions[0]) @ normal, normal)
+    if np.linalg.norm(sideways, axis=1).max() > float(headers[0]["in plane"]):
+        raise InputError(
+            f"{folder}: each slice is shifted against the last (a tilted gantry)",
+            "slices stacked at right angles",
+            "resample the series to a straight volume first",
+        )
+
+
+def _check_gaps(folder: Path, depths: np.ndarray) -> None:
+    gaps = np.diff(depths)
+    usual = float(np.median(gaps))
+    doubled = int((gaps < 1e-3).sum())
+    if doubled:
+        raise InputError(
+            f"{folder}: {doubled} slices lie where another one lies",
+            "one slice at each position",
+            "keep one time point or echo",
+        )
+    worst = int(np.argmax(np.abs(gaps - usual)))
+    if abs(gaps[worst] - usual) > UNEVEN * usual:
+        missing = round(gaps[worst] / usual) - 1
+        absent = "1 slice missing" if missing == 1 else f"{missing} slices missing"
+        fault = absent if missing > 0 else "uneven slice spacing"
+        raise InputError(
+            f"{folder}: {fault}, a gap of {gaps[worst]:.3g} mm among gaps of {usual:.3g} mm"
+            f" after slice {worst + 1} of {len(depths)}",
+            "evenly spaced slices",
+            "export the whole series again",
+        )
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split("\\")]

@@ -1,0 +1,193 @@
+"""Is a file there, and is all of it there?
+
+ITK fills what is missing of a truncated NIfTI file with zeros, reads NaN as 0 and a spacing of
+0 as 1, and takes a damaged compressed MetaImage as it comes, all without a word: a wrong image
+would be registered. NRRD and DICOM need no help, ITK refuses them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from ..errors import InputError
+
+_BLOCK = 1 << 20
+_NIFTI_HEADER = 540
+_MAX_HEADER = 1 << 16
+_META_BYTES = {
+    **dict.fromkeys(("MET_UCHAR", "MET_CHAR"), 1),
+    **dict.fromkeys(("MET_USHORT", "MET_SHORT"), 2),
+    **dict.fromkeys(("MET_UINT", "MET_INT", "MET_ULONG", "MET_LONG", "MET_FLOAT"), 4),
+    **dict.fromkeys(("MET_ULONG_LONG", "MET_LONG_LONG", "MET_DOUBLE"), 8),
+}
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def existing_file(path: str | Path) -> Path:
+    """``path``, if a file with something in it that may be read stands there.
+
+    Raises:
+        InputError: no such file, a folder, an empty file, no permission.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist", action="check the path")
+    if not path.is_file():
+        raise InputError(f"{path} is a folder", "one file")
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise InputError(f"{path} is empty", action="copy or export it again")
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read", action="check its permissions") from error
+    return path
+
+
+def check_complete(path: Path) -> None:
+    """Refuse a NIfTI, MetaImage or HDF5 file that ends too early or is damaged.
+
+    Raises:
+        InputError: bytes are missing, the compressed stream is broken, the header is none or,
+            in a NIfTI file, voxels are NaN or infinite.
+    """
+    checks: dict[str, Callable[[Path], None]] = {
+        ".nii": _check_nifti,
+        ".nii.gz": _check_nifti,
+        ".mha": _check_metaimage,
+        ".mhd": _check_metaimage,
+        ".h5": _check_hdf5,
+        ".hdf5": _check_hdf5,
+    }
+    for suffix, check in checks.items():
+        if path.name.lower().endswith(suffix):
+            check(path)
+
+
+def _check_nifti(path: Path) -> None:
+    packed = path.name.lower().endswith(".gz")
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            header = _nifti_header(file.read(_NIFTI_HEADER), path)
+            pixel = header.get_data_dtype()
+            file.seek(int(header["vox_offset"]))
+            present = bad = 0
+            while block := file.read(_BLOCK):
+                present += len(block)
+                if pixel.kind == "f":
+                    whole = len(block) - len(block) % pixel.itemsize
+                    bad += int((~np.isfinite(np.frombuffer(block[:whole], pixel))).sum())
+    except (EOFError, OSError, zlib.error) as error:
+        raise _damaged(path) from error
+    voxels = math.prod(header.get_data_shape())
+    _refuse_short(path, present, voxels * pixel.itemsize)
+    if bad:
+        raise InputError(
+            f"{path}: {bad} of {voxels} voxels are NaN or infinite",
+            "finite values",
+            "replace them by the background value",
+        )
+
+
+def _nifti_header(start: bytes, path: Path) -> Any:
+    """The header, read raw: what only ITK needs to understand is left to ITK."""
+    second = int.from_bytes(start[:4], "little") == 540 or int.from_bytes(start[:4], "big") == 540
+    kind = nib.Nifti2Header if second else nib.Nifti1Header
+    try:
+        header = kind(start[: kind.sizeof_hdr], check=False)
+        shape = header.get_data_shape()
+        header.get_data_dtype()
+    except (HeaderDataError, WrapStructError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is not a NIfTI image", action="check the file") from error
+    if not bytes(header["magic"]).startswith(b"n+"):
+        raise InputError(f"{path} is not a NIfTI image", action="check the file")
+    spacing = header["pixdim"][1 : 1 + min(len(shape), 3)]
+    if not (np.isfinite(spacing) & (spacing != 0)).all():
+        raise InputError(
+            f"{path}: a voxel spacing of {spacing.tolist()} mm",
+            "spacings above zero",
+            "correct the header",
+        )
+    return header
+
+
+def _check_metaimage(path: Path) -> None:
+    header, offset = _metaimage_header(path)
+    data_file = header.get("ElementDataFile", "")
+    pixel = _META_BYTES.get(header.get("ElementType", ""))
+    if not header.get("DimSize") or not data_file or pixel is None:
+        raise InputError(f"{path} is not a MetaImage", action="check the file")
+    if data_file not in ("LOCAL", "Local", "local"):
+        path, offset = path.parent / data_file, 0
+        if "%" in data_file or data_file.startswith("LIST"):
+            return  # One file a slice: ITK opens each and says which is missing.
+        existing_file(path)
+    channels = int(header.get("ElementNumberOfChannels", 1))
+    needed = math.prod(int(n) for n in header["DimSize"].split()) * channels * pixel
+    with path.open("rb") as file:
+        file.seek(offset)
+        if header.get("CompressedData", "").lower() == "true":
+            present = _inflated_size(file, path)
+        else:
+            present = path.stat().st_size - offset
+    if header.get("BinaryData", "true").lower() == "true":
+        _refuse_short(path, present, needed)
+
+
+def _metaimage_header(path: Path) -> tuple[dict[str, str], int]:
+    """The ``Key = value`` lines and where the data begins; ``ElementDataFile`` is the last."""
+    header: dict[str, str] = {}
+    with path.open("rb") as file:
+        while "ElementDataFile" not in header and file.tell() < _MAX_HEADER:
+            line = file.readline(_MAX_HEADER)
+            if not line:
+                break
+            key, _, value = line.decode("latin-1").partition("=")
+            header[key.strip()] = value.strip()
+        return header, file.tell()
+
+
+def _inflated_size(file: BinaryIO, path: Path) -> int:
+    stream, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0  # 32: zlib or gzip, as found
+    try:
+        while not stream.eof and (block := file.read(_BLOCK)):
+            size += len(stream.decompress(block))
+    except zlib.error as error:
+        raise _damaged(path) from error
+    if not stream.eof:
+        raise _damaged(path)
+    return size
+
+
+def _check_hdf5(path: Path) -> None:
+    """The superblock holds the length of the file; HDF5 itself prints pages about a short one."""
+    with path.open("rb") as file:
+        start = file.read(48)
+    if not start.startswith(_HDF5_SIGNATURE) or len(start) < 48:
+        raise InputError(f"{path} is not an HDF5 file", "a transform file", "check the file")
+    end = start[40:48] if start[8] < 2 else start[28:36]
+    _refuse_short(path, path.stat().st_size, int.from_bytes(end, "little"))
+
+
+def _refuse_short(path: Path, present: int, needed: int) -> None:
+    if present < needed:
+        raise InputError(
+            f"{path} is cut short: {present} of {needed} bytes",
+            "a complete file",
+            "copy or export it again",
+        )
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is damaged or cut short", "a complete file", "copy or export it again"
+    )

@@ -1,0 +1,220 @@
+"""Results appear whole under their final name, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+from uuid import uuid4
+
+from ..errors import InputError
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_NEARLY_FULL = 1 << 20
+_REMAINS_SECONDS = 24 * 3600
+_MARK = ".partial"
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Refuse to start writing ``needed`` bytes where they do not fit.
+
+    Raises:
+        InputError: less space is free.
+    """
+    if shutil.disk_usage(folder).free < needed:
+        raise _disk_full(folder, needed)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around the calls that write ``path``: their failures become one line.
+
+    Raises:
+        InputError: the disk is full, the folder is missing or not writable.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = isinstance(error, OSError) and error.errno in _FULL
+        parent = path.parent
+        if full or (parent.exists() and shutil.disk_usage(parent).free < _NEARLY_FULL):
+            raise _disk_full(path) from error
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
+        raise InputError(
+            f"{path} cannot be written ({reason})", "a folder you may write to"
+        ) from error
+
+
+@contextmanager
+def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path``, with its suffix, that takes its name on success.
+
+    Raises:
+        InputError: ``path`` exists and ``overwrite`` is false, is a folder, or its folder is
+            missing or not writable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", "the name of a file to write")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already", action="choose another name or --overwrite")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist", action="create it first")
+    _check_writable(path.parent)
+    temporary = path.with_name(f".{uuid4().hex[:8]}{_MARK}.{path.name}")
+    with _terminated_as_interrupt():
+        try:
+            with _full_disk_explained(path):
+                yield temporary
+                os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class OutputFolder:
+    """A folder of results that appears under its final name only when it is complete.
+
+    Inside ``with OutputFolder(path, files) as folder`` the files are written to ``folder``, a
+    hidden one beside the final place. Leaving normally moves it there; leaving by an exception,
+    Ctrl-C or SIGTERM removes it, and a killed process leaves nothing under the final name.
+
+    Args:
+        path: final folder; its parents are made when needed.
+        files: names this run may write. With ``overwrite`` exactly these are replaced or, where
+            this run made none, removed; other files there are not touched.
+        overwrite: allow a folder that is not empty.
+
+    Raises:
+        InputError: ``path`` is a file, is not empty, or cannot be written; the disk is full.
+    """
+
+    def __init__(self, path: str | Path, files: Iterable[str], overwrite: bool = False) -> None:
+        self.path = Path(path).resolve()
+        self._files = tuple(files)
+        self._overwrite = overwrite
+        self._temporary = Path()
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Path:
+        anchor = self._staging_place()
+        _remove_remains(anchor, self.path.name)
+        self._temporary = anchor / f".{self.path.name}.{uuid4().hex[:8]}{_MARK}"
+        with ExitStack() as stack:
+            stack.enter_context(_terminated_as_interrupt())
+            stack.callback(shutil.rmtree, self._temporary, ignore_errors=True)
+            with writing(self._temporary):
+                self._temporary.mkdir()
+            self._cleanup = stack.pop_all()
+        return self._temporary
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._cleanup:
+            if error is None:
+                with writing(self.path):
+                    self._publish()
+            elif isinstance(error, OSError) and error.errno in _FULL:
+                raise _disk_full(self.path) from error
+
+    def _staging_place(self) -> Path:
+        """The nearest folder above the final one; the final one itself where it is mounted."""
+        if self.path.is_dir():
+            _check_writable(self.path)
+            self._refuse_strangers()
+            parent = self.path.parent
+            one_disk = parent.stat().st_dev == self.path.stat().st_dev
+            return parent if one_disk and os.access(parent, os.W_OK | os.X_OK) else self.path
+        anchor = next(p for p in (self.path, *self.path.parents) if p.exists())
+        if not anchor.is_dir():
+            raise InputError(f"{anchor} is a file", "a folder", "choose another folder")
+        _check_writable(anchor)
+        return anchor
+
+    def _refuse_strangers(self) -> None:
+        strangers = (item for item in self.path.iterdir() if item.suffix != _MARK)
+        if any(strangers) and not self._overwrite:
+            raise InputError(
+                f"{self.path} is not empty", action="choose another folder or --overwrite"
+            )
+
+    def _publish(self) -> None:
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(self._temporary, self.path)
+            return
+        self._refuse_strangers()  # another run may have been faster
+        made = {item.name for item in self._temporary.iterdir()}
+        for name in set(self._files) - made:
+            (self.path / name).unlink(missing_ok=True)
+        for name in sorted(made):
+            os.replace(self._temporary / name, self.path / name)
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} is not writable", "a folder you may write to")
+
+
+def _remove_remains(folder: Path, name: str) -> None:
+    """Remove what runs killed more than a day ago left of the output ``name``."""
+    for remains in folder.glob(f".{name}.????????{_MARK}"):
+        with suppress(OSError):
+            if time.time() - remains.stat().st_mtime > _REMAINS_SECONDS:
+                shutil.rmtree(remains)
+
+
+@contextmanager
+def _full_disk_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _disk_full(path) from error
+        raise
+
+
+def _disk_full(path: Path, needed: int | None = None) -> InputError:
+    places = (path.absolute(), *path.absolute().parents)
+    place = next(p for p in places if p.exists() and _MARK not in p.name)
+    free = shutil.disk_usage(place).free / 2**20
+    wanted = f", {needed / 2**20:.0f} MiB needed" if needed else ""
+    return InputError(
+        f"no space left in {place}: {free:.0f} MiB free{wanted}",
+        action="free some space or choose another output folder",
+    )
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does, so that what is partial is removed.
+
+    Only in the main thread, where Python allows it, and only where nobody else handles it.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> Any:
+        raise KeyboardInterrupt
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,84 @@
+"""Point lists of 3D Slicer: ``.mrk.json`` and the older ``.fcsv``.
+
+Formats: https://slicer.readthedocs.io/en/latest/developer_guide/modules/markups.html
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from ..errors import InputError
+from .itk import ras_lps
+
+_SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/"
+    "Resources/Schema/markups-schema-v1.0.3.json#"
+)
+_FCSV_FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
+_FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
+
+
+def read_markups(text: str) -> np.ndarray:
+    """Text of a ``.mrk.json`` with one point list → (P, 3) RAS mm."""
+    markups = json.loads(text)["markups"]
+    if len(markups) != 1:
+        raise InputError(f"{len(markups)} point lists", "one", "save each list to its own file")
+    markup = markups[0]
+    if set(np.atleast_1d(markup.get("coordinateUnits", "mm"))) != {"mm"}:
+        raise InputError(f"coordinates in {markup['coordinateUnits']}", "mm")
+    unplaced = [p for p in markup["controlPoints"] if p.get("positionStatus") == "undefined"]
+    if unplaced:
+        raise InputError(f"{len(unplaced)} points without a position", "every point placed")
+    points = np.array([point["position"] for point in markup["controlPoints"]], dtype=float)
+    return _to_ras(points, str(markup.get("coordinateSystem", "")))
+
+
+def read_fcsv(text: str) -> np.ndarray:
+    """Text of a ``.fcsv`` → (P, 3) RAS mm."""
+    frame, rows = "", []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            key, _, value = line.lstrip("# ").partition("=")
+            if key.strip() == "CoordinateSystem":
+                frame = value.strip()
+        elif line.strip():
+            rows.append([float(value) for value in line.split(",")[1:4]])
+    return _to_ras(np.array(rows), frame)
+
+
+def format_markups(points: np.ndarray) -> str:
+    """(P, 3) RAS mm → text of a ``.mrk.json``."""
+    controls = [
+        {"id": str(n), "label": f"P-{n}", "position": point, "positionStatus": "defined"}
+        for n, point in enumerate(ras_lps(points).tolist(), start=1)
+    ]
+    markup = {
+        "type": "Fiducial",
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "controlPoints": controls,
+    }
+    return json.dumps({"@schema": _SCHEMA, "markups": [markup]}, indent=1) + "\n"
+
+
+def format_fcsv(points: np.ndarray) -> str:
+    """(P, 3) RAS mm → text of a ``.fcsv``."""
+    lines = [
+        "# Markups fiducial file version = 4.11",
+        "# CoordinateSystem = LPS",
+        f"# columns = {_FCSV_COLUMNS}",
+    ]
+    for n, (x, y, z) in enumerate(ras_lps(points).tolist(), start=1):
+        lines.append(f"{n},{x:.6f},{y:.6f},{z:.6f},0,0,0,1,1,1,0,P-{n},,")
+    return "\n".join(lines) + "\n"
+
+
+def _to_ras(points: np.ndarray, frame: str) -> np.ndarray:
+    known = _FCSV_FRAMES.get(frame.upper())
+    if known is None:
+        raise InputError(
+            f"the coordinate system {frame or '(not named)'}", "RAS or LPS", "save it in RAS"
+        )
+    return points if known == "RAS" or not len(points) else ras_lps(points)

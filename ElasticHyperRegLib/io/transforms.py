@@ -1,0 +1,168 @@
+"""Transforms on disk: ITK files (LPS) of maps that send fixed points to moving points.
+
+``T = A ∘ (id + d)``: the affine initial alignment A after a displacement field d on one grid.
+Outside that grid d is nothing and A acts alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from ..errors import InputError
+from ..grid import apply_matrix, voxel_points
+from ..types import Displacement, Grid
+from .integrity import check_complete, existing_file
+from .itk import (
+    array_to_sitk,
+    elastic_part,
+    geometry_of,
+    grid_of,
+    ras_lps,
+    ras_lps_matrix,
+    reading,
+)
+from .outputs import require_space, writing
+from .volumes import READABLE
+
+_TRANSFORM_FILE = "an ITK transform (.h5, .tfm, .txt, .mat) or a displacement field image"
+
+
+def write_transform(displacement: Displacement, initial: np.ndarray, path: str | Path) -> None:
+    """Write the whole map, fixed → moving points, as an ITK composite transform.
+
+    Args:
+        displacement: the whole map on the fixed grid, initial alignment included.
+        initial: A, (D+1, D+1) RAS mm, fixed → moving points; alone outside the fixed grid.
+        path: file to write, ``.h5``.
+
+    Raises:
+        InputError: the file cannot be written or the disk is full.
+    """
+    path = Path(path)
+    composite = sitk.CompositeTransform([_affine(initial), _field(displacement, initial)])
+    with writing(path):
+        require_space(path.parent, transform_bytes(displacement))
+        sitk.WriteTransform(composite, str(path))
+
+
+def write_inverse(inverse: Displacement, initial: np.ndarray, path: str | Path) -> None:
+    """Write the inverse map, moving → fixed points, as an ITK composite transform.
+
+    Args:
+        inverse: the whole inverse map on the moving grid.
+        initial: A, (D+1, D+1) RAS mm, fixed → moving points; A⁻¹ alone outside the moving grid.
+        path: file to write, ``.h5``.
+    """
+    write_transform(inverse, np.linalg.inv(initial), path)
+
+
+def transform_bytes(displacement: Displacement) -> int:
+    """Size of the file that ``write_transform`` makes: ITK keeps fields in float64."""
+    return displacement.u_mm[0].numel() * 8
+
+
+def read_transform(path: str | Path) -> sitk.Transform:
+    """Read an ITK transform, or a displacement field image as a transform (LPS mm).
+
+    NIfTI fields may hold RAS vectors (intent 1006) or, as ITK and ANTs write them, LPS vectors
+    (intent 1007); NRRD and MetaImage fields hold LPS vectors.
+
+    Raises:
+        InputError: the file is missing, damaged or no transform.
+    """
+    path = existing_file(path)
+    check_complete(path)
+    if path.name.lower().endswith(READABLE):
+        return _read_field(path)
+    try:
+        with reading(path):
+            return sitk.ReadTransform(str(path))
+    except InputError as error:
+        raise InputError(f"{path} is not a transform", _TRANSFORM_FILE, "check it") from error
+
+
+def transform_displacement(transform: sitk.Transform, grid: Grid) -> Displacement:
+    """Sample any ITK transform on ``grid``: u(x) = T(x) − x, RAS mm, float32.
+
+    Raises:
+        InputError: the transform and the grid differ in dimension.
+    """
+    _check_dimension(transform, grid.ndim)
+    field = sitk.TransformToDisplacementField(
+        transform, sitk.sitkVectorFloat32, **geometry_of(grid)
+    )
+    vectors = torch.from_numpy(ras_lps(sitk.GetArrayViewFromImage(field)).astype(np.float32))
+    return Displacement(vectors.movedim(-1, 0)[None].contiguous(), grid)
+
+
+def read_initial(path: str | Path) -> np.ndarray:
+    """Read a linear transform as an initial alignment: (4, 4) RAS mm, fixed → moving points.
+
+    Raises:
+        InputError: as ``read_transform``; the transform is not linear, not 3D or singular.
+    """
+    transform = read_transform(path)
+    _check_dimension(transform, 3)
+    if not transform.IsLinear():
+        raise InputError(
+            f"{path} deforms (it is no translation, rigid or affine transform)",
+            "a linear transform as initial alignment",
+            "give its affine part alone",
+        )
+    corners = np.vstack([np.zeros(3), np.eye(3)])
+    images = apply_to_points(transform, corners)
+    matrix = np.eye(4)
+    matrix[:3, 3] = images[0]
+    matrix[:3, :3] = (images[1:] - images[0]).T
+    if not np.isfinite(matrix).all() or np.linalg.det(matrix[:3, :3]) <= 0:
+        raise InputError(
+            f"{path} mirrors or flattens space", "an invertible transform without a reflection"
+        )
+    return matrix
+
+
+def apply_to_points(transform: sitk.Transform, points_ras: np.ndarray) -> np.ndarray:
+    """Send points (P, D) RAS mm through an ITK transform → (P, D) RAS mm."""
+    points = ras_lps(np.asarray(points_ras, dtype=np.float64))
+    _check_dimension(transform, points.shape[1])
+    moved = [transform.TransformPoint(point) for point in points.tolist()]
+    return ras_lps(np.array(moved).reshape(points.shape))
+
+
+def _affine(matrix_ras: np.ndarray) -> sitk.AffineTransform:
+    matrix = ras_lps_matrix(np.asarray(matrix_ras, dtype=np.float64))
+    dim = matrix.shape[0] - 1
+    affine = sitk.AffineTransform(dim)
+    affine.SetMatrix(matrix[:dim, :dim].ravel().tolist())
+    affine.SetTranslation(matrix[:dim, dim].tolist())
+    return affine
+
+
+def _field(displacement: Displacement, initial: np.ndarray) -> sitk.DisplacementFieldTransform:
+    grid, u_mm = displacement.grid, displacement.u_mm.detach().cpu()
+    points = apply_matrix(grid.ijk_to_ras.copy(), voxel_points(grid.shape, u_mm))
+    vectors = elastic_part(u_mm, points, initial)[0].movedim(0, -1).numpy()
+    return sitk.DisplacementFieldTransform(array_to_sitk(ras_lps(vectors), grid))
+
+
+def _read_field(path: Path) -> sitk.Transform:
+    with reading(path):
+        image = sitk.ReadImage(str(path), sitk.sitkUnknown)
+    dim = image.GetDimension()
+    if dim not in (2, 3) or image.GetNumberOfComponentsPerPixel() != dim:
+        raise InputError(f"{path} is an image, not a displacement field", _TRANSFORM_FILE)
+    grid_of(image)  # refuses sheared axes
+    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
+        raise InputError(f"{path} holds NaN or infinite displacements", "finite millimetres")
+    return sitk.DisplacementFieldTransform(sitk.Cast(image, sitk.sitkVectorFloat64))
+
+
+def _check_dimension(transform: sitk.Transform, dim: int) -> None:
+    if transform.GetDimension() != dim:
+        raise InputError(
+            f"a {transform.GetDimension()}D transform", f"a {dim}D one", "check the file"
+        )

@@ -1,0 +1,101 @@
+"""Parts of a volume that are measured alone: the voxels of a mask, the tissues of a label map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from ..errors import InputError
+from ..types import LabelMap
+
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tissue:
+    """Where one tissue is, cut to ``box``, the smallest box that holds it in every map.
+
+    Attributes:
+        name: of the tissue; labels that share a name are one tissue.
+        box: slices (k, j, i) of the grid.
+        masks: one boolean array for each label map, all of the shape of ``box``.
+    """
+
+    name: str
+    box: Box
+    masks: tuple[np.ndarray, ...]
+
+
+def to_array(data: torch.Tensor) -> np.ndarray:
+    """(1, 1, *shape) tensor on any device → (*shape) array, without a copy on the processor."""
+    return data.detach().cpu().numpy()[0, 0]
+
+
+def masked_values(values: torch.Tensor, mask: torch.Tensor | None) -> np.ndarray:
+    """Flat ``values`` where ``mask`` (same shape) is not zero; all of them without a mask.
+
+    Raises:
+        InputError: the mask has another shape or holds no voxel.
+    """
+    flat = values.detach().cpu().numpy().reshape(-1)
+    if mask is None:
+        return flat
+    if mask.shape != values.shape:
+        raise InputError(f"a mask of shape {tuple(mask.shape)}", f"{tuple(values.shape)}")
+    picked = flat[mask.detach().cpu().numpy().reshape(-1) != 0]
+    if picked.size == 0:
+        raise InputError("an empty mask", "at least one voxel that is not zero")
+    return picked
+
+
+def tissues(*maps: LabelMap) -> Iterator[Tissue]:
+    """Each tissue (label ≠ 0) that occurs in any of ``maps``, in the order of the label values.
+
+    The first map that names a label decides its name.
+
+    Raises:
+        InputError: the maps lie on different grids.
+    """
+    for other in maps[1:]:
+        if not other.grid.same_as(maps[0].grid):
+            raise InputError(
+                f"{other.name} on {other.grid}",
+                f"the grid of {maps[0].name}, {maps[0].grid}",
+                "resample one of the label maps onto the other's grid",
+            )
+    arrays = [to_array(labels.data).astype(np.int32, copy=False) for labels in maps]
+    boxes = [_boxes(array) for array in arrays]
+    groups: dict[str, list[int]] = {}
+    for label in sorted(set().union(*boxes)):
+        groups.setdefault(_name(label, maps), []).append(label)
+    for name, labels in groups.items():
+        box = _hull([found[label] for found in boxes for label in labels if label in found])
+        yield Tissue(name, box, tuple(np.isin(array[box], labels) for array in arrays))
+
+
+def _name(label: int, maps: tuple[LabelMap, ...]) -> str:
+    return next((labels.names[label] for labels in maps if label in labels.names), str(label))
+
+
+def _boxes(array: np.ndarray) -> dict[int, Box]:
+    """Smallest box of every label but 0, found in one pass over the volume."""
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.ComputePerimeterOff()
+    shapes.Execute(sitk.GetImageFromArray(array))
+    boxes = {}
+    for label in shapes.GetLabels():
+        box = shapes.GetBoundingBox(label)
+        first, size = box[: array.ndim], box[array.ndim :]
+        boxes[label] = tuple(slice(a, a + n) for a, n in zip(first, size, strict=True))[::-1]
+    return boxes
+
+
+def _hull(boxes: list[Box]) -> Box:
+    return tuple(
+        slice(min(part.start for part in axis), max(part.stop for part in axis))
+        for axis in zip(*boxes, strict=True)
+    )

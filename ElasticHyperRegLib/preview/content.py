@@ -1,0 +1,127 @@
+"""What the panels of one plane show, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..grid import apply_matrix, sample
+from ..io.itk import elastic_part
+from ..types import Image
+from .planes import Plane
+
+if TYPE_CHECKING:
+    from ..engine.request import RegistrationResult
+
+Window = tuple[float, float]
+
+_SAME_KIND = 0.25
+"""Windows that differ by less than this part of their width are made one."""
+
+
+@dataclass(frozen=True)
+class PlaneContent:
+    """Arrays (rows, columns) of one plane; grey values are fractions of the intensity window."""
+
+    plane: Plane
+    fixed: np.ndarray
+    moving: np.ndarray
+    warped: np.ndarray
+    jacobian: np.ndarray
+    elastic: tuple[np.ndarray, np.ndarray]
+    elastic_mm: np.ndarray
+    fixed_labels: np.ndarray | None
+    moving_labels: np.ndarray | None
+    warped_labels: np.ndarray | None
+
+
+def plane_content(
+    result: RegistrationResult, plane: Plane, windows: tuple[Window, Window]
+) -> PlaneContent:
+    """Cut everything that is shown of ``result`` along ``plane``.
+
+    Args:
+        windows: intensity windows of the fixed and of the moving image.
+    """
+    request = result.request
+    u_mm = torch.from_numpy(
+        np.stack([plane.cut(c) for c in result.displacement.u_mm[0].detach().cpu().numpy()])
+    )[None]
+    elastic = elastic_part(u_mm, plane.points, result.initial)
+    moving = _aligned(request.moving.data, plane, result, "bilinear")
+    labels = request.moving_labels
+    return PlaneContent(
+        plane=plane,
+        fixed=_grey(_cut(request.fixed.data, plane), windows[0]),
+        moving=_grey(moving, windows[1]),
+        warped=_grey(_cut(result.warped.data, plane), windows[1]),
+        jacobian=_cut(result.jacobian, plane),
+        elastic=plane.in_plane(elastic),
+        elastic_mm=elastic[0].norm(dim=0).numpy(),
+        fixed_labels=None
+        if request.fixed_labels is None
+        else _cut(request.fixed_labels.data, plane),
+        moving_labels=None if labels is None else _aligned(labels.data, plane, result, "nearest"),
+        warped_labels=None
+        if result.warped_labels is None
+        else _cut(result.warped_labels.data, plane),
+    )
+
+
+def slice_weight(result: RegistrationResult) -> np.ndarray:
+    """What makes a slice worth showing, (*grid.shape): labels, else the mask, else movement.
+
+    The outer tenth along each axis counts only where there is nothing further in.
+    """
+    request = result.request
+    regions = request.fixed_labels or request.fixed_mask
+    if regions is not None:
+        weight = (regions.data[0, 0] > 0).cpu().numpy()
+    else:
+        moved = result.displacement.u_mm[0].detach()
+        spatial = tuple(range(1, moved.ndim))
+        weight = (moved - moved.mean(dim=spatial, keepdim=True)).norm(dim=0).cpu().numpy()
+    inner = tuple(slice(n // 10, n - n // 10) for n in weight.shape)
+    inside = np.zeros_like(weight)
+    inside[inner] = weight[inner]
+    return inside if inside.any() else weight
+
+
+def intensity_windows(fixed: Image, moving: Image) -> tuple[Window, Window]:
+    """Robust windows of both images; one for both where they are of the same kind."""
+    a, b = _window(fixed), _window(moving)
+    width = max(a[1] - a[0], b[1] - b[0])
+    if max(abs(a[0] - b[0]), abs(a[1] - b[1])) < _SAME_KIND * width:
+        a = b = (min(a[0], b[0]), max(a[1], b[1]))
+    return a, b
+
+
+def _window(image: Image) -> Window:
+    """1st and 99.5th percentile of what is not padding (the lowest value)."""
+    values = image.data.detach().cpu().numpy().ravel()
+    values = values[:: max(1, values.size // 200_000)]
+    inside = values[values > values.min()]
+    low, high = np.percentile(inside if inside.size else values, (1, 99.5))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def _cut(data: torch.Tensor, plane: Plane) -> np.ndarray:
+    return plane.cut(data.detach().cpu().numpy()[0, 0])
+
+
+def _aligned(data: torch.Tensor, plane: Plane, result: RegistrationResult, mode: str) -> np.ndarray:
+    """Moving ``data`` on ``plane`` after the initial alignment alone; its lowest value outside."""
+    to_moving = result.request.moving.grid.ras_to_ijk @ result.initial
+    values = data.detach().cpu().float()
+    positions = apply_matrix(to_moving, plane.points)
+    rows, columns = positions.shape[2:]
+    lifted = positions.reshape(1, -1, *([1] * (values.ndim - 4)), rows, columns)
+    found = sample(values, lifted, mode, fill=float(values.min()))
+    return found.reshape(rows, columns).numpy()
+
+
+def _grey(values: np.ndarray, window: Window) -> np.ndarray:
+    return np.clip((values - window[0]) / (window[1] - window[0]), 0, 1)

@@ -1,0 +1,101 @@
+"""The objective on one level of the pyramid, as a function of the field on its grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ..energies import Coefficient, elastic_density
+from ..grid import apply_matrix, coarser, resample, resize, voxel_points
+from ..similarity import LocalNCC
+from ..types import Grid
+from .problem import Problem
+
+
+class Objective:
+    """E(u) = mean((1 − Λ − Γ)·(1 − cc²)) + mean(W(u)) at one resolution, one value a pair.
+
+    Args:
+        problem: what is to be solved.
+        image_grid: where the images are compared.
+        field_grid: where u lives, over the same extent, as coarse or coarser.
+        window: side of the NCC box in voxels of ``image_grid``.
+    """
+
+    def __init__(self, problem: Problem, image_grid: Grid, field_grid: Grid, window: int) -> None:
+        self.field_grid = field_grid
+        self.lam = _coefficient(problem.lam, problem.fixed_grid, field_grid)
+        self.mu = _coefficient(problem.mu, problem.fixed_grid, field_grid)
+        lam_image = _coefficient(problem.lam, problem.fixed_grid, image_grid)
+        mu_image = _coefficient(problem.mu, problem.fixed_grid, image_grid)
+        self.weight = 1 - lam_image - mu_image
+        fixed = resample(problem.fixed, problem.fixed_grid, image_grid)
+        moving_grid = _matching_grid(problem, image_grid)
+        self.moving = resample(problem.moving, problem.moving_grid, moving_grid)
+        self.moving_mask = _mask(problem.moving_mask, problem.moving_grid, moving_grid)
+        fixed_mask = _mask(problem.fixed_mask, problem.fixed_grid, image_grid)
+        initial = np.eye(image_grid.ndim + 1) if problem.initial is None else problem.initial
+        world = _unit_cube(moving_grid) @ moving_grid.ras_to_ijk @ initial
+        points = voxel_points(image_grid.shape, fixed)
+        self._base = apply_matrix(world @ image_grid.ijk_to_ras, points).movedim(1, -1).contiguous()
+        linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
+        self._linear = torch.as_tensor(linear, dtype=fixed.dtype, device=fixed.device)
+        self._shape = image_grid.shape
+        self.ncc = LocalNCC(fixed, window, fixed_mask)
+
+    def _positions(self, u_vox: torch.Tensor) -> torch.Tensor:
+        """Where A(x + u(x)) lies in the moving image, (N, *shape, D), −1 to 1 across it."""
+        moved = torch.einsum("ab,nb...->na...", self._linear, u_vox)
+        return self._base + resize(moved, self._shape).movedim(1, -1)
+
+    def _sample(self, data: torch.Tensor, positions: torch.Tensor, padding: str) -> torch.Tensor:
+        data = data.expand(positions.shape[0], *data.shape[1:])
+        return functional.grid_sample(data, positions, padding_mode=padding, align_corners=False)
+
+    def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
+        """(1 − Λ − Γ)·(1 − cc²) at each voxel, (N, 1, *image_grid.shape)."""
+        weight = self.weight
+        positions = self._positions(u_vox)
+        if self.moving_mask is not None:
+            weight = weight * self._sample(self.moving_mask, positions.detach(), "zeros")
+        return (1 - self.ncc.map(self._sample(self.moving, positions, "border"))) * weight
+
+    def similarity(self, u_vox: torch.Tensor) -> torch.Tensor:
+        """The data term, (N,)."""
+        return self.ncc.mean(self.dissimilarity(u_vox))
+
+    def energy(self, u_vox: torch.Tensor) -> torch.Tensor:
+        """The elastic term, (N,)."""
+        spacing = self.field_grid.spacing
+        scale = u_vox.new_tensor(spacing).view(1, -1, *([1] * (u_vox.ndim - 2)))
+        return elastic_density(u_vox * scale, spacing, self.lam, self.mu).flatten(1).mean(1)
+
+    def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:
+        """E(u), (N,); ``u_vox`` (N, D, *field_grid.shape) in voxels of the field's grid."""
+        return self.similarity(u_vox) + self.energy(u_vox)
+
+
+def _coefficient(value: Coefficient, grid: Grid, level: Grid) -> Coefficient:
+    return resample(value, grid, level) if isinstance(value, torch.Tensor) else value
+
+
+def _mask(mask: torch.Tensor | None, grid: Grid, level: Grid) -> torch.Tensor | None:
+    return None if mask is None else resample(mask.float(), grid, level)
+
+
+def _matching_grid(problem: Problem, image_grid: Grid) -> Grid:
+    """The moving image's grid, made as coarse as ``image_grid`` where that is coarser."""
+    moving = problem.moving_grid
+    axes = np.abs(moving.direction.T @ image_grid.direction)
+    wanted = axes @ np.asarray(image_grid.spacing) / axes.sum(axis=1)
+    return coarser(moving, tuple(np.maximum(wanted, moving.spacing)))
+
+
+def _unit_cube(grid: Grid) -> np.ndarray:
+    """(D+1, D+1): voxel indices → −1 to 1 from face to face, as ``grid_sample`` counts."""
+    matrix = np.eye(grid.ndim + 1)
+    for axis, length in enumerate(grid.size):
+        matrix[axis, axis] = 2 / length
+        matrix[axis, -1] = 1 / length - 1
+    return matrix

@@ -1,0 +1,45 @@
+# `make` or `make help` lists the targets. Every target sets up what it needs.
+#   make demo PYTHON=python3.12        interpreter of a new .venv (3.10 to 3.13)
+#   make demo TORCH_INDEX=URL          a package index to take PyTorch from (see README)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+export PYTHON TORCH_INDEX
+
+BIN := .venv/bin
+READY := .venv/.ready
+BENCH_READY := .venv-bench/.ready
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## register the package's own thorax phantom; results in demo-result/
+	$(BIN)/elastic-hyperreg demo --out demo-result --overwrite
+
+test: lint ## lint and the whole test suite
+	$(BIN)/python -m pytest -q
+
+lint: $(READY) ## style, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff fix style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) $(BENCH_READY) ## compare with other registration programs; results in bench-result/
+	$(BIN)/python -m benchmarks.run all --out bench-result
+
+clean: ## remove environments, caches and results
+	rm -rf .venv .venv-bench build dist *.egg-info demo-result bench-result
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml setup.py constraints.txt scripts/setup.sh
+	scripts/setup.sh .venv -c constraints.txt -e ".[cli,test]"
+	@touch $@
+
+$(BENCH_READY): benchmarks/peers.txt scripts/setup.sh
+	scripts/setup.sh .venv-bench -r benchmarks/peers.txt
+	@touch $@

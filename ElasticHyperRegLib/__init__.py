@@ -17,8 +17,12 @@ _HOMES = {
     "Image": "types",
     "InputError": "errors",
     "LabelMap": "types",
+    "RegistrationOptions": "engine",
+    "RegistrationRequest": "engine",
+    "RegistrationResult": "engine",
     "read_image": "io",
     "read_labels": "io",
+    "register": "engine",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -6,18 +6,22 @@ sign is flipped here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
 from .errors import Cancelled, InputError
+from .grid import coarser, resample
 from .types import Grid
 
 KINDS = ("none", "translation", "rigid", "affine")
-SHRINK_MM = (12.0, 6.0, 3.0)
-SAMPLES = 60_000
+RESOLUTIONS_MM = {"translation": (12.0, 6.0), "rigid": (12.0, 6.0), "affine": (6.0, 3.0)}
+"""Each stage begins where the one before it ended, so the last alone sees detail."""
+FINEST_MM = 3.0
+SAMPLES = 20_000
 
 
 def align(
@@ -46,14 +50,30 @@ def align(
         raise InputError(f"initial alignment '{kind}'", f"one of {', '.join(KINDS)} or a file")
     if kind == "none":
         return np.eye(dim + 1)
-    images = [_as_sitk(data, grid) for data, grid, _ in (fixed, moving)]
-    masks = [None if m is None else _as_sitk(m > 0, grid) for _, grid, m in (fixed, moving)]
-    matrix = _best_start(images, masks, seed)
-    for stage in KINDS[1 : KINDS.index(kind) + 1]:
-        if cancelled():
-            raise Cancelled("the registration was cancelled")
-        matrix = _refine(stage, matrix, images, masks, seed)
+    images, masks = [], []
+    for data, grid, mask in (fixed, moving):
+        working = coarser(grid, tuple(max(s, FINEST_MM) for s in grid.spacing))
+        images.append(_as_sitk(resample(data, grid, working), working))
+        inside = None if mask is None else resample(mask.float(), grid, working) > 0.5
+        masks.append(None if inside is None else _as_sitk(inside, working))
+    with _one_thread():
+        matrix = _best_start(images, masks, seed)
+        for stage in KINDS[1 : KINDS.index(kind) + 1]:
+            if cancelled():
+                raise Cancelled("the registration was cancelled")
+            matrix = _refine(stage, matrix, images, masks, seed)
     return matrix
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums over several threads come out in another order each time, and so another matrix."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _as_sitk(data: torch.Tensor, grid: Grid) -> sitk.Image:
@@ -65,14 +85,10 @@ def _as_sitk(data: torch.Tensor, grid: Grid) -> sitk.Image:
     return image
 
 
-def _method(
-    masks: list[sitk.Image | None], fixed: sitk.Image, seed: int
-) -> sitk.ImageRegistrationMethod:
+def _method(masks: list[sitk.Image | None]) -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(min(1.0, SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
     if masks[0] is not None:
         method.SetMetricFixedMask(masks[0])
     if masks[1] is not None:
@@ -88,12 +104,20 @@ def _best_start(images: list[sitk.Image], masks: list[sitk.Image | None], seed: 
     starts.append(_mass(weights[1]) - _mass(weights[0]))
     scored: list[tuple[float, int]] = []
     for shift in starts:
-        method = _method(masks, images[0], seed)
+        method = _method(masks)
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentage(_fraction(images[0], 1), seed + 1)
         method.SetInitialTransform(sitk.TranslationTransform(dim, shift.tolist()))
         scored.append((_evaluate(method, images), len(scored)))
     matrix = np.eye(dim + 1)
     matrix[:dim, dim] = starts[min(scored)[1]]
     return matrix
+
+
+def _fraction(fixed: sitk.Image, shrink: int) -> float:
+    """Share of the voxels of ``fixed``, shrunk, that makes ``SAMPLES``."""
+    voxels = np.prod([max(1, n // shrink) for n in fixed.GetSize()])
+    return float(min(1.0, SAMPLES / voxels))
 
 
 def _evaluate(method: sitk.ImageRegistrationMethod, images: list[sitk.Image]) -> float:
@@ -156,11 +180,12 @@ def _refine(
     fixed = images[0]
     centre = _mass(masks[0]) if masks[0] is not None else _centre(fixed)
     transform = _transform(stage, matrix, centre)
-    method = _method(masks, fixed, seed)
-    spacing = min(fixed.GetSpacing())
-    shrink = [max(1, round(mm / spacing)) for mm in SHRINK_MM]
+    method = _method(masks)
+    shrink = [max(1, round(mm / min(fixed.GetSpacing()))) for mm in RESOLUTIONS_MM[stage]]
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentagePerLevel([_fraction(fixed, s) for s in shrink], seed + 1)
     method.SetShrinkFactorsPerLevel(shrink)
-    method.SetSmoothingSigmasPerLevel([mm / 4 for mm in SHRINK_MM])
+    method.SetSmoothingSigmasPerLevel([mm / 4 for mm in RESOLUTIONS_MM[stage]])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=2.0, minStep=0.02, numberOfIterations=100, relaxationFactor=0.6

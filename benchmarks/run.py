@@ -84,7 +84,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     parser.add_argument("sets", nargs="+", choices=[*SETS, "all", "pair"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--programs", default=",".join(PEERS))
+    parser.add_argument("--programs", default=",".join(("ours", *PEERS)))
     parser.add_argument("--threads", type=int, default=2)
     data = os.environ.get("ELASTIC_HYPERREG_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(data), help="folder of real images")

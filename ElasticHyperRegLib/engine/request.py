@@ -13,7 +13,9 @@ from ..types import Displacement, Elasticity, Image, LabelMap
 if TYPE_CHECKING:
     import torch
 
-DEFAULT_ELASTICITY = Elasticity(0.0, 0.3)
+Matrix = tuple[tuple[float, ...], ...]
+
+DEFAULT_ELASTICITY = Elasticity(0.05, 0.15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +52,18 @@ class RegistrationOptions:
     Args:
         elasticity: (λ, μ) of every tissue not named in ``tissues``.
         tissues: (λ, μ) by tissue name; needs ``fixed_labels``.
-        initial: ``none``, ``translation``, ``rigid``, ``affine`` or the path of a transform file.
-        model: name of a trained model, ``none`` (solver alone) or ``auto``.
-        refine: iterations of the exact solver on the finest level; ``None`` until it converges.
+        initial: ``none``, ``translation``, ``rigid``, ``affine``, or the rows of a matrix
+            (D+1, D+1), RAS mm, fixed points → moving points.
+        model: ``none`` (the solver alone) or ``auto`` (a trained model where one fits).
+        refine: iterations of the exact solver on the finest level, at most; ``None`` leaves
+            that to the solver.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random (the sampling of the initial alignment).
     """
 
     elasticity: Elasticity = DEFAULT_ELASTICITY
     tissues: Mapping[str, Elasticity] = field(default_factory=dict)
-    initial: str = "affine"
+    initial: str | Matrix = "affine"
     model: str = "auto"
     refine: int | None = None
     device: str = "auto"
@@ -71,13 +75,13 @@ class RegistrationResult:
     """What a registration found.
 
     Attributes:
-        initial: (4, 4) RAS mm, fixed points → moving points: the initial alignment alone.
+        initial: (D+1, D+1) RAS mm, fixed points → moving points: the initial alignment alone.
         displacement: the whole map on the fixed grid, initial alignment included.
         inverse: the whole inverse map on the moving grid (moving → fixed points).
         warped: moving image on the fixed grid, in its own intensity units.
         warped_labels: moving labels on the fixed grid, where they were given.
         jacobian: det(I + ∇u) of the whole map on the fixed grid (1, 1, K, J, I).
-        metrics: the content of ``metrics.json``.
+        metrics: the content of ``metrics.json``, less what reading and writing add to it.
         stopped: why the solver stopped.
     """
 

@@ -11,13 +11,16 @@ from .forms import (
     vox_to_mm,
     vox_to_norm,
 )
+from .initial import elastic_part, inverse_map, with_initial, world_points
 from .jacobian import displacement_gradient, jacobian_determinant
 from .warp import transform_points, warp, warp_labels
 
 __all__ = [
     "compose",
     "displacement_gradient",
+    "elastic_part",
     "exponential",
+    "inverse_map",
     "invert",
     "jacobian_determinant",
     "lift_slices",
@@ -31,4 +34,6 @@ __all__ = [
     "vox_to_norm",
     "warp",
     "warp_labels",
+    "with_initial",
+    "world_points",
 ]

@@ -12,7 +12,6 @@ import SimpleITK as sitk
 import torch
 
 from ..errors import InputError
-from ..grid import apply_matrix
 from ..types import Grid, Image
 
 HARMLESS_WARNINGS = (
@@ -143,17 +142,3 @@ def image_from_array(array: np.ndarray, grid: Grid, name: str = "image") -> Imag
     """Array (K, J, I) of any real type on ``grid`` → ``Image``; the array is copied."""
     data = torch.from_numpy(np.array(array, dtype=np.float32))
     return Image(data[None, None], grid, name, str(array.dtype))
-
-
-def elastic_part(u_mm: torch.Tensor, points: torch.Tensor, initial: np.ndarray) -> torch.Tensor:
-    """What is left of a whole map without its initial alignment: d(x) = A⁻¹(x + u(x)) − x.
-
-    Args:
-        u_mm: (N, D, ...) RAS mm, the whole map.
-        points: (1 or N, D, ...) RAS mm, where ``u_mm`` stands.
-        initial: A, (D+1, D+1) RAS mm.
-
-    Returns:
-        (N, D, ...) RAS mm.
-    """
-    return apply_matrix(np.linalg.inv(initial), points + u_mm) - points

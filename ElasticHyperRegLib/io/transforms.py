@@ -13,12 +13,11 @@ import SimpleITK as sitk
 import torch
 
 from ..errors import InputError
-from ..grid import apply_matrix, voxel_points
+from ..field import elastic_part, world_points
 from ..types import Displacement, Grid
 from .integrity import check_complete, existing_file
 from .itk import (
     array_to_sitk,
-    elastic_part,
     geometry_of,
     grid_of,
     ras_lps,
@@ -144,8 +143,7 @@ def _affine(matrix_ras: np.ndarray) -> sitk.AffineTransform:
 
 def _field(displacement: Displacement, initial: np.ndarray) -> sitk.DisplacementFieldTransform:
     grid, u_mm = displacement.grid, displacement.u_mm.detach().cpu()
-    points = apply_matrix(grid.ijk_to_ras.copy(), voxel_points(grid.shape, u_mm))
-    vectors = elastic_part(u_mm, points, initial)[0].movedim(0, -1).numpy()
+    vectors = elastic_part(u_mm, world_points(grid, u_mm), initial)[0].movedim(0, -1).numpy()
     return sitk.DisplacementFieldTransform(array_to_sitk(ras_lps(vectors), grid))
 
 

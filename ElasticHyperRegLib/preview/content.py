@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..field import elastic_part
 from ..grid import apply_matrix, sample
-from ..io.itk import elastic_part
 from ..types import Image
 from .planes import Plane
 

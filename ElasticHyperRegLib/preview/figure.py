@@ -122,7 +122,7 @@ def _draw_rows(axes: np.ndarray, contents: list[PlaneContent]) -> dict[int, Any]
 
 
 def _name_columns(axes: np.ndarray, result: RegistrationResult) -> None:
-    aligned = _ALIGNMENTS.get(result.request.options.initial, "after the given alignment")
+    aligned = _ALIGNMENTS.get(str(result.request.options.initial), "after the given alignment")
     names = (
         ("Fixed", "stays as it is"),
         ("Moving", aligned),

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import Cancelled
 from ..field import compose, exponential
 from ..grid import gaussian_smooth
 from .objective import Objective
 from .problem import Level, SolverOptions
 
 PATIENCE = 10
-CancelCheck = Callable[[], bool]
+Tick = Callable[[float], None]
+"""Told the fraction of the iterations done before each one; may raise to stop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ def descend(
     u_vox: torch.Tensor,
     level: Level,
     options: SolverOptions,
-    cancelled: CancelCheck = lambda: False,
+    tick: Tick,
 ) -> Descent:
     """Minimise ``objective`` from ``u_vox`` (N, D, *field_grid.shape) in voxels.
 
@@ -52,8 +52,7 @@ def descend(
     scale = u_vox[0, 0].numel()
     stopped = "iteration limit"
     for iteration in range(level.iterations):
-        if cancelled():
-            raise Cancelled("the registration was cancelled")
+        tick(iteration / level.iterations)
         update = exponential(gaussian_smooth(parameter, sigma), options.squarings)
         u = compose(u_vox, update)
         current = objective(u)
@@ -69,12 +68,3 @@ def descend(
             stopped = "converged"
             break
     return Descent(best, value, trace, stopped)
-
-
-def better_of(first: Descent, second: Descent) -> Descent:
-    """For each pair of the batch the field with the lower objective."""
-    wins = second.value < first.value
-    choose = wins.view(-1, *([1] * (first.u_vox.ndim - 1)))
-    u_vox = torch.where(choose, second.u_vox, first.u_vox)
-    leader = second if second.trace[-1] < first.trace[-1] else first
-    return Descent(u_vox, torch.minimum(first.value, second.value), leader.trace, leader.stopped)

@@ -49,17 +49,21 @@ class Objective:
         moved = torch.einsum("ab,nb...->na...", self._linear, u_vox)
         return self._base + resize(moved, self._shape).movedim(1, -1)
 
-    def _sample(self, data: torch.Tensor, positions: torch.Tensor, padding: str) -> torch.Tensor:
+    def _sample(self, data: torch.Tensor, positions: torch.Tensor, mode: str) -> torch.Tensor:
+        """Images continue their border outside; a mask (``nearest``) ends there."""
         data = data.expand(positions.shape[0], *data.shape[1:])
-        return functional.grid_sample(data, positions, padding_mode=padding, align_corners=False)
+        padding = "zeros" if mode == "nearest" else "border"
+        return functional.grid_sample(
+            data, positions, mode=mode, padding_mode=padding, align_corners=False
+        )
 
     def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """(1 − Λ − Γ)·(1 − cc²) at each voxel, (N, 1, *image_grid.shape)."""
         weight = self.weight
         positions = self._positions(u_vox)
         if self.moving_mask is not None:
-            weight = weight * self._sample(self.moving_mask, positions.detach(), "zeros")
-        return (1 - self.ncc.map(self._sample(self.moving, positions, "border"))) * weight
+            weight = weight * self._sample(self.moving_mask, positions.detach(), "nearest")
+        return (1 - self.ncc.map(self._sample(self.moving, positions, "bilinear"))) * weight
 
     def similarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """The data term, (N,)."""

@@ -58,7 +58,7 @@ class Level:
 
 
 PLANE = (Level(60, 9, 1, 2.5), Level(40, 15, 1, 2.5), Level(30, 21, 1, 2.5))
-VOLUME = (Level(60, 9, 1, 2.5), Level(50, 9, 2, 1.5), Level(30, 7, 3, 1.2))
+VOLUME = (Level(40, 9, 1.5, 1.8), Level(30, 9, 2, 2.0), Level(24, 7, 3, 1.5))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SolverOptions:
 
     levels: tuple[Level, ...] = VOLUME
     step: float = 0.2
-    squarings: int = 4
+    squarings: int = 2
     tolerance: float = 2e-4
     search_mm: float = 0.0
     search_window: int = 5
@@ -85,4 +85,4 @@ class SolverOptions:
     @classmethod
     def for_dimension(cls, ndim: int) -> SolverOptions:
         """Settings for slices (2) or volumes (3)."""
-        return cls(levels=PLANE if ndim == 2 else VOLUME)
+        return cls(PLANE) if ndim == 2 else cls(VOLUME, search_mm=30.0)

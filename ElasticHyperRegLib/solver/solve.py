@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
+from ..errors import Cancelled
 from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid
 from ..types import Grid
-from .descent import CancelCheck, better_of, descend
+from .descent import Tick, descend
 from .objective import Objective
-from .problem import Problem, SolverOptions
+from .problem import Level, Problem, SolverOptions
 from .search import discrete_search
+
+SEARCH_STEPS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,46 +42,94 @@ def solve(
     options: SolverOptions | None = None,
     start: torch.Tensor | None = None,
     progress: Callable[[float], None] = lambda fraction: None,
-    cancelled: CancelCheck = lambda: False,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Solution:
     """Minimise (1 − Λ − Γ)·NCC + W for this pair, from coarse to fine.
 
     Args:
-        start: displacement to begin from, (N, D, *fixed_grid.shape) RAS mm.
+        start: displacement to begin from, (N, D, *fixed_grid.shape) RAS mm; without one the
+            first level begins at rest or at what the discrete search found.
+        progress: told the fraction done, never less than before.
+        cancelled: asked at every iteration.
+
+    Raises:
+        Cancelled: ``cancelled`` said so.
     """
     grid = problem.fixed_grid
     options = options or SolverOptions.for_dimension(grid.ndim)
     grids = pyramid(grid, len(options.levels))
     levels = options.levels[-len(grids) :]
-    field_grid = grids[0]
-    searched = start is None and options.search_mm > 0
-    u_mm = _search(problem, options, field_grid) if searched else _rest(problem, field_grid)
-    if start is not None:
+    ticks = _ticks(grids, levels, progress, cancelled)
+    field_grid = _field_grid(grids[0], levels[0].control)
+    if start is None:
+        u_mm = _first_guess(problem, options, grids[0], levels[0], ticks[0])
+    else:
         u_mm = to_grid(start, grid, field_grid)
     traces = []
-    for number, (image_grid, level) in enumerate(zip(grids, levels, strict=True)):
+    for image_grid, level, tick in zip(grids, levels, ticks, strict=True):
         target = _field_grid(image_grid, level.control)
         u_mm, field_grid = to_grid(u_mm, field_grid, target), target
         objective = Objective(problem, image_grid, field_grid, level.window)
-        begin = mm_to_vox(u_mm, field_grid)
-        result = descend(objective, begin, level, options, cancelled)
-        if number == 0 and searched:
-            plain = descend(objective, torch.zeros_like(begin), level, options, cancelled)
-            result = better_of(result, plain)
+        result = descend(objective, mm_to_vox(u_mm, field_grid), level, options, tick)
         u_mm = vox_to_mm(result.u_vox, field_grid)
         traces.append(result.trace)
-        progress((number + 1) / len(grids))
+    progress(1.0)
     return Solution(to_grid(u_mm, field_grid, grid), result.value, traces, result.stopped)
 
 
-def _rest(problem: Problem, grid: Grid) -> torch.Tensor:
-    return problem.fixed.new_zeros(problem.fixed.shape[0], grid.ndim, *grid.shape)
+def _ticks(
+    grids: list[Grid],
+    levels: tuple[Level, ...],
+    progress: Callable[[float], None],
+    cancelled: Callable[[], bool],
+) -> list[Tick]:
+    """For each level a function that reports the fraction done of all levels, or cancels."""
+    work = [grid.voxels * level.iterations for grid, level in zip(grids, levels, strict=True)]
+    highest = 0.0
+
+    def tick(number: int, fraction: float) -> None:
+        nonlocal highest
+        if cancelled():
+            raise Cancelled("the registration was cancelled")
+        done = (sum(work[:number]) + fraction * work[number]) / max(sum(work), 1)
+        highest = max(highest, done)
+        progress(highest)
+
+    return [partial(tick, number) for number in range(len(grids))]
 
 
-def _search(problem: Problem, options: SolverOptions, grid: Grid) -> torch.Tensor:
-    """The discrete search on the coarsest level."""
-    objective = Objective(problem, grid, grid, options.search_window)
-    return vox_to_mm(discrete_search(objective, options.search_mm, problem.fixed.shape[0]), grid)
+def _first_guess(
+    problem: Problem, options: SolverOptions, image_grid: Grid, level: Level, tick: Tick
+) -> torch.Tensor:
+    """Where the first level begins, in mm on its field grid.
+
+    The discrete search competes with rest: both take a third of the level's iterations, and the
+    one whose objective is then lower goes on.
+    """
+    grid = _field_grid(image_grid, level.control)
+    rest = problem.fixed.new_zeros(problem.fixed.shape[0], grid.ndim, *grid.shape)
+    if not options.search_mm:
+        return rest
+    objective = Objective(problem, image_grid, grid, level.window)
+    trial = replace(level, iterations=level.iterations // 3)
+    found = mm_to_vox(_search(problem, options, grid, tick), grid)
+    tries = [descend(objective, u_vox, trial, options, tick) for u_vox in (rest, found)]
+    wins = (tries[1].value < tries[0].value).view(-1, *([1] * (rest.ndim - 1)))
+    return vox_to_mm(torch.where(wins, tries[1].u_vox, tries[0].u_vox), grid)
+
+
+def _search(problem: Problem, options: SolverOptions, grid: Grid, tick: Tick) -> torch.Tensor:
+    """The discrete search, as displacement on ``grid``.
+
+    Its lattice is never finer than a fifth of the range, so that its cost does not grow with the
+    resolution of the image.
+    """
+    spacing = tuple(max(s, options.search_mm / SEARCH_STEPS) for s in grid.spacing)
+    lattice_grid = coarser(grid, spacing)
+    objective = Objective(problem, lattice_grid, lattice_grid, options.search_window)
+    tick(0.0)
+    found = discrete_search(objective, options.search_mm, problem.fixed.shape[0])
+    return to_grid(vox_to_mm(found, lattice_grid), lattice_grid, grid)
 
 
 def _field_grid(image_grid: Grid, factor: float) -> Grid:

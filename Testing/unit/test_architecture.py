@@ -29,7 +29,8 @@ ROOMS = (
     ("preview", "tissues", "phantom"),
     ("io",),
     ("mrml",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 RANK = {room: rank for rank, row in enumerate(ROOMS) for room in row}
 

@@ -1,0 +1,158 @@
+"""A cohort: every row of a manifest through the engine, resumable."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..errors import Cancelled, InputError
+from ..io import atomic_path
+from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault
+from .manifest import OPTIONAL_FILES, Row, read_manifest
+from .pair import Job, PairFiles, register_files
+from .settings import Settings
+
+SUMMARY = "summary.csv"
+MEASURES = {
+    "mean_dice_before": ("mean_dice", "before"),
+    "mean_dice_after": ("mean_dice", "after"),
+    "tre_mm_before": ("tre_mm", "before"),
+    "tre_mm_after": ("tre_mm", "after"),
+    "ncc_before": ("ncc", "before"),
+    "ncc_after": ("ncc", "after"),
+    "folds_fraction": ("folds_fraction",),
+    "inverse_consistency_mm": ("inverse_consistency_mm", "mean"),
+    "seconds": ("seconds", "total"),
+    "peak_memory_mib": ("peak_memory_mib",),
+}
+"""Column of the summary → where it stands in ``metrics.json``."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What all cases share: ``base`` is where relative paths begin, ``out`` has a folder a case."""
+
+    base: Path
+    out: Path
+    settings: Settings
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: its exit code, why it failed, its metrics where it did not."""
+
+    name: str
+    code: int
+    reason: str
+    metrics: Mapping[str, Any]
+
+
+def run_cohort(manifest: Path, out: Path, settings: Settings, overwrite: bool) -> int:
+    """Register every case of ``manifest`` into ``out/<case>``; ``out/summary.csv`` tells how.
+
+    Returns:
+        The exit code: 0 all done, 2 the input of some case is at fault, 1 a fault of ours.
+
+    Raises:
+        InputError: the manifest as a whole, an option or ``out`` is at fault; nothing is written.
+    """
+    settings.options()
+    rows = read_manifest(manifest, SUMMARY)
+    _check_folder(out, {row["case"] for row in rows}, overwrite)
+    cohort = Cohort(manifest.parent, out, settings, overwrite)
+    done: list[Outcome] = []
+    for row in rows:
+        done.append(_run_case(row, cohort))
+        _write_summary(out, done)
+        typer.echo(f"[{len(done)}/{len(rows)}] {done[-1].name}: {done[-1].reason or 'done'}")
+    failed = [outcome for outcome in done if outcome.code != DONE]
+    if failed:
+        names = ", ".join(outcome.name for outcome in failed)
+        line = f"{len(failed)} of {len(rows)} cases failed ({names}); see {out / SUMMARY}."
+        typer.echo(f"{NAME}: {line}", err=True)
+    codes = {outcome.code for outcome in done}
+    return next((code for code in (OUR_FAULT, INPUT_FAULT) if code in codes), DONE)
+
+
+def _check_folder(out: Path, names: set[str], overwrite: bool) -> None:
+    """Only cases of this manifest, and its summary, may stand in ``out`` already."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", "a folder", "choose another one")
+    entries = out.iterdir() if out.exists() else ()
+    strangers = [e.name for e in entries if e.name not in {*names, SUMMARY} and e.name[0] != "."]
+    if strangers and not overwrite:
+        raise InputError(
+            f"{out} holds {strangers[0]}, which is no case of this manifest",
+            "an empty folder or an earlier run of the same cohort",
+            "choose another folder or --overwrite",
+        )
+
+
+def _run_case(row: Row, cohort: Cohort) -> Outcome:
+    name = row["case"]
+    try:
+        earlier = None if cohort.overwrite else _finished(cohort.out / name)
+        return Outcome(name, DONE, "", earlier or register_files(_job(row, cohort), name))
+    except Cancelled:
+        raise
+    except InputError as error:
+        return Outcome(name, INPUT_FAULT, str(error), {})
+    except Exception as error:
+        return Outcome(name, OUR_FAULT, our_fault(error), {})
+
+
+def _job(row: Row, cohort: Cohort) -> Job:
+    """What a row asks for; what it leaves open the cohort decides.
+
+    Raises:
+        InputError: the row names no fixed or no moving image.
+    """
+    missing = [name for name in ("fixed", "moving") if name not in row]
+    if missing:
+        raise InputError(f"a row without {' and '.join(missing)}", "the files of both images")
+    names = ("fixed", "moving", *OPTIONAL_FILES)
+    files = PairFiles(**{name: cohort.base / row[name] for name in names if name in row})
+    settings = replace(cohort.settings, model=row.get("model", cohort.settings.model))
+    given = row.get("elasticity", "")
+    if given.endswith(".json"):
+        settings = replace(settings, elasticity=(), elasticity_file=cohort.base / given)
+    elif given:
+        parts = tuple(part for part in given.split(";") if part.strip())
+        settings = replace(settings, elasticity=parts, elasticity_file=None)
+    return Job(files, settings, cohort.out / row["case"], cohort.overwrite)
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    """The metrics of a case that an earlier run finished: results appear all at once."""
+    try:
+        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _write_summary(out: Path, done: Sequence[Outcome]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with (
+        atomic_path(out / SUMMARY, overwrite=True) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(("case", "status", "reason", *MEASURES))
+        for outcome in done:
+            status = "done" if outcome.code == DONE else "failed"
+            values = (_value(outcome.metrics, keys) for keys in MEASURES.values())
+            table.writerow((outcome.name, status, outcome.reason, *values))
+
+
+def _value(metrics: Any, keys: Sequence[str]) -> Any:
+    """A metric, or an empty cell where it does not apply."""
+    for key in keys:
+        metrics = metrics.get(key, {})
+    return "" if metrics == {} else metrics

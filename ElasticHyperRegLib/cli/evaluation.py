@@ -1,0 +1,107 @@
+"""Measures of a result that lies in files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..field import jacobian_determinant
+from ..io import (
+    apply_to_points,
+    read_points,
+    read_transform,
+    transform_displacement,
+)
+from ..io.result import finite_only
+from ..metrics import (
+    dice,
+    folds_fraction,
+    jacobian_by_tissue,
+    jacobian_summary,
+    mean_dice,
+    surface_distances,
+    tre_mm,
+    tre_summary,
+)
+from ..tissues import load_scheme
+from ..types import LabelMap
+from .labels import read_named_labels
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The files that are measured; labels and points come in pairs."""
+
+    fixed_labels: Path | None = None
+    warped_labels: Path | None = None
+    transform: Path | None = None
+    fixed_points: Path | None = None
+    moving_points: Path | None = None
+
+
+def evaluate_files(evidence: Evidence, tissues: str | None = None) -> Record:
+    """Everything that can be measured; what cannot is absent.
+
+    Args:
+        evidence: what there is.
+        tissues: tissue scheme that names the labels.
+
+    Raises:
+        InputError: nothing to measure, half of a pair, files at fault or that do not fit.
+    """
+    labels = (evidence.fixed_labels, evidence.warped_labels)
+    points = (evidence.fixed_points, evidence.moving_points)
+    for pair, names in (
+        (labels, "fixed-labels warped-labels"),
+        (points, "fixed-points moving-points"),
+    ):
+        if (pair[0] is None) != (pair[1] is None):
+            first, second = names.split()
+            raise InputError(f"only one of --{first} and --{second}", "both")
+    if labels[0] is None and points[0] is None:
+        raise InputError("nothing to measure", "label maps, landmarks or both")
+    if tissues is not None and labels[0] is None:
+        raise InputError("--tissues without labels", "--fixed-labels and --warped-labels")
+    return finite_only({**_on_labels(evidence, tissues), **_on_points(evidence)})
+
+
+def _on_labels(evidence: Evidence, tissues: str | None) -> Record:
+    """Overlap and surfaces; regularity of the transform on the grid of the fixed labels."""
+    if evidence.fixed_labels is None or evidence.warped_labels is None:
+        return {}
+    scheme = None if tissues is None else load_scheme(tissues)
+    fixed = read_named_labels(evidence.fixed_labels, scheme)
+    warped = read_named_labels(evidence.warped_labels, scheme)
+    scores = dice(fixed, warped)
+    surfaces = surface_distances(fixed, warped)
+    record: Record = {
+        "dice": scores,
+        "mean_dice": mean_dice(scores),
+        "hd95_mm": {name: found.hd95 for name, found in surfaces.items()},
+        "surface_distance_mm": {name: found.mean for name, found in surfaces.items()},
+    }
+    return record if evidence.transform is None else record | _regularity(evidence.transform, fixed)
+
+
+def _regularity(transform: Path, fixed: LabelMap) -> Record:
+    found = transform_displacement(read_transform(transform), fixed.grid)
+    jacobian = jacobian_determinant(found.u_mm, fixed.grid)
+    return {
+        "folds_fraction": folds_fraction(jacobian),
+        "jacobian": jacobian_summary(jacobian),
+        "jacobian_by_tissue": jacobian_by_tissue(jacobian, fixed),
+    }
+
+
+def _on_points(evidence: Evidence) -> Record:
+    """``tre_mm``, with the fixed points carried by the transform where there is one."""
+    if evidence.fixed_points is None or evidence.moving_points is None:
+        return {}
+    fixed, moving = read_points(evidence.fixed_points), read_points(evidence.moving_points)
+    if evidence.transform is not None:
+        fixed = apply_to_points(read_transform(evidence.transform), fixed)
+    return {"tre_mm": {**tre_summary(tre_mm(fixed, moving)), "n": len(fixed)}}

@@ -1,0 +1,126 @@
+"""One pair of files through the engine into one folder of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from ..engine import RegistrationOptions, RegistrationRequest, RegistrationResult, register
+from ..errors import InputError
+from ..io import (
+    RESULT_FILES,
+    OutputFolder,
+    read_image,
+    read_labels,
+    read_points,
+    write_result,
+)
+from ..tissues import load_scheme
+from ..types import LabelMap
+from .labels import present_tissues, read_named_labels
+from .progress import progress_bar
+from .record import checksums, request_record
+from .settings import Settings
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair; volumes are files or DICOM folders."""
+
+    fixed: Path
+    moving: Path
+    fixed_labels: Path | None = None
+    moving_labels: Path | None = None
+    fixed_mask: Path | None = None
+    moving_mask: Path | None = None
+    fixed_points: Path | None = None
+    moving_points: Path | None = None
+
+    def given(self) -> dict[str, Path]:
+        """Those that were given, by name."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: path for name, path in found.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pair, how to register it, and where the results go."""
+
+    files: PairFiles
+    settings: Settings
+    out: Path
+    overwrite: bool = False
+
+
+def register_files(job: Job, title: str = "register") -> dict[str, Any]:
+    """Register the pair; the results appear in ``job.out`` all at once.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        InputError: a file or an option is at fault; nothing is written.
+    """
+    settings = job.settings
+    options = settings.options()
+    outputs = OutputFolder(job.out, RESULT_FILES, job.overwrite)
+    with outputs as folder, progress_bar(title) as progress:
+        progress("load", 0.0)
+        start = perf_counter()
+        request = read_request(job.files, options, settings)
+        inputs = job.files.given() | settings.files()
+        sums = checksums(inputs)
+        load = perf_counter() - start
+        result = with_load_time(register(request, progress), load)
+        progress("write", 1.0)
+        record = request_record(inputs, sums, request.options, settings.tissues, job.out)
+        return write_result(result, folder, record)
+
+
+def read_request(
+    files: PairFiles, options: RegistrationOptions, settings: Settings
+) -> RegistrationRequest:
+    """Read the files of a pair; tissues are named, and given their presets, by the scheme.
+
+    Raises:
+        InputError: a file cannot be read, or what they hold does not fit together.
+    """
+    scheme = None if settings.tissues is None else load_scheme(settings.tissues)
+    if scheme and not (files.fixed_labels or files.moving_labels):
+        raise InputError("a tissue scheme without labels", "--fixed-labels or --moving-labels")
+
+    def read(path: Path) -> LabelMap:
+        return read_named_labels(path, scheme)
+
+    fixed_labels = _optional(files.fixed_labels, read)
+    if scheme and fixed_labels:
+        values = options.tissues if settings.gives_elasticity else scheme.elasticity()
+        options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
+    fixed, moving = read_image(files.fixed), read_image(files.moving)
+    return RegistrationRequest(
+        fixed=fixed,
+        moving=moving,
+        fixed_labels=fixed_labels,
+        moving_labels=_optional(files.moving_labels, read),
+        fixed_mask=_optional(files.fixed_mask, read_labels),
+        moving_mask=_optional(files.moving_mask, read_labels),
+        fixed_points=_optional(files.fixed_points, lambda path: read_points(path, fixed.grid)),
+        moving_points=_optional(files.moving_points, lambda path: read_points(path, moving.grid)),
+        options=options,
+    )
+
+
+def with_load_time(result: RegistrationResult, load: float) -> RegistrationResult:
+    """``result`` with the seconds that reading took, in the total too."""
+    seconds: Mapping[str, float] = result.metrics["seconds"]
+    counted = {"load": load, **seconds, "total": seconds["total"] + load}
+    return replace(result, metrics={**result.metrics, "seconds": counted})
+
+
+def _optional(path: Path | None, read: Callable[[Path], Read]) -> Read | None:
+    return None if path is None else read(path)

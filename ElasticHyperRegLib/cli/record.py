@@ -1,0 +1,85 @@
+"""``request.json``: everything needed to repeat a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..engine import RegistrationOptions
+from ..engine.elasticity import EVERYWHERE
+
+BLOCK = 1 << 20
+
+
+def request_record(
+    inputs: Mapping[str, Path],
+    sums: Mapping[str, str],
+    options: RegistrationOptions,
+    tissues: str | None,
+    out: Path,
+) -> dict[str, Any]:
+    """Inputs with their checksums, options, version, and the command that repeats the run.
+
+    Args:
+        inputs: option of ``register`` (``fixed``, ``moving_labels``, …) → file or folder.
+        sums: their ``checksums``.
+        options: what the engine was given.
+        tissues: the tissue scheme, where one was given.
+        out: folder of the results.
+    """
+    values = {EVERYWHERE: options.elasticity, **options.tissues}
+    elasticity = {name: [value.lam, value.mu] for name, value in values.items()}
+    kept = {
+        name: getattr(options, name) for name in ("initial", "model", "refine", "device", "seed")
+    }
+    return {
+        "version": __version__,
+        "inputs": {
+            name: {"path": str(path.resolve()), "sha256": sums[name]}
+            for name, path in inputs.items()
+        },
+        "options": {"elasticity": elasticity, "tissues": tissues, **kept},
+        "command": _command(inputs, options, tissues, out),
+    }
+
+
+def checksums(inputs: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each input; of a folder that of its files one after the other, by name."""
+    return {name: _checksum(path) for name, path in inputs.items()}
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _command(
+    inputs: Mapping[str, Path], options: RegistrationOptions, tissues: str | None, out: Path
+) -> list[str]:
+    words = ["elastic-hyperreg", "register"]
+    for name, path in inputs.items():
+        words += [f"--{name.replace('_', '-')}", str(path.resolve())]
+    words += _elasticity_words(options)
+    if isinstance(options.initial, str):
+        words += ["--initial", options.initial]
+    if options.refine is not None:
+        words += ["--refine", str(options.refine)]
+    if tissues is not None and "tissues" not in inputs:
+        words += ["--tissues", tissues]
+    words += ["--model", options.model, "--device", options.device, "--seed", str(options.seed)]
+    return [*words, "--out", str(out.resolve())]
+
+
+def _elasticity_words(options: RegistrationOptions) -> Iterator[str]:
+    default = options.elasticity
+    yield from ("--elasticity", f"{default.lam!r},{default.mu!r}")
+    for name, value in options.tissues.items():
+        yield from ("--elasticity", f"{name}={value.lam!r},{value.mu!r}")

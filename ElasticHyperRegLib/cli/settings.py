@@ -1,0 +1,163 @@
+"""What the options of ``register`` and ``batch`` say, as the engine takes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..alignment import KINDS
+from ..engine import RegistrationOptions
+from ..engine.check import check_options
+from ..engine.elasticity import EVERYWHERE
+from ..engine.request import DEFAULT_ELASTICITY, Matrix
+from ..errors import InputError
+from ..io import existing_file, read_initial
+from ..types import Elasticity
+
+_FORM = "λ,μ as in 0.1,0.3 or TISSUE=λ,μ as in lung=0.05,0.1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one registration as they were typed.
+
+    Args:
+        elasticity: each ``λ,μ`` or ``TISSUE=λ,μ``.
+        elasticity_file: JSON file of the same; what ``elasticity`` names wins over it.
+        tissues: tissue scheme, a file or a name.
+        initial: kind of alignment, or a transform file.
+        model: trained model, ``none`` or ``auto``.
+        refine: iterations of the solver at full resolution, at most.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: of everything random.
+    """
+
+    elasticity: tuple[str, ...] = ()
+    elasticity_file: Path | None = None
+    tissues: str | None = None
+    initial: str = "affine"
+    model: str = "auto"
+    refine: int | None = None
+    device: str = "auto"
+    seed: int = 0
+
+    def files(self) -> dict[str, Path]:
+        """The options that name a file which the run depends on."""
+        found = {} if self.initial in KINDS else {"initial": Path(self.initial)}
+        if self.tissues is not None and Path(self.tissues).is_file():
+            found["tissues"] = Path(self.tissues)
+        return found
+
+    @property
+    def gives_elasticity(self) -> bool:
+        """Whether any λ, μ were given."""
+        return bool(self.elasticity) or self.elasticity_file is not None
+
+    def options(self) -> RegistrationOptions:
+        """The engine's options, checked as far as that goes without the images.
+
+        Raises:
+            InputError: something is out of range, misspelt or missing.
+        """
+        values: dict[str, Elasticity] = {}
+        if self.elasticity_file is not None:
+            values |= read_elasticity(self.elasticity_file)
+        values |= parse_elasticity(self.elasticity)
+        default = values.pop(EVERYWHERE, DEFAULT_ELASTICITY)
+        options = RegistrationOptions(
+            elasticity=default,
+            tissues=values,
+            initial=self._initial(),
+            model=self.model,
+            refine=self.refine,
+            device=self.device,
+            seed=self.seed,
+        )
+        check_options(options)
+        return options
+
+    def _initial(self) -> str | Matrix:
+        if self.initial in KINDS:
+            return self.initial
+        file = Path(self.initial)
+        if not file.exists():
+            raise InputError(
+                f"the initial alignment '{self.initial}'",
+                f"{', '.join(KINDS)} or a transform file that exists",
+            )
+        return tuple(tuple(row) for row in read_initial(file).tolist())
+
+
+def refuse_estimate(wanted: bool) -> None:
+    """Say that λ and μ cannot be estimated yet.
+
+    Raises:
+        InputError: it was asked for.
+    """
+    if wanted:
+        raise InputError(
+            "--estimate, which is not available yet",
+            "λ and μ given by hand",
+            "use --elasticity or --elasticity-file",
+        )
+
+
+def parse_elasticity(texts: Sequence[str]) -> dict[str, Elasticity]:
+    """``λ,μ`` and ``TISSUE=λ,μ`` → tissue → (λ, μ); ``everywhere`` where no tissue is named.
+
+    Raises:
+        InputError: another form, a value out of range, a tissue named twice.
+    """
+    found: dict[str, Elasticity] = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        name = name.strip() or EVERYWHERE
+        try:
+            lam, mu = (float(number) for number in numbers.split(","))
+        except ValueError as error:
+            raise InputError(f"--elasticity '{text}'", _FORM) from error
+        if name in found:
+            raise InputError(f"--elasticity for {name} twice", "each tissue once")
+        found[name] = _elasticity(name, lam, mu)
+    return found
+
+
+def read_elasticity(path: Path) -> dict[str, Elasticity]:
+    """JSON ``{tissue: [λ, μ]}``, alone or under the key ``elasticity``.
+
+    Raises:
+        InputError: the file is missing, no JSON, of another form, or a value is out of range.
+    """
+    path = existing_file(path)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON file", _file_form(), "check it") from error
+    if isinstance(record, Mapping):
+        record = record.get("elasticity", record)
+    if not isinstance(record, Mapping) or not record:
+        raise InputError(f"{path} holds no elasticity", _file_form())
+    return {str(name): _pair(str(name), value, path) for name, value in record.items()}
+
+
+def _pair(name: str, value: Any, path: Path) -> Elasticity:
+    numbers = isinstance(value, list) and all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) for v in value
+    )
+    if not numbers or len(value) != 2:
+        raise InputError(f"{path}: '{json.dumps(value)}' for {name}", _file_form())
+    return _elasticity(name, *value)
+
+
+def _elasticity(name: str, lam: float, mu: float) -> Elasticity:
+    try:
+        return Elasticity(float(lam), float(mu))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _file_form() -> str:
+    return 'JSON as in {"lung": [0.05, 0.1], "bone": [0.1, 0.8]}'

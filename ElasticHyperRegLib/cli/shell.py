@@ -1,0 +1,73 @@
+"""Runs a command line; turns whatever ends it into an exit code and one line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from types import FrameType
+from typing import Any
+
+import typer
+
+from ..errors import Cancelled, InputError
+from . import batch, demo, evaluate, register, warp
+from .app import app
+from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, STOPPED, our_fault
+
+__all__ = ["batch", "demo", "evaluate", "register", "run", "warp"]
+
+# Typer brings its own click since 0.26 and used the real one before: both have this ancestry.
+_UsageFault = typer.BadParameter.__mro__[2]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that ``arguments`` name; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal can write λ and μ
+    command = typer.main.get_command(app)
+    try:
+        with _terminated_as_interrupt():
+            code = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
+    except (KeyboardInterrupt, Cancelled, typer.Abort):
+        code = STOPPED
+    except InputError as error:
+        return _say(str(error), INPUT_FAULT)
+    except Exception as error:
+        if isinstance(error, _UsageFault):
+            return _say(_usage(error, arguments), INPUT_FAULT)
+        return _say(our_fault(error), OUR_FAULT)
+    if code == STOPPED:
+        return _say("stopped; what was unfinished is removed.", STOPPED)
+    return code if isinstance(code, int) else DONE
+
+
+def _say(line: str, code: int) -> int:
+    sys.stderr.write(f"{NAME}: {' '.join(line.split())}\n")
+    return code
+
+
+def _usage(error: Any, arguments: Sequence[str]) -> str:
+    command = next((a for a in arguments if not a.startswith("-")), "")
+    return f"{error.format_message().rstrip('.')}; see {NAME} {command} --help."
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, so that what is partial is removed."""
+
+    def interrupt(number: int, frame: FrameType | None) -> Any:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

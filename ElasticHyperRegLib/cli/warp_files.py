@@ -1,0 +1,126 @@
+"""Applying a saved transform to files of the moving scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+import typer
+
+from ..engine.intensity import without_padding
+from ..errors import InputError
+from ..io import (
+    apply_to_points,
+    atomic_path,
+    from_sitk,
+    read_image,
+    read_labels,
+    read_points,
+    read_transform,
+    to_sitk,
+    write_image,
+    write_labels,
+    write_points,
+)
+from ..io.itk import geometry_of
+from ..types import Grid, Image, LabelMap
+from .invert_points import invert_points
+
+LARGEST_RESIDUAL_MM = 0.1
+
+
+def warp_file(
+    transform: Path,
+    reference: Path,
+    moving: Mapping[str, Path | None],
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Bring one file of the moving scan into the frame of ``reference`` and write it.
+
+    Args:
+        transform: ITK transform file, fixed → moving points.
+        reference: volume of the fixed scan.
+        moving: ``image``, ``labels`` and ``points``, of which exactly one is given.
+        out: file to write.
+        overwrite: replace ``out`` if it exists.
+
+    Raises:
+        InputError: not exactly one is given; a file is at fault.
+    """
+    given = {kind: path for kind, path in moving.items() if path is not None}
+    if len(given) != 1:
+        options = [f"--{kind}" for kind in given]
+        raise InputError(
+            f"{' and '.join(options) or 'nothing'} to warp",
+            "exactly one of --image, --labels and --points",
+        )
+    ((kind, path),) = given.items()
+    with atomic_path(out, overwrite) as temporary:
+        phi = read_transform(transform)
+        if phi.GetDimension() != 3:
+            raise InputError(f"{transform}, a {phi.GetDimension()}D transform", "a 3D one")
+        grid = read_image(reference).grid
+        if kind == "image":
+            write_image(warped_image(read_image(path), phi, grid), temporary)
+        elif kind == "labels":
+            write_labels(warped_labels(read_labels(path), phi, grid), temporary)
+        else:
+            _warp_points(path, phi, grid, temporary)
+    typer.echo(f"{kind} of {path.name} in the frame of {reference.name}: {out}")
+
+
+def warped_image(image: Image, phi: sitk.Transform, grid: Grid) -> Image:
+    """Linear; the image's lowest value where it shows nothing, as ``register`` does it."""
+    clean = without_padding(image)
+    lowest = float(clean.data.min())
+    found = _resample(clean.data, clean.grid, grid, phi, sitk.sitkLinear, lowest)
+    return Image(from_sitk(found).data, grid, "warped", image.dtype)
+
+
+def warped_labels(labels: LabelMap, phi: sitk.Transform, grid: Grid) -> LabelMap:
+    """Nearest neighbour; no new values, 0 where the labels show nothing."""
+    found = _resample(labels.data, labels.grid, grid, phi, sitk.sitkNearestNeighbor, 0)
+    data = torch.from_numpy(sitk.GetArrayFromImage(found))[None, None]
+    return LabelMap(data, grid, labels.names, "warped labels")
+
+
+def _resample(
+    data: torch.Tensor,
+    moving: Grid,
+    fixed: Grid,
+    phi: sitk.Transform,
+    interpolator: int,
+    fill: float,
+) -> sitk.Image:
+    return sitk.Resample(
+        to_sitk(data, moving),
+        transform=phi,
+        interpolator=interpolator,
+        defaultPixelValue=fill,
+        **geometry_of(fixed),
+    )
+
+
+def _warp_points(path: Path, phi: sitk.Transform, grid: Grid, out: Path) -> None:
+    points = read_points(path)
+    found = invert_points(phi, points)
+    residual = np.linalg.norm(apply_to_points(phi, found) - points, axis=1)
+    lost = np.flatnonzero(residual > LARGEST_RESIDUAL_MM)
+    if len(lost):
+        raise InputError(
+            f"{len(lost)} of {len(points)} points that the transform reaches from nowhere "
+            f"(the first is number {lost[0] + 1}, {residual[lost[0]]:.2f} mm off)",
+            "points within what it covers, and a transform without folds there",
+            "check that they belong to the moving scan",
+        )
+    write_points(found, out)
+    indices = found @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
+    outside = int(((indices < -0.5) | (indices > np.asarray(grid.size) - 0.5)).any(1).sum())
+    typer.echo(
+        f"{len(points)} points; carried back they meet within {residual.max():.4f} mm; "
+        f"{outside} of them lie outside the reference"
+    )

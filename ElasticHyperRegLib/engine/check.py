@@ -1,0 +1,154 @@
+"""What is wrong with a request is said before anything expensive begins."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..alignment import KINDS
+from ..errors import InputError
+from ..types import Grid, Image, LabelMap
+from .elasticity import check_tissues
+from .request import RegistrationOptions, RegistrationRequest
+
+MODELS = ("none", "auto")
+DEVICES = ("auto", "cpu", "cuda")
+SMALLEST_SIZE = 4
+
+
+def check_request(request: RegistrationRequest) -> None:
+    """Refuse what cannot be registered.
+
+    Raises:
+        InputError: an image is constant, holds NaN or is too small; the images differ in
+            dimension; labels or masks lie on another grid than their image, or a mask is empty;
+            landmarks do not pair up or lie outside; an option is out of range; (λ, μ) are given
+            for a tissue that is not there.
+    """
+    for image in (request.fixed, request.moving):
+        _check_image(image)
+    if request.fixed.grid.ndim != request.moving.grid.ndim:
+        raise InputError(
+            f"a {request.fixed.grid.ndim}D fixed and a {request.moving.grid.ndim}D moving image",
+            "two of the same dimension",
+        )
+    for side, image in (("fixed", request.fixed), ("moving", request.moving)):
+        for kind in ("labels", "mask"):
+            _check_on_grid(getattr(request, f"{side}_{kind}"), f"{side} {kind}", image)
+    _check_points(request)
+    check_options(request.options, request.fixed.grid.ndim)
+    check_tissues(request.options.tissues, request.fixed_labels)
+
+
+def check_options(options: RegistrationOptions, ndim: int = 3) -> None:
+    """Refuse options that are wrong whatever the images are.
+
+    Raises:
+        InputError: an unknown model, device or initial alignment, a negative number of
+            iterations or seed, no CUDA where it is asked for.
+    """
+    if options.model not in MODELS:
+        raise InputError(
+            f"the model '{options.model}'", "none or auto", "no trained models are installed"
+        )
+    if options.refine is not None and options.refine < 0:
+        raise InputError(f"{options.refine} iterations", "0 or more")
+    if not 0 <= options.seed < 2**31 - 1:
+        raise InputError(f"the seed {options.seed}", "a whole number from 0 to 2147483646")
+    _check_initial(options, ndim)
+    pick_device(options.device)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda`` → a device that is there.
+
+    Raises:
+        InputError: an unknown name; no CUDA.
+    """
+    if name not in DEVICES:
+        raise InputError(f"the device '{name}'", "auto, cpu or cuda")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise InputError(
+            "the device 'cuda' where PyTorch sees no CUDA GPU",
+            action="use the device cpu or auto, or install a CUDA build of PyTorch",
+        )
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+def _check_initial(options: RegistrationOptions, ndim: int) -> None:
+    if isinstance(options.initial, str):
+        if options.initial not in KINDS:
+            raise InputError(
+                f"the initial alignment '{options.initial}'",
+                f"{', '.join(KINDS)} or a matrix",
+            )
+        return
+    matrix = np.array(options.initial, dtype=np.float64)
+    fits = matrix.shape == (ndim + 1, ndim + 1) and np.isfinite(matrix).all()
+    if not (fits and np.linalg.det(matrix[:-1, :-1]) > 0):
+        raise InputError(
+            f"an initial alignment of shape {matrix.shape}",
+            f"an invertible {ndim + 1}×{ndim + 1} matrix without a reflection",
+        )
+
+
+def _check_image(image: Image) -> None:
+    if not bool(torch.isfinite(image.data).all()):
+        raise InputError(f"{image.name} with NaN or infinite voxels", "finite values")
+    if float(image.data.min()) == float(image.data.max()):
+        raise InputError(f"{image.name}, the same everywhere", "an image with some contrast")
+    if min(image.grid.shape) < SMALLEST_SIZE:
+        raise InputError(
+            f"{image.name} of {_size(image.grid)} voxels",
+            f"at least {SMALLEST_SIZE} along every axis",
+            "give the whole volume",
+        )
+
+
+def _check_on_grid(labels: LabelMap | None, kind: str, image: Image) -> None:
+    if labels is None:
+        return
+    if not labels.grid.same_as(image.grid):
+        raise InputError(
+            f"{kind} {labels.name} on a grid of {_describe(labels.grid)}",
+            f"the grid of {image.name}, {_describe(image.grid)}",
+            "give those of the same scan, or resample them with nearest neighbour",
+        )
+    if not bool((labels.data != 0).any()):
+        raise InputError(f"{kind} {labels.name}, 0 everywhere", "at least one voxel above 0")
+
+
+def _check_points(request: RegistrationRequest) -> None:
+    pair = (request.fixed_points, request.moving_points)
+    if all(points is None for points in pair):
+        return
+    counts = [0 if points is None else len(points) for points in pair]
+    if 0 in counts or counts[0] != counts[1]:
+        raise InputError(
+            f"{counts[0]} fixed and {counts[1]} moving landmarks",
+            "the same points in both, in the same order",
+        )
+    for side, points in zip(("fixed", "moving"), pair, strict=True):
+        grid = getattr(request, side).grid
+        if not _any_inside(np.asarray(points), grid):
+            raise InputError(
+                f"{side} landmarks of which none lies in the {side} image",
+                "points of that scan in RAS mm",
+                "check that they belong to it and which frame they are in",
+            )
+
+
+def _any_inside(points: np.ndarray, grid: Grid) -> bool:
+    indices = points @ grid.ras_to_ijk[:-1, :-1].T + grid.ras_to_ijk[:-1, -1]
+    return bool(((indices >= -0.5) & (indices <= np.asarray(grid.size) - 0.5)).all(1).any())
+
+
+def _size(grid: Grid) -> str:
+    return "×".join(str(n) for n in grid.size)
+
+
+def _describe(grid: Grid) -> str:
+    spacing = "×".join(f"{s:.4g}" for s in grid.spacing)
+    origin = ", ".join(f"{v:.1f}" for v in grid.origin)
+    return f"{_size(grid)} voxels of {spacing} mm from ({origin})"

@@ -1,0 +1,161 @@
+"""A request made ready for the solver: intensities, masks, maps, initial alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from ..alignment import align
+from ..energies import Coefficient
+from ..errors import InputError
+from ..field import warp, with_initial, world_points
+from ..grid import coarser, resample
+from ..solver import Problem
+from ..types import Grid, Image, LabelMap
+from .elasticity import coefficients
+from .intensity import field_of_view, normalised, without_padding
+from .request import RegistrationRequest
+
+MARGIN_MM = 15.0
+"""Around a user's mask that the initial alignment sees too: borders of organs guide it."""
+OVERLAP_MM = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One image made ready.
+
+    Attributes:
+        image: in its own units, without padding.
+        data: intensities of order 1, (1, 1, *shape).
+        mask: voxels where similarity counts, bool, or ``None`` for all of them.
+        seen: voxels that the scanner saw, bool, or ``None`` for all of them.
+    """
+
+    image: Image
+    data: torch.Tensor
+    mask: torch.Tensor | None
+    seen: torch.Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Both images made ready, and λ, μ as numbers or maps on the fixed grid."""
+
+    fixed: Side
+    moving: Side
+    lam: Coefficient
+    mu: Coefficient
+
+
+def prepare(request: RegistrationRequest) -> Prepared:
+    """Everything that needs no registration.
+
+    Raises:
+        InputError: a mask holds nothing that the scanner saw.
+    """
+    return Prepared(
+        _side(request.fixed, request.fixed_mask),
+        _side(request.moving, request.moving_mask),
+        *coefficients(request),
+    )
+
+
+def initial_alignment(
+    request: RegistrationRequest, prepared: Prepared, cancelled: Callable[[], bool]
+) -> np.ndarray:
+    """A, (D+1, D+1) RAS mm, fixed → moving points.
+
+    Raises:
+        InputError: under A the images do not overlap.
+    """
+    options = request.options
+    if isinstance(options.initial, str):
+        sides = [
+            (side.data, side.image.grid, _around(side, mask))
+            for side, mask in (
+                (prepared.fixed, request.fixed_mask),
+                (prepared.moving, request.moving_mask),
+            )
+        ]
+        matrix = align(options.initial, sides[0], sides[1], options.seed, cancelled)
+    else:
+        matrix = np.array(options.initial, dtype=np.float64)
+    _check_overlap(prepared, matrix)
+    return matrix
+
+
+def problem_of(prepared: Prepared, initial: np.ndarray, device: torch.device) -> Problem:
+    """What the solver is given, on ``device``."""
+
+    def there(data: torch.Tensor) -> torch.Tensor:
+        return data.to(device)
+
+    fixed, moving = prepared.fixed, prepared.moving
+    return Problem(
+        fixed=there(fixed.data),
+        moving=there(moving.data),
+        fixed_grid=fixed.image.grid,
+        moving_grid=moving.image.grid,
+        lam=there(prepared.lam) if isinstance(prepared.lam, torch.Tensor) else prepared.lam,
+        mu=there(prepared.mu) if isinstance(prepared.mu, torch.Tensor) else prepared.mu,
+        initial=initial,
+        fixed_mask=None if fixed.mask is None else there(fixed.mask),
+        moving_mask=None if moving.mask is None else there(moving.mask),
+    )
+
+
+def _side(image: Image, mask: LabelMap | None) -> Side:
+    seen = field_of_view(image)
+    clean = without_padding(image)
+    counts = _both(None if mask is None else mask.data != 0, seen)
+    if counts is not None and not bool(counts.any()):
+        raise InputError(
+            f"a mask that lies outside the field of view of {image.name}",
+            "some voxels that the scanner saw",
+        )
+    return Side(clean, normalised(clean), counts, seen)
+
+
+def _both(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return a & b
+
+
+def _around(side: Side, mask: LabelMap | None) -> torch.Tensor | None:
+    """The user's mask with a margin, within what the scanner saw."""
+    return _both(None if mask is None else dilated(mask.data != 0, mask.grid, MARGIN_MM), side.seen)
+
+
+def dilated(mask: torch.Tensor, grid: Grid, margin_mm: float) -> torch.Tensor:
+    """Voxels (1, 1, *shape) at most ``margin_mm`` from the nearest voxel of ``mask``."""
+    image = sitk.GetImageFromArray(mask[0, 0].cpu().numpy().astype(np.uint8))
+    image.SetSpacing(grid.spacing)
+    distance = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+    inside = sitk.GetArrayFromImage(distance) <= margin_mm
+    return torch.from_numpy(inside)[None, None]
+
+
+def _check_overlap(prepared: Prepared, initial: np.ndarray) -> None:
+    """Some of what counts in the fixed image must land on some that counts in the moving one."""
+    fixed, moving = prepared.fixed, prepared.moving
+    spacing = np.maximum(fixed.image.grid.spacing, OVERLAP_MM)
+    grid = coarser(fixed.image.grid, tuple(spacing))
+    like = fixed.data
+    counts = [
+        torch.ones_like(s.data) if s.mask is None else s.mask.to(like) for s in (fixed, moving)
+    ]
+    rest = torch.zeros(1, grid.ndim, *grid.shape)
+    u_mm = with_initial(rest, world_points(grid, rest), initial)
+    landed = warp(counts[1], u_mm, grid, moving.image.grid, fill=0.0)
+    if not bool((landed * resample(counts[0], fixed.image.grid, grid)).any()):
+        raise InputError(
+            f"{fixed.image.name} and {moving.image.name}, which nowhere overlap",
+            "images (and masks) that share some of the body in world coordinates",
+            "use an initial alignment, or check that they belong together",
+        )

@@ -1,0 +1,105 @@
+"""The metrics of a registration, as ``metrics.json`` holds them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..field import transform_points
+from ..metrics import (
+    dice,
+    folds_fraction,
+    hd95_mm,
+    inverse_consistency_mm,
+    jacobian_summary,
+    mean_dice,
+    ncc,
+    tre_mm,
+)
+from ..types import Displacement
+from .outcome import Outcome
+from .prepare import Side
+from .request import RegistrationRequest
+
+Record = dict[str, Any]
+SMALLEST_OVERLAP = 100
+"""Voxels without which a correlation says nothing."""
+
+
+def measures(
+    request: RegistrationRequest, fixed: Side, before: Outcome, after: Outcome, u_mm: torch.Tensor
+) -> Record:
+    """Likeness, overlap and landmark error, before and after; what does not apply is absent.
+
+    Args:
+        fixed: the fixed image made ready.
+        before: the moving side where the files place it in the world.
+        after: the moving side under ``u_mm``.
+        u_mm: the whole map, (1, D, *fixed.shape) RAS mm.
+    """
+    record: Record = {}
+    found = {
+        side: _likeness(fixed, shown) for side, shown in (("before", before), ("after", after))
+    }
+    record["ncc"] = {side: value for side, value in found.items() if value is not None}
+    labels = request.fixed_labels
+    if labels is not None and before.labels is not None and after.labels is not None:
+        overlaps = dice(labels, before.labels), dice(labels, after.labels)
+        record["dice"] = _paired(*overlaps)
+        record["mean_dice"] = {
+            side: mean_dice(scores)
+            for side, scores in zip(("before", "after"), overlaps, strict=True)
+            if scores
+        }
+        record["hd95_mm"] = _paired(hd95_mm(labels, before.labels), hd95_mm(labels, after.labels))
+    if request.fixed_points is not None and request.moving_points is not None:
+        moved = transform_points(request.fixed_points, u_mm, request.fixed.grid)
+        record["tre_mm"] = {
+            "before": float(tre_mm(request.fixed_points, request.moving_points).mean()),
+            "after": float(tre_mm(moved, request.moving_points).mean()),
+            "n": len(request.fixed_points),
+        }
+    return {key: value for key, value in record.items() if value != {}}
+
+
+def regularity(jacobian: torch.Tensor, displacement: Displacement, inverse: Displacement) -> Record:
+    """Folds, volume change and inverse consistency of the whole map."""
+    consistency = inverse_consistency_mm(
+        displacement.u_mm, inverse.u_mm, displacement.grid, inverse.grid
+    )
+    record: Record = {
+        "folds_fraction": folds_fraction(jacobian),
+        "jacobian": jacobian_summary(jacobian),
+    }
+    return {**record, "inverse_consistency_mm": consistency} if consistency else record
+
+
+def peak_memory_mib() -> Record:
+    """``peak_memory_mib`` of this process so far; nothing where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak_memory_mib": round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)}
+
+
+def _likeness(fixed: Side, shown: Outcome) -> float | None:
+    """Correlation where both images count; None where they hardly overlap or one is constant."""
+    counted = shown.counted if fixed.mask is None else shown.counted & fixed.mask
+    if int(counted.sum()) < min(SMALLEST_OVERLAP, counted.numel()):
+        return None
+    value = ncc(fixed.image.data, shown.warped.data, counted)
+    return value if math.isfinite(value) else None
+
+
+def _paired(before: Mapping[str, float], after: Mapping[str, float]) -> Record:
+    sides = {"before": before, "after": after}
+    return {
+        name: {side: values[name] for side, values in sides.items() if name in values}
+        for name in sorted({*before, *after}, key=[*before, *after].index)
+    }

@@ -1,0 +1,29 @@
+"""The registration networks: two backbones, three kinds of conditioning, eight models."""
+
+from .build import build
+from .conditioning import encode_angles, paint
+from .hypermorph import HyperMorph
+from .lapirn import LapIRN
+from .network import Flow, Generated, PairFeatures, RegistrationNetwork
+from .records import read_record, spec_from_table, spec_to_table
+from .specs import LITERATURE, SPECS, HyperMorphOptions, LapIRNOptions, ModelSpec
+
+__all__ = [
+    "LITERATURE",
+    "SPECS",
+    "Flow",
+    "Generated",
+    "HyperMorph",
+    "HyperMorphOptions",
+    "LapIRN",
+    "LapIRNOptions",
+    "ModelSpec",
+    "PairFeatures",
+    "RegistrationNetwork",
+    "build",
+    "encode_angles",
+    "paint",
+    "read_record",
+    "spec_from_table",
+    "spec_to_table",
+]

@@ -1,0 +1,197 @@
+"""LapIRN: a pyramid of residual networks, each adding to the flow of the coarser one.
+
+Sources: Mok and Chung, LapIRN, MICCAI 2020, and CIR-DM, MICCAI 2021; Wang et al., CSAIN.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..errors import InputError
+from ..field import norm_to_vox, vox_to_norm
+from ..grid import resize, sample, voxel_points
+from .conditioning import check_conditioning
+from .modulation import ConditionalBlock, GlobalModulation, MapModulation
+from .network import (
+    CONVOLUTION,
+    SLOPE,
+    Generated,
+    PairFeatures,
+    RegistrationNetwork,
+    crop_to,
+    full_precision,
+    initialise_flow,
+    one_batch,
+    pad_to_multiple,
+)
+from .specs import LapIRNOptions, ModelSpec
+
+
+class PyramidLevel(nn.Module):
+    """One resolution: encoder, conditional residual blocks at half of it, decoder.
+
+    Args:
+        inputs: channels in.
+        spec: the model.
+        options: of its backbone.
+    """
+
+    def __init__(self, inputs: int, spec: ModelSpec, options: LapIRNOptions) -> None:
+        super().__init__()
+        convolution, channels = CONVOLUTION[spec.ndim], 4 * options.start_channels
+        upsampling = nn.ConvTranspose2d if spec.ndim == 2 else nn.ConvTranspose3d
+        self.encoder = nn.Sequential(
+            convolution(inputs, channels, 3, padding=1, bias=False),
+            nn.LeakyReLU(SLOPE),
+            convolution(channels, channels, 3, padding=1, bias=False),
+        )
+        self.down = convolution(channels, channels, 3, stride=2, padding=1, bias=False)
+        blocks = [
+            ConditionalBlock(channels, spec.ndim, _modulation(spec, channels))
+            for _ in range(options.blocks)
+        ]
+        self.blocks = cast("list[ConditionalBlock]", nn.ModuleList(blocks))
+        self.up = upsampling(channels, channels, 2, stride=2, bias=False)
+        flow = convolution(channels, spec.ndim, 3, padding=1, bias=False)
+        initialise_flow(flow)
+        self.output = nn.Sequential(
+            convolution(2 * channels, channels, 3, padding=1, bias=False),
+            nn.LeakyReLU(SLOPE),
+            flow,
+            nn.Softsign(),
+        )
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features at the level's resolution and at half of it."""
+        full = self.encoder(x)
+        return full, self.down(full)
+
+    def decode(
+        self, full: torch.Tensor, half: torch.Tensor, generated: Generated
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flow in (−1, 1) and the features that the next level goes on with."""
+        for block, given in zip(self.blocks, generated, strict=True):
+            half = block(half, given)
+        up = self.up(half)
+        return self.output(torch.cat([up, full], dim=1)), up
+
+
+class LapIRN(RegistrationNetwork):
+    """Three such levels; each warps the moving image with what the coarser ones have found.
+
+    The published sizes have 1.22 M parameters in 3D with an MLP for α (CIR-DM), 0.97 M with one
+    map (CSAIN). Velocities are added up from level to level and integrated; with
+    ``integration_steps=0`` they are displacements, as published.
+
+    Args:
+        spec: the model.
+        options: of its backbone.
+    """
+
+    def __init__(self, spec: ModelSpec, options: LapIRNOptions) -> None:
+        super().__init__(spec, multiple=2 ** (options.levels + 1))
+        self.blocks = options.blocks
+        self.flow_range = options.flow_range
+        levels = [
+            PyramidLevel(2 + spec.ndim * (level > 0), spec, options)
+            for level in range(options.levels)
+        ]
+        self.levels = cast("list[PyramidLevel]", nn.ModuleList(levels))
+
+    def encode(self, fixed: torch.Tensor, moving: torch.Tensor) -> PairFeatures:
+        """The pair at every level, and the coarsest level up to its first conditional block."""
+        pairs = [self.padded_pair(fixed, moving)]
+        for _ in self.levels[1:]:
+            pairs.insert(0, _halve(pairs[0]))
+        first = self.levels[0].encode(pairs[0])
+        return PairFeatures(tuple(fixed.shape[2:]), tuple(pairs), first)
+
+    def generate(self, conditioning: torch.Tensor) -> Generated:
+        """One tensor a block: γ and β where they hang on α alone, else the map at its resolution.
+
+        Both in float32.
+        """
+        check_conditioning(conditioning, self.spec)
+        given = [conditioning] * len(self.levels)
+        if self.spec.conditioning == "map":
+            given = [_halve(pad_to_multiple(conditioning, self.multiple))]
+            for _ in self.levels[1:]:
+                given.insert(0, _halve(given[0]))
+        with full_precision(conditioning):
+            return tuple(
+                block.modulation.generate(values)
+                for level, values in zip(self.levels, given, strict=True)
+                for block in level.blocks
+            )
+
+    def predict(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
+        """Velocity (N, D, *shape) in voxels."""
+        return crop_to(self.velocities(features, generated)[-1], features.shape)
+
+    def velocities(
+        self, features: PairFeatures, generated: Generated, levels: int | None = None
+    ) -> list[torch.Tensor]:
+        """Velocity after each of the first ``levels`` levels (all of them by default).
+
+        For training coarse to fine: (N, D, *level shape) float32 in voxels of the level, on the
+        padded grid of ``features.pairs``.
+        """
+        self._check_map(features, generated)
+        features = one_batch(features, generated)
+        found: list[torch.Tensor] = []
+        embedding: torch.Tensor | None = None
+        for number, level in enumerate(self.levels[:levels]):
+            lower = _finer(found[-1]) if found else None
+            full, half = self._level_features(features, number, lower)
+            if embedding is not None:
+                half = half + embedding
+            here = generated[number * self.blocks : (number + 1) * self.blocks]
+            flow, embedding = level.decode(full, half, here)
+            velocity = norm_to_vox(flow.float() * self.flow_range)
+            found.append(velocity if lower is None else velocity + lower)
+        return found
+
+    def _level_features(
+        self, features: PairFeatures, number: int, lower: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if lower is None:
+            return features.first[0], features.first[1]
+        pair = features.pairs[number]
+        with full_precision(pair):
+            u_vox = self.integrate(lower)
+            points = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox
+            warped = sample(pair[:, 1:].float(), points)
+        seen = torch.cat([pair[:, :1].expand_as(warped), warped, vox_to_norm(u_vox)], dim=1)
+        return self.levels[number].encode(seen)
+
+    def _check_map(self, features: PairFeatures, generated: Generated) -> None:
+        if self.spec.conditioning != "map":
+            return
+        given = tuple(2 * n for n in generated[-1].shape[2:])
+        padded = tuple(features.pairs[-1].shape[2:])
+        if given != padded:
+            raise InputError(
+                f"maps of padded shape {given}", f"{padded}", "paint them on the fixed image's grid"
+            )
+
+
+def _modulation(spec: ModelSpec, channels: int) -> GlobalModulation | MapModulation:
+    if spec.conditioning == "map":
+        return MapModulation(len(spec.hyper), channels, spec.ndim)
+    return GlobalModulation(len(spec.hyper), channels)
+
+
+def _halve(data: torch.Tensor) -> torch.Tensor:
+    """Mean of every 2^D voxels: half the resolution over the same extent, nothing aliases."""
+    pool = functional.avg_pool2d if data.ndim == 4 else functional.avg_pool3d
+    return pool(data, 2)
+
+
+def _finer(v_vox: torch.Tensor) -> torch.Tensor:
+    """The same velocity in voxels of half the size."""
+    with full_precision(v_vox):
+        return 2 * resize(v_vox, tuple(2 * n for n in v_vox.shape[2:]))

@@ -1,0 +1,176 @@
+"""What both backbones have in common: the split of a forward pass, padding, integration.
+
+A velocity comes of two halves that know nothing of each other: ``encode`` sees the images alone,
+``generate`` the hyper-parameters alone; ``predict`` joins them. Whoever moves a slider keeps the
+first, whoever registers many pairs with the same values keeps the second.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..errors import InputError
+from ..field import exponential
+from .specs import ModelSpec
+
+CONVOLUTION: dict[int, type[nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+SLOPE = 0.2
+FLOW_SCALE = 1e-5
+
+Generated = tuple[torch.Tensor, ...]
+"""What depends on the hyper-parameters alone; each tensor's first dimension is the batch."""
+
+
+class PairFeatures(NamedTuple):
+    """What depends on the images alone.
+
+    Attributes:
+        shape: of the images before padding.
+        pairs: (N, 2, *level shape), channels fixed, moving; padded; coarse to fine.
+        first: LapIRN's features of the coarsest pair; empty in HyperMorph, whose every
+            convolution hangs on the hyper-parameters.
+    """
+
+    shape: tuple[int, ...]
+    pairs: tuple[torch.Tensor, ...]
+    first: tuple[torch.Tensor, ...] = ()
+
+
+class Flow(NamedTuple):
+    """Both (N, D, *shape) in voxels, channels i, j, k, pointing fixed → moving.
+
+    Attributes:
+        velocity: stationary velocity v.
+        displacement: u = exp(v) − id, float32.
+    """
+
+    velocity: torch.Tensor
+    displacement: torch.Tensor
+
+
+class RegistrationNetwork(nn.Module, ABC):
+    """Base of the backbones.
+
+    Args:
+        spec: the model.
+        multiple: images are padded to a multiple of so many voxels, and the result cropped back.
+    """
+
+    def __init__(self, spec: ModelSpec, multiple: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.multiple = multiple
+
+    @abstractmethod
+    def encode(self, fixed: torch.Tensor, moving: torch.Tensor) -> PairFeatures:
+        """What depends on the images alone; both (N, 1, *shape), intensities of order 1.
+
+        Raises:
+            InputError: the images differ in shape or are not of the model's dimension.
+        """
+
+    @abstractmethod
+    def generate(self, conditioning: torch.Tensor) -> Generated:
+        """What depends on the hyper-parameters alone; shapes as in ``conditioning``.
+
+        Raises:
+            InputError: a conditioning of another shape.
+        """
+
+    @abstractmethod
+    def predict(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
+        """Velocity (N, D, *shape) in voxels from the two halves, float32.
+
+        Where one of them is a batch of one, it serves all items of the other.
+
+        Raises:
+            InputError: their batches or shapes do not go together.
+        """
+
+    def decode(self, features: PairFeatures, conditioning: torch.Tensor) -> torch.Tensor:
+        """Velocity (N, D, *shape) in voxels: ``predict(features, generate(conditioning))``."""
+        return self.predict(features, self.generate(conditioning))
+
+    def integrate(self, velocity: torch.Tensor) -> torch.Tensor:
+        """u = exp(v) − id in float32, at the full resolution of v.
+
+        The papers leave the resolution open. Half of it, as in VoxelMorph's code, is eight times
+        cheaper in 3D but blurs where tissues meet, which is what this project is about.
+        """
+        with full_precision(velocity):
+            return exponential(velocity.float(), self.spec.integration_steps)
+
+    def forward(
+        self, fixed: torch.Tensor, moving: torch.Tensor, conditioning: torch.Tensor
+    ) -> Flow:
+        """Velocity and displacement of a batch of pairs, each with its own conditioning."""
+        velocity = self.decode(self.encode(fixed, moving), conditioning)
+        return Flow(velocity, self.integrate(velocity))
+
+    def padded_pair(self, fixed: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
+        """(N, 2, *padded shape), channels fixed, moving.
+
+        Raises:
+            InputError: as ``encode``.
+        """
+        given = tuple(fixed.shape)
+        if tuple(moving.shape) != given or len(given) != self.spec.ndim + 2 or given[1] != 1:
+            raise InputError(
+                f"images of shapes {given} and {tuple(moving.shape)}",
+                f"both (N, 1, *shape) in {self.spec.ndim}D",
+                "resample the moving image onto the fixed image's grid",
+            )
+        return pad_to_multiple(torch.cat([fixed, moving], dim=1), self.multiple)
+
+
+def full_precision(like: torch.Tensor) -> torch.autocast:
+    """Context without autocast: for geometry, and for slider values that bfloat16 would round."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def initialise_flow(layer: nn.Conv2d | nn.Conv3d) -> None:
+    """N(0, 1e-5) and no bias: a new network starts at the identity."""
+    nn.init.normal_(layer.weight, std=FLOW_SCALE)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def pad_to_multiple(data: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Continue the border of (N, C, *shape) until each size is a multiple; centred."""
+    pad: list[int] = []
+    for n in reversed(data.shape[2:]):
+        extra = -n % multiple
+        pad += [extra // 2, extra - extra // 2]
+    return functional.pad(data, pad, mode="replicate") if any(pad) else data
+
+
+def crop_to(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Undo ``pad_to_multiple``."""
+    for axis, n in enumerate(shape, start=2):
+        data = data.narrow(axis, (data.shape[axis] - n) // 2, n)
+    return data
+
+
+def one_batch(features: PairFeatures, generated: Generated) -> PairFeatures:
+    """``features`` with the batch of ``generated`` where they hold one pair.
+
+    Raises:
+        InputError: two batches of different sizes.
+    """
+    pairs, values = len(features.pairs[0]), len(generated[0])
+    if pairs == values or values == 1:
+        return features
+    if pairs != 1:
+        raise InputError(
+            f"{pairs} image pairs with {values} conditionings", "as many, or one of either"
+        )
+    return PairFeatures(
+        features.shape,
+        tuple(t.expand(values, *t.shape[1:]) for t in features.pairs),
+        tuple(t.expand(values, *t.shape[1:]) for t in features.first),
+    )

@@ -1,0 +1,141 @@
+"""Tissue schemes: which labels make which tissue, its colour and its preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..types import Elasticity, LabelMap
+from .classes import class_names
+
+LARGEST_LABEL = 65535
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """One tissue of a scheme.
+
+    Attributes:
+        name: by which λ and μ are given.
+        label: its value in the label maps that the scheme makes.
+        color: red, green, blue, 0 to 255.
+        sources: label values and class names that it is made of; its own name always counts.
+        preset: (λ, μ) to start from.
+        preset_source: where the preset comes from.
+    """
+
+    name: str
+    label: int
+    color: tuple[int, int, int]
+    sources: tuple[int | str, ...]
+    preset: Elasticity
+    preset_source: str
+
+
+@dataclass(frozen=True)
+class TissueScheme:
+    """Tissues of one kind of scan; label 0 is always among them. Made by ``load_scheme``.
+
+    Attributes:
+        name: unique among the packaged schemes.
+        title: for people.
+        tissues: in the order of the file.
+        rest: tissue of every label that no tissue names; ``None`` refuses such labels.
+        task: TotalSegmentator task whose class names the scheme uses.
+    """
+
+    name: str
+    title: str
+    tissues: tuple[Tissue, ...]
+    rest: str | None = None
+    task: str | None = None
+
+    def elasticity(self) -> dict[str, Elasticity]:
+        """Tissue name → preset (λ, μ)."""
+        return {tissue.name: tissue.preset for tissue in self.tissues}
+
+    def apply(self, labels: LabelMap, classes: Mapping[int, str] | None = None) -> LabelMap:
+        """Label map of tissues: every voxel of ``labels`` goes to exactly one.
+
+        Args:
+            labels: as a program or a person made it.
+            classes: as for ``assignment``.
+
+        Raises:
+            InputError: as ``assignment``.
+        """
+        assigned = self.assignment(labels, classes)
+        table = np.zeros(max(assigned) + 1, dtype=np.int32)
+        for label, tissue in assigned.items():
+            table[label] = tissue.label
+        data = torch.from_numpy(table[labels.data.detach().cpu().numpy()])
+        names = {tissue.label: tissue.name for tissue in self.tissues}
+        return LabelMap(data, labels.grid, names, labels.name)
+
+    def assignment(
+        self, labels: LabelMap, classes: Mapping[int, str] | None = None
+    ) -> dict[int, Tissue]:
+        """Tissue of every label that occurs in ``labels``; a name counts before a number.
+
+        Args:
+            labels: as a program or a person made it.
+            classes: label → class name. By default the names that ``labels`` has; where it has
+                none, the classes of the scheme's TotalSegmentator task.
+
+        Raises:
+            InputError: a label belongs to no tissue and the scheme has no rest; labels are
+                negative or larger than ``LARGEST_LABEL``.
+        """
+        if classes is None:
+            classes = labels.names or (class_names(self.task) if self.task else {})
+        owners = self._owners()
+        owners[0] = next(tissue for tissue in self.tissues if tissue.label == 0)
+        rest = owners.get(matched(self.rest)) if self.rest else None
+        found: dict[int, Tissue] = {}
+        lost: list[str] = []
+        for label in _present(labels):
+            name = classes.get(label, "")
+            by_name = owners.get(matched(name)) if label else None
+            owner = by_name or owners.get(label) or rest
+            if owner:
+                found[label] = owner
+            else:
+                lost.append(f"{label} ({name})" if name else str(label))
+        if lost:
+            raise InputError(
+                f"{labels.name}: label {', '.join(lost[:5])}{', …' if len(lost) > 5 else ''} "
+                f"belongs to no tissue of the scheme {self.name}",
+                "labels that the scheme names",
+                "use another scheme or add the label to a file of your own",
+            )
+        return found
+
+    def _owners(self) -> dict[int | str, Tissue]:
+        """Label value or class name, as ``matched`` writes it, → tissue."""
+        return {
+            matched(source): tissue
+            for tissue in self.tissues
+            for source in (tissue.name, *tissue.sources)
+        }
+
+
+def matched(source: int | str) -> int | str:
+    """What is compared: names without what programs write differently, case and separators."""
+    if isinstance(source, int):
+        return source
+    return source.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _present(labels: LabelMap) -> list[int]:
+    values = labels.data.detach().cpu().numpy()
+    if values.min() < 0 or values.max() > LARGEST_LABEL:
+        raise InputError(
+            f"{labels.name}: labels from {values.min()} to {values.max()}",
+            f"labels from 0 to {LARGEST_LABEL}",
+            "renumber them",
+        )
+    return [int(label) for label in np.flatnonzero(np.bincount(values.ravel()))]

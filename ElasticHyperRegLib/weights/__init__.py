@@ -1,0 +1,19 @@
+"""Trained models on disk: weights with a card that says what they are."""
+
+from .card import About, Expects, ModelCard, Training, read_card
+from .folders import find_model, list_models, packaged_folder, user_folder
+from .store import load_model, save_model
+
+__all__ = [
+    "About",
+    "Expects",
+    "ModelCard",
+    "Training",
+    "find_model",
+    "list_models",
+    "load_model",
+    "packaged_folder",
+    "read_card",
+    "save_model",
+    "user_folder",
+]

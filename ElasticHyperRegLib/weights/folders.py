@@ -1,0 +1,72 @@
+"""Where models lie: the user's folder first, then the package's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ..errors import InputError
+from .card import CARD_FILE, ModelCard, read_card
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_LOG = logging.getLogger(__name__)
+
+
+def user_folder() -> Path:
+    """``$ELASTIC_HYPERREG_MODELS``, else the folder that the platform keeps for such data."""
+    chosen = os.environ.get("ELASTIC_HYPERREG_MODELS")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "elastic-hyperreg" / "models"
+
+
+def packaged_folder() -> Path:
+    """``Resources/Models``: inside an installed package, beside it in a checkout."""
+    installed = _PACKAGE / "Resources"
+    return (installed if installed.is_dir() else _PACKAGE.parent / "Resources") / "Models"
+
+
+def find_model(name_or_folder: str | Path) -> Path:
+    """Folder of a model, by its path or by its name.
+
+    Raises:
+        InputError: there is none; the message names those there are.
+    """
+    given = Path(name_or_folder)
+    roots = (user_folder(), packaged_folder())
+    for folder in (given, *(root / given for root in roots)):
+        if (folder / CARD_FILE).is_file():
+            return folder
+    names = sorted({folder.name for root in roots for folder in _model_folders(root)})
+    raise InputError(
+        f"no model {name_or_folder}",
+        f"a folder with a {CARD_FILE}, or one of: {', '.join(names) or '(none is installed)'}",
+        f"put its folder into {roots[0]}",
+    )
+
+
+def list_models() -> list[ModelCard]:
+    """Cards of the installed models by name; the user's hide packaged ones of the same name.
+
+    A broken card is left out with a warning in the log: one bad download hides no other model.
+    """
+    cards: dict[str, ModelCard] = {}
+    for root in (packaged_folder(), user_folder()):
+        for folder in _model_folders(root):
+            try:
+                cards[folder.name] = read_card(folder)
+            except InputError as error:
+                _LOG.warning("%s", error)
+    return [cards[name] for name in sorted(cards)]
+
+
+def _model_folders(root: Path) -> list[Path]:
+    return [path.parent for path in sorted(root.glob(f"*/{CARD_FILE}"))]

@@ -1,0 +1,81 @@
+"""Initial alignment: known rigid and affine motions found again, on real geometry too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ElasticHyperRegLib.alignment import align
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.grid import apply_matrix, voxel_points
+from ElasticHyperRegLib.types import Grid
+
+
+def anatomy(points: torch.Tensor) -> torch.Tensor:
+    """An asymmetric body of three ellipsoids, evaluated at (1, 3, ...) RAS mm."""
+    parts = (((0, 0, 0), (60, 40, 50), 0.4), ((20, 5, 10), (18, 14, 20), 0.5),
+             ((-25, -8, -12), (12, 15, 10), -0.3))  # fmt: skip
+    image = torch.zeros_like(points[:, :1])
+    for centre, radii, height in parts:
+        scaled = (points - torch.tensor(centre).view(1, 3, 1, 1, 1)) / torch.tensor(radii).view(
+            1, 3, 1, 1, 1
+        )
+        image += height * torch.sigmoid((1 - scaled.norm(dim=1, keepdim=True)) * 12)
+    return image
+
+
+Side = tuple[torch.Tensor, Grid, None]
+
+
+def scene(matrix: np.ndarray) -> tuple[Side, Side]:
+    """fixed(x) = anatomy(x), moving(A x) = anatomy(x), on grids that follow the anatomy."""
+    grid = Grid.from_spacing((36, 36, 36), (4.0, 4.0, 4.0), (-70, -70, -70))
+    moved = np.eye(4)
+    moved[:3, 3] = matrix[:3, 3]
+    there = Grid(grid.shape, moved @ grid.ijk_to_ras)
+    zero = torch.zeros(1)
+    fixed = anatomy(apply_matrix(grid.ijk_to_ras, voxel_points(grid.shape, zero)))
+    back = np.linalg.inv(matrix) @ there.ijk_to_ras
+    moving = anatomy(apply_matrix(back, voxel_points(there.shape, zero)))
+    return (fixed, grid, None), (moving, there, None)
+
+
+def worst_error(found: np.ndarray, truth: np.ndarray) -> float:
+    corners = np.array(np.meshgrid(*[(-50, 50)] * 3)).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(8)])
+    return float(np.linalg.norm((found - truth) @ corners, axis=0).max())
+
+
+def motion(kind: str) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = (12, -8, 133)
+    if kind != "translation":
+        angle = np.deg2rad(8)
+        matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    if kind == "affine":
+        matrix[:3, :3] = matrix[:3, :3] @ np.diag([1.08, 0.95, 1.05])
+    return matrix
+
+
+@pytest.mark.parametrize("kind", ["translation", "rigid", "affine"])
+def test_finds_the_motion_across_frames_far_apart(kind):
+    truth = motion(kind)
+    fixed, moving = scene(truth)
+    assert worst_error(align(kind, fixed, moving), truth) < 4.0  # one voxel
+
+
+def test_none_leaves_the_frames_alone():
+    fixed, moving = scene(motion("translation"))
+    assert np.array_equal(align("none", fixed, moving), np.eye(4))
+
+
+def test_same_seed_same_matrix():
+    fixed, moving = scene(motion("rigid"))
+    assert np.array_equal(align("rigid", fixed, moving, 3), align("rigid", fixed, moving, 3))
+
+
+def test_unknown_kind_is_refused_in_one_line():
+    fixed, moving = scene(np.eye(4))
+    with pytest.raises(InputError, match="'elastic'.*translation"):
+        align("elastic", fixed, moving)

@@ -1,0 +1,188 @@
+"""``batch`` and ``demo``: a cohort that resumes, and the job that needs no data."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ElasticHyperRegLib import InputError, read_labels
+from ElasticHyperRegLib.cli import cohort, demonstration
+from ElasticHyperRegLib.cli.manifest import read_manifest
+from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
+from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
+from Testing.unit.cli_help import QUICK, everything_in, refused, run
+from Testing.unit.small_pair import PairOnDisk, write_pair
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> PairOnDisk:
+    return write_pair(tmp_path_factory.mktemp("cohort"))
+
+
+def manifest(folder: Path, *rows: str, header: str = "case,fixed,moving") -> Path:
+    path = folder / "manifest.csv"
+    path.write_text("\n".join([header, *rows]).replace("'", '"') + "\n", encoding="utf-8")
+    return path
+
+
+def summary(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return {row["case"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def cohort_table(files) -> Path:
+    return manifest(
+        files.fixed.parent,
+        "one,fixed.nii.gz,moving.nii.gz,fixed_labels.nrrd,moving_labels.nrrd,,'0.1,0.6'",
+        "two,fixed.nii.gz,gone.nii.gz",
+        "three,fixed.nii.gz,moving.nii.gz,fixed_labels.nrrd,,none,'1=0,0.1;2=0.1,0.6'",
+        "four,,moving.nii.gz",
+        header="case,fixed,moving,fixed_labels,moving_labels,model,elasticity",
+    )
+
+
+def test_one_failing_row_does_not_stop_the_others(cohort_table, tmp_path, capsys):
+    out = tmp_path / "new" / "out"
+    code, said, err = run(capsys, "batch", cohort_table, "--out", out, *QUICK)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "2 of 4 cases failed (two, four); see" in err
+    assert "[1/4] one: done" in said
+    found = summary(out)
+    assert [row["status"] for row in found.values()] == ["done", "failed", "done", "failed"]
+    assert "gone.nii.gz does not exist" in found["two"]["reason"]
+    assert "a row without fixed" in found["four"]["reason"]
+    assert float(found["one"]["mean_dice_after"]) > float(found["one"]["mean_dice_before"])
+    assert found["three"]["mean_dice_after"] == ""
+    assert float(found["three"]["seconds"]) > 0
+    assert {path.name for path in out.iterdir()} == {"one", "three", "summary.csv"}
+    metrics = [json.loads((out / n / "metrics.json").read_text()) for n in ("one", "three")]
+    default = [DEFAULT_ELASTICITY.lam, DEFAULT_ELASTICITY.mu]
+    assert metrics[0]["elasticity"] == {"everywhere": [0.1, 0.6]}
+    assert metrics[1]["elasticity"] == {"background": default, "1": [0, 0.1], "2": [0.1, 0.6]}
+    assert metrics[1]["model"] == "none"
+
+
+def test_a_cohort_resumes(cohort_table, tmp_path, capsys, monkeypatch):
+    asked: list[str] = []
+
+    def finish(job, title):
+        asked.append(title)
+        if title == "two" and asked.count("two") == 1:
+            raise InputError("too early")
+        job.out.mkdir(parents=True, exist_ok=True)
+        (job.out / "metrics.json").write_text('{"folds_fraction": 0.25}')
+        return {"folds_fraction": 0.25}
+
+    monkeypatch.setattr(cohort, "register_files", finish)
+    assert run(capsys, "batch", cohort_table, "--out", tmp_path)[0] == 2
+    first = summary(tmp_path)
+    assert asked == ["one", "two", "three"]
+    asked.append("again")
+    assert run(capsys, "batch", cohort_table, "--out", tmp_path)[0] == 2
+    assert asked[4:] == ["two"], "only what is unfinished is done again"
+    second = summary(tmp_path)
+    assert (first["two"]["status"], second["two"]["status"]) == ("failed", "done")
+    assert first["one"] == second["one"]
+    assert second["one"]["folds_fraction"] == "0.25"
+    asked.clear()
+    run(capsys, "batch", cohort_table, "--out", tmp_path, "--overwrite")
+    assert asked == ["one", "two", "three"]
+
+
+def test_a_fault_of_ours_does_not_stop_the_others(files, tmp_path, capsys, monkeypatch):
+    def broken(job, title):
+        if title == "a":
+            raise ZeroDivisionError("oops")
+        return {"ncc": {"after": 0.5}}
+
+    monkeypatch.setattr(cohort, "register_files", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    row = "fixed.nii.gz,moving.nii.gz"
+    table = manifest(files.fixed.parent, f"a,{row}", f"b,{row}")
+    assert run(capsys, "batch", table, "--out", tmp_path / "out")[0] == 1
+    found = summary(tmp_path / "out")
+    assert "ZeroDivisionError: oops" in found["a"]["reason"]
+    assert (found["b"]["status"], found["b"]["ncc_after"]) == ("done", "0.5")
+
+
+def test_stopping_a_cohort_keeps_what_is_done(files, tmp_path, capsys, monkeypatch):
+    def stopped(job, title):
+        if title == "b":
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(cohort, "register_files", stopped)
+    row = "fixed.nii.gz,moving.nii.gz"
+    table = manifest(files.fixed.parent, f"a,{row}", f"b,{row}")
+    assert run(capsys, "batch", table, "--out", tmp_path / "out")[0] == 130
+    assert list(summary(tmp_path / "out")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("case,fixed\na,f.nii\n", "header without moving"),
+        ("case,fixed,moving,fixed_label\na,f,m,l\n", "header with fixed_label"),
+        ("case;fixed;moving\na;f;m\n", "header without case, fixed, moving"),
+        ("case,fixed,moving\n", "lists no case"),
+        ("case,fixed,moving\na,f,m\na,f,m\n", "the case 'a' 2 times"),
+        ("case,fixed,moving\n,f,m\n", "the case ''"),
+        ("case,fixed,moving\n../a,f,m\n", "the case '../a'; expected a name that a folder"),
+        ("case,fixed,moving\nsummary.csv,f,m\n", "the case 'summary.csv'"),
+        ("case,fixed,moving,elasticity\na,f,m,0.1,0.2\n", "line 2: more cells than columns"),
+        ("case,fixed,moving\n\xff\n", "cannot be read"),
+    ],
+)
+def test_manifests_at_fault(text, words, tmp_path):
+    (tmp_path / "m.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_manifest(tmp_path / "m.csv", "summary.csv")
+
+
+def test_a_cohort_keeps_out_of_other_folders(files, tmp_path, capsys):
+    table = manifest(files.fixed.parent, "a,fixed.nii.gz,moving.nii.gz")
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "holds thesis.txt" in refused(capsys, "batch", table, "--out", tmp_path)
+    assert "is a file" in refused(capsys, "batch", table, "--out", tmp_path / "thesis.txt")
+    line = refused(capsys, "batch", table, "--out", tmp_path / "o", "--device", "tpu")
+    assert "the device 'tpu'" in line
+    assert everything_in(tmp_path) == {"thesis.txt": b"mine"}
+
+
+def test_demo_finds_the_truth_and_may_be_repeated(tmp_path, capsys, monkeypatch):
+    phantom = make_phantom(PhantomOptions(size=32))
+    monkeypatch.setattr(demonstration, "make_phantom", lambda options: phantom)
+    out = tmp_path / "demo"
+    for again in ((), ("--overwrite",)):
+        code, said, err = run(capsys, "demo", "--size", 32, "--out", out, *again)
+        assert (code, err) == (0, "")
+        median = dict(re.findall(r"(before|after) \(mm\) +([\d.]+)", said))
+        assert float(median["after"]) < 0.9 * float(median["before"])
+        assert "soft_tissue" in said
+        assert str(out / "preview.png") in said
+        assert {path.name for path in (out / "input").iterdir()} == set(
+            demonstration.NAMES.values()
+        )
+        assert read_labels(out / "warped_labels.nii.gz").present() == (0, 1, 2, 3, 4, 5)
+        request = json.loads((out / "request.json").read_text())
+        assert request["inputs"]["fixed"]["path"] == str(out / "input" / "fixed.nii.gz")
+        assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    assert "not empty" in refused(capsys, "demo", "--size", 32, "--out", out)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--size", 8), "three sizes of 32 voxels or more"),
+        (("--size", 1000), "at most 256"),
+        (("--seed", -1), "the seed -1"),
+    ],
+)
+def test_demo_options_at_fault(options, words, tmp_path, capsys):
+    assert words in refused(capsys, "demo", *options, "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

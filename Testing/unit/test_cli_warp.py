@@ -1,0 +1,221 @@
+"""``warp`` and ``evaluate``: the right way round, and the figures that closed forms give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from ElasticHyperRegLib import LabelMap, read_image, read_labels
+from ElasticHyperRegLib.cli import main
+from ElasticHyperRegLib.cli.invert_points import invert_points
+from ElasticHyperRegLib.io import apply_to_points, read_points, write_labels, write_points
+from Testing.unit.cli_help import QUICK, everything_in, refused, run
+from Testing.unit.small_pair import CENTRE, PairOnDisk, write_pair
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> PairOnDisk:
+    return write_pair(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(scope="module")
+def result(files, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("results") / "out"
+    words = ["register", "--fixed", files.fixed, "--moving", files.moving, "--out", out]
+    words += ["--moving-labels", files.moving_labels, *QUICK]
+    assert main([str(word) for word in words]) == 0
+    return out
+
+
+def into_fixed(files: PairOnDisk, result: Path) -> list[object]:
+    return ["warp", "--transform", result / "transform.h5", "--reference", files.fixed]
+
+
+def wavy(amplitude_mm: float = 3.0) -> sitk.Transform:
+    """A rotation after a smooth wave, LPS."""
+    field = sitk.Image(24, 24, 24, sitk.sitkVectorFloat64)
+    field.SetSpacing((4.0,) * 3)
+    field.SetOrigin((-46.0,) * 3)
+    p = np.moveaxis(np.indices((24, 24, 24)), 0, -1) * 4.0
+    values = sitk.GetImageFromArray(amplitude_mm * np.sin(p / 9), isVector=True)
+    values.CopyInformation(field)
+    turn = sitk.Euler3DTransform()
+    turn.SetRotation(0.1, -0.2, 0.3)
+    turn.SetTranslation((200.0, -30.0, 7.0))
+    return sitk.CompositeTransform([turn, sitk.DisplacementFieldTransform(values)])
+
+
+def test_images_and_labels_come_out_as_registered(files, result, tmp_path, capsys):
+    words = into_fixed(files, result)
+    image, labels = tmp_path / "image.nrrd", tmp_path / "labels.nii.gz"
+    code, out, err = run(capsys, *words, "--image", files.moving, "--out", image)
+    assert (code, err) == (0, "")
+    assert "image of moving.nii.gz in the frame of fixed.nii.gz" in out
+    assert run(capsys, *words, "--labels", files.moving_labels, "--out", labels)[0] == 0
+    warped = read_image(image)
+    expected = read_image(result / "warped.nii.gz")
+    assert warped.dtype == expected.dtype == "int16"
+    assert warped.grid.same_as(expected.grid)
+    assert float((warped.data - expected.data).abs().max()) <= 1
+    again = read_labels(labels).data
+    assert float((again != read_labels(result / "warped_labels.nii.gz").data).float().mean()) < 1e-3
+
+
+def test_points_go_from_moving_to_fixed(files, result, tmp_path, capsys):
+    out = tmp_path / "points.mrk.json"
+    words = [*into_fixed(files, result), "--points", files.moving_points, "--out", out]
+    code, said, err = run(capsys, *words)
+    assert (code, err) == (0, "")
+    assert said.startswith("4 points; carried back they meet within 0.000")
+    assert "0 of them lie outside the reference" in said
+    found = read_points(out)
+    assert np.linalg.norm(found - read_points(files.fixed_points), axis=1).max() < 2
+    transform = sitk.ReadTransform(str(result / "transform.h5"))
+    back = apply_to_points(transform, found)
+    np.testing.assert_allclose(back, read_points(files.moving_points), atol=1e-3)
+
+
+def test_inverse_and_moving_reference_lead_back(files, result, tmp_path, capsys):
+    out = tmp_path / "points.csv"
+    words = ["warp", "--transform", result / "inverse.h5", "--reference", files.moving]
+    assert run(capsys, *words, "--points", files.fixed_points, "--out", out)[0] == 0
+    forth = apply_to_points(
+        sitk.ReadTransform(str(result / "transform.h5")), read_points(files.fixed_points)
+    )
+    assert np.linalg.norm(read_points(out) - forth, axis=1).max() < 0.3
+
+
+def test_points_are_inverted_exactly():
+    transform = wavy()
+    truth = np.random.default_rng(3).uniform(-35, 35, (200, 3))
+    found = invert_points(transform, apply_to_points(transform, truth))
+    np.testing.assert_allclose(found, truth, atol=1e-3)
+
+
+def test_points_that_nothing_maps_to_are_refused(files, tmp_path, capsys):
+    """A field that folds everything onto a plane reaches hardly any point."""
+    p = np.moveaxis(np.indices((24, 24, 24)), 0, -1)[..., ::-1] * 4.0 - 46.0
+    flat = np.zeros_like(p)
+    flat[..., 2] = -p[..., 2]
+    image = sitk.GetImageFromArray(flat, isVector=True)
+    image.SetSpacing((4.0,) * 3)
+    image.SetOrigin((-46.0,) * 3)
+    sitk.WriteTransform(sitk.DisplacementFieldTransform(image), str(tmp_path / "flat.h5"))
+    write_points(np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 9.0]]), tmp_path / "points.csv")
+    before = everything_in(tmp_path)
+    line = refused(
+        capsys, "warp", "--transform", tmp_path / "flat.h5", "--reference", files.fixed,
+        "--points", tmp_path / "points.csv", "--out", tmp_path / "out.csv",
+    )  # fmt: skip
+    assert "1 of 2 points that the transform reaches from nowhere" in line
+    assert "number 2" in line
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "nothing to warp; expected exactly one of --image, --labels and --points"),
+        (("image", "labels"), "--image and --labels to warp; expected exactly one"),
+    ],
+)
+def test_one_thing_at_a_time(options, words, files, result, tmp_path, capsys):
+    given = [w for name in options for w in (f"--{name}", files.moving_labels)]
+    line = refused(capsys, *into_fixed(files, result), *given, "--out", tmp_path / "o.nrrd")
+    assert words in line
+
+
+def test_warp_refuses_and_writes_nothing(files, result, tmp_path, capsys):
+    words = [*into_fixed(files, result), "--image", files.moving, "--out"]
+    (tmp_path / "there.nrrd").write_text("mine")
+    before = everything_in(tmp_path)
+    assert "exists already" in refused(capsys, *words, tmp_path / "there.nrrd")
+    assert "convert it first" in refused(capsys, *words, tmp_path / "out.jpg")
+    assert "does not exist" in refused(capsys, *words, tmp_path / "no" / "out.nrrd")
+    broken = ["warp", "--transform", files.fixed_points, "--reference", files.fixed]
+    out = tmp_path / "out.nrrd"
+    line = refused(capsys, *broken, "--image", files.moving, "--out", out)
+    assert "is not a transform" in line
+    assert everything_in(tmp_path) == before
+    assert run(capsys, *words, tmp_path / "there.nrrd", "--overwrite")[0] == 0
+
+
+# Evaluate
+
+
+def test_the_metrics_of_a_registration_again(files, result, capsys):
+    code, out, err = run(
+        capsys, "evaluate", "--fixed-labels", files.fixed_labels, "--warped-labels",
+        result / "warped_labels.nii.gz", "--transform", result / "transform.h5",
+        "--fixed-points", files.fixed_points, "--moving-points", files.moving_points,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert set(found) == {
+        "dice", "mean_dice", "hd95_mm", "surface_distance_mm", "folds_fraction", "jacobian",
+        "jacobian_by_tissue", "tre_mm",
+    }  # fmt: skip
+    known = json.loads((result / "metrics.json").read_text())
+    assert found["folds_fraction"] == known["folds_fraction"] == 0
+    assert found["jacobian"]["p99"] == pytest.approx(known["jacobian"]["p99"], rel=1e-3)
+    assert found["mean_dice"] > 0.8
+    assert set(found["jacobian_by_tissue"]) == {"1", "2"}
+    assert found["tre_mm"]["mean"] < 2
+    assert found["tre_mm"]["n"] == 4
+
+
+def test_known_figures(files, tmp_path, capsys):
+    """A label shifted by one voxel, landmarks 3-4-0 mm apart, no transform."""
+    labels = read_labels(files.fixed_labels)
+    data = labels.data.clone() * 0
+    data[..., 4:10, 5:15, 6:16] = 3
+    shifted = data.roll(1, dims=-1)
+    write_labels(LabelMap(data, labels.grid), tmp_path / "a.nrrd")
+    write_labels(LabelMap(shifted, labels.grid), tmp_path / "b.nrrd")
+    write_points(CENTRE + np.zeros((5, 3)), tmp_path / "p.csv")
+    write_points(CENTRE + [3.0, 4.0, 0.0] * np.ones((5, 3)), tmp_path / "q.csv")
+    code, out, _ = run(
+        capsys, "evaluate", "--fixed-labels", tmp_path / "a.nrrd",
+        "--warped-labels", tmp_path / "b.nrrd",
+        "--fixed-points", tmp_path / "p.csv", "--moving-points", tmp_path / "q.csv",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(out)
+    assert found["dice"] == {"3": pytest.approx(0.9)}
+    assert found["hd95_mm"]["3"] == pytest.approx(labels.grid.spacing[0])
+    assert found["tre_mm"] == {"mean": 5, "median": 5, "p95": 5, "max": 5, "n": 5}
+    assert "jacobian" not in found
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "nothing to measure"),
+        (("fixed_labels",), "only one of --fixed-labels and --warped-labels"),
+        (("moving_points",), "only one of --fixed-points and --moving-points"),
+    ],
+)
+def test_evaluate_needs_pairs(options, words, files, capsys):
+    given = [w for n in options for w in (f"--{n.replace('_', '-')}", getattr(files, n))]
+    assert words in refused(capsys, "evaluate", *given)
+
+
+def test_evaluate_refuses_another_grid(files, capsys):
+    line = refused(
+        capsys, "evaluate", "--fixed-labels", files.fixed_labels,
+        "--warped-labels", files.moving_labels,
+    )  # fmt: skip
+    assert "resample one of the label maps" in line
+
+
+def test_tissues_can_be_named(files, tmp_path, capsys):
+    both = ["--fixed-labels", files.fixed_labels, "--warped-labels", files.fixed_labels]
+    found = json.loads(run(capsys, "evaluate", *both, "--tissues", "phantom")[1])
+    assert found["dice"] == {"soft_tissue": 1, "lung": 1}
+    points = ["--fixed-points", files.fixed_points, "--moving-points", files.moving_points]
+    line = refused(capsys, "evaluate", *points, "--tissues", "phantom")
+    assert "--tissues without labels" in line

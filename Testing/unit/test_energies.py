@@ -1,0 +1,124 @@
+"""Closed-form truths of the deformation energies, in 2D and 3D, oblique and anisotropic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ElasticHyperRegLib.energies import diffusion_energy, elastic_energy, smooth_map
+from ElasticHyperRegLib.field import to_grid
+from ElasticHyperRegLib.grid import apply_matrix, coarser, voxel_points
+from ElasticHyperRegLib.types import Grid
+
+GRIDS = [
+    pytest.param((6, 9), (1.5, 0.7), 0.0, id="2D"),
+    pytest.param((6, 9), (1.5, 0.7), 30.0, id="2D-oblique"),
+    pytest.param((5, 6, 7), (1.0, 2.0, 3.5), 0.0, id="3D"),
+    pytest.param((5, 6, 7), (1.0, 2.0, 3.5), 25.0, id="3D-oblique"),
+]
+LAM, MU = 0.3, 0.45
+
+
+def linear_field(grid: Grid, gradient: np.ndarray) -> torch.Tensor:
+    """u(x) = G x in RAS mm, float64."""
+    zero = torch.zeros(1, dtype=torch.float64)
+    points = apply_matrix(grid.ijk_to_ras, voxel_points(grid.shape, zero))
+    return torch.einsum("ab,nb...->na...", torch.as_tensor(gradient, dtype=torch.float64), points)
+
+
+@pytest.mark.parametrize(("shape", "spacing", "degrees"), GRIDS)
+def test_translation_and_rotation_cost_nothing(oblique_grid, shape, spacing, degrees):
+    grid = oblique_grid(shape, spacing, degrees)
+    dim = grid.ndim
+    moved = torch.full((1, dim, *shape), 7.0, dtype=torch.float64)
+    spin = np.zeros((dim, dim))
+    spin[0, 1], spin[1, 0] = -0.1, 0.1
+    for u_mm in (moved, linear_field(grid, spin)):
+        assert elastic_energy(u_mm, grid, LAM, MU).item() == pytest.approx(0, abs=1e-20)
+
+
+@pytest.mark.parametrize(("shape", "spacing", "degrees"), GRIDS)
+def test_isotropic_strain(oblique_grid, shape, spacing, degrees):
+    grid = oblique_grid(shape, spacing, degrees)
+    dim, e = grid.ndim, 0.05
+    u_mm = linear_field(grid, e * np.eye(dim))
+    truth = MU * dim * e**2 + LAM * dim**2 * e**2 / 2
+    assert elastic_energy(u_mm, grid, LAM, MU).item() == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize(("shape", "spacing", "degrees"), GRIDS)
+def test_pure_shear(oblique_grid, shape, spacing, degrees):
+    grid = oblique_grid(shape, spacing, degrees)
+    gamma = 0.08
+    gradient = np.zeros((grid.ndim, grid.ndim))
+    gradient[0, 1] = gamma
+    u_mm = linear_field(grid, gradient)
+    assert elastic_energy(u_mm, grid, LAM, MU).item() == pytest.approx(MU * gamma**2 / 2, rel=1e-9)
+    assert diffusion_energy(u_mm, grid, MU).item() == pytest.approx(MU * gamma**2, rel=1e-9)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    entries=st.lists(st.floats(-0.2, 0.2), min_size=9, max_size=9),
+    lam=st.floats(0, 1),
+    mu=st.floats(0, 1),
+)
+def test_any_affine_field_costs_its_strain(oblique_grid, entries, lam, mu):
+    grid = oblique_grid((4, 5, 6), (0.8, 1.7, 2.9), 40.0)
+    gradient = np.array(entries).reshape(3, 3)
+    strain = (gradient + gradient.T) / 2
+    truth = mu * (strain**2).sum() + lam / 2 * np.trace(strain) ** 2
+    found = elastic_energy(linear_field(grid, gradient), grid, lam, mu).item()
+    assert found == pytest.approx(truth, rel=1e-8, abs=1e-14)
+
+
+def test_permuting_the_index_axes_changes_nothing():
+    grid = Grid.from_spacing((5, 6, 7), (1.0, 2.0, 3.0))
+    u_mm = torch.randn(1, 3, 5, 6, 7, dtype=torch.float64)
+    matrix = grid.ijk_to_ras[:, [1, 2, 0, 3]]
+    permuted = Grid((7, 5, 6), matrix)
+    same = u_mm.permute(0, 1, 4, 2, 3)
+    assert elastic_energy(same, permuted, LAM, MU).item() == pytest.approx(
+        elastic_energy(u_mm, grid, LAM, MU).item(), rel=1e-12
+    )
+
+
+def test_resampling_a_smooth_field_changes_little():
+    grid = Grid.from_spacing((48, 48, 48), (1.0, 1.0, 1.0))
+    points = voxel_points(grid.shape, torch.zeros(1, dtype=torch.float64))
+    u_mm = torch.sin(2 * np.pi * points / 47) * 3
+    coarse = coarser(grid, (2.0, 2.0, 2.0))
+    fine = elastic_energy(u_mm, grid, LAM, MU).item()
+    halved = elastic_energy(to_grid(u_mm, grid, coarse), coarse, LAM, MU).item()
+    assert halved == pytest.approx(fine, rel=0.1)
+
+
+def test_a_map_counts_where_it_is_painted():
+    grid = Grid.from_spacing((4, 4, 9), (1.0, 1.0, 1.0))
+    u_mm = linear_field(grid, 0.1 * np.eye(3))
+    soft = torch.zeros(1, 1, *grid.shape, dtype=torch.float64)
+    soft[..., :4] = 0.6
+    full = elastic_energy(u_mm, grid, 0.0, 0.6).item()
+    assert elastic_energy(u_mm, grid, 0.0, soft).item() == pytest.approx(full / 2)
+
+
+def test_smoothing_a_map_is_in_millimetres_and_keeps_its_mean():
+    grid = Grid.from_spacing((9, 9, 40), (0.5, 1.0, 1.0))
+    step = torch.zeros(1, 1, *grid.shape)
+    step[..., 20:] = 1.0
+    smooth = smooth_map(step, grid, 2.0)
+    profile = smooth[0, 0, 4, 4]
+    gauss = 0.5 * (1 + torch.erf((torch.arange(40) - 19.5) * 0.5 / (2.0 * 2**0.5)))
+    assert torch.allclose(profile, gauss, atol=0.02)
+    assert torch.equal(smooth_map(step, grid, 0.0), step)
+
+
+def test_energy_of_a_batch_is_that_of_its_members():
+    grid = Grid.from_spacing((5, 6, 7), (1.0, 2.0, 3.0))
+    u_mm = torch.randn(3, 3, 5, 6, 7)
+    batch = elastic_energy(u_mm, grid, LAM, MU)
+    single = torch.stack([elastic_energy(u[None], grid, LAM, MU)[0] for u in u_mm])
+    assert torch.allclose(batch, single)

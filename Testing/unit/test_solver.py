@@ -1,0 +1,182 @@
+"""The exact solver: known warps recovered, energies respected, nothing random."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ElasticHyperRegLib.errors import Cancelled
+from ElasticHyperRegLib.field import jacobian_determinant, warp
+from ElasticHyperRegLib.grid import coarser, gaussian_smooth, resample, resize
+from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, solve
+from ElasticHyperRegLib.types import Grid
+
+QUICK = SolverOptions(levels=(Level(30, 7, 1, 1.5), Level(30, 7, 1, 1.5)))
+
+
+def texture(grid: Grid, seed: int = 0, sigma: float = 2.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, 1, *grid.shape, generator=generator)
+    smooth = gaussian_smooth(noise, (sigma,) * grid.ndim)
+    return (smooth - smooth.min()) / (smooth.max() - smooth.min())
+
+
+def smooth_field(grid: Grid, amplitude_mm: float, seed: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, grid.ndim, *grid.shape, generator=generator)
+    smooth = gaussian_smooth(noise, (7.0,) * grid.ndim)
+    return smooth / smooth.abs().max() * amplitude_mm
+
+
+def pair(grid: Grid, amplitude_mm: float = 3.0) -> tuple[Problem, torch.Tensor]:
+    """moving is a texture, fixed = moving(x + u): the truth is u."""
+    moving, truth = texture(grid), smooth_field(grid, amplitude_mm)
+    fixed = warp(moving, truth, grid, grid)
+    return Problem(fixed, moving, grid, grid, 0.0, 0.1), truth
+
+
+def interior_error(found: torch.Tensor, truth: torch.Tensor) -> float:
+    inside = (slice(None), slice(None), *[slice(4, -4)] * (found.ndim - 2))
+    return float((found - truth)[inside].norm(dim=1).median())
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "degrees"),
+    [
+        ((48, 48), (1.0, 1.0), 0.0),
+        ((40, 56), (1.4, 0.9), 35.0),
+        ((28, 30, 32), (1.2, 1.0, 1.1), 20),
+    ],
+)
+def test_recovers_a_known_warp(oblique_grid, shape, spacing, degrees):
+    grid = oblique_grid(shape, spacing, degrees)
+    problem, truth = pair(grid)
+    solution = solve(problem, QUICK)
+    assert interior_error(solution.u_mm, truth) < 0.08 < truth.norm(dim=1).median()
+    assert (jacobian_determinant(solution.u_mm, grid) > 0).all()
+
+
+def test_accepted_objective_never_rises():
+    problem, _ = pair(Grid.from_spacing((40, 40), (1.0, 1.0)))
+    for trace in solve(problem, QUICK).traces:
+        assert all(later <= earlier for earlier, later in zip(trace, trace[1:], strict=False))
+        assert trace[-1] < trace[0]
+
+
+def test_same_problem_same_field_bit_for_bit():
+    problem, _ = pair(Grid.from_spacing((20, 22, 24), (1.0, 1.0, 1.0)))
+    assert torch.equal(solve(problem, QUICK).u_mm, solve(problem, QUICK).u_mm)
+
+
+def test_a_batch_is_solved_as_its_members_are():
+    grid = Grid.from_spacing((40, 40), (1.0, 1.0))
+    problem, _ = pair(grid)
+    other = texture(grid, seed=5)
+    moved = warp(other, smooth_field(grid, 2.0, seed=6), grid, grid)
+    both = dataclasses.replace(
+        problem,
+        fixed=torch.cat([problem.fixed, moved]),
+        moving=torch.cat([problem.moving, other]),
+    )
+    never = dataclasses.replace(QUICK, tolerance=-1.0)
+    alone = solve(problem, never).u_mm
+    assert torch.allclose(solve(both, never).u_mm[:1], alone, atol=0.02)  # Adam enlarges rounding
+
+
+def test_an_initial_transform_is_free_of_charge():
+    """A moving image in a frame 25 mm away, turned by 10°, is found through ``initial``."""
+    grid = Grid.from_spacing((48, 48), (1.0, 1.0))
+    problem, truth = pair(grid)
+    angle = np.deg2rad(10)
+    matrix = np.eye(3)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix[:2, 2] = 25.0
+    there = Grid(grid.shape, matrix @ grid.ijk_to_ras)
+    turned = dataclasses.replace(problem, moving_grid=there, initial=matrix)
+    assert torch.allclose(solve(turned, QUICK).u_mm, solve(problem, QUICK).u_mm, atol=0.05)
+    assert interior_error(solve(turned, QUICK).u_mm, truth) < 0.1
+
+
+def test_stiffer_means_less_strain():
+    problem, _ = pair(Grid.from_spacing((48, 48), (1.0, 1.0)))
+    energies = []
+    for mu in (0.05, 0.5, 0.95):
+        u_mm = solve(dataclasses.replace(problem, mu=mu), QUICK).u_mm
+        energies.append((jacobian_determinant(u_mm, problem.fixed_grid) - 1).std().item())
+    assert energies[0] > energies[1] > energies[2]
+
+
+def test_a_stiff_tissue_stays_stiff_while_its_neighbour_gives():
+    grid = Grid.from_spacing((48, 48), (1.0, 1.0))
+    problem, _ = pair(grid, amplitude_mm=4.0)
+    mu = torch.full((1, 1, 48, 48), 0.02)
+    mu[..., :24] = 0.95
+    u_mm = solve(dataclasses.replace(problem, mu=mu), QUICK).u_mm
+    change = (jacobian_determinant(u_mm, grid) - 1).abs()
+    assert change[..., 2:20].mean() < 0.6 * change[..., 28:46].mean()
+
+
+def test_masked_out_voxels_do_not_pull():
+    grid = Grid.from_spacing((48, 48), (1.0, 1.0))
+    problem, truth = pair(grid)
+    spoilt = problem.fixed.clone()
+    spoilt[..., 30:44, 30:44] = torch.rand(14, 14)
+    mask = torch.ones_like(spoilt)
+    mask[..., 30:44, 30:44] = 0
+    with_mask = dataclasses.replace(problem, fixed=spoilt, fixed_mask=mask)
+    without = dataclasses.replace(problem, fixed=spoilt)
+    hole = (slice(None), slice(None), slice(32, 42), slice(32, 42))
+    errors = [(solve(p, QUICK).u_mm - truth)[hole].norm(dim=1).mean() for p in (with_mask, without)]
+    assert errors[0] < 0.6 * errors[1]
+
+
+def test_large_motion_is_found_by_the_search():
+    """A blob field moved by 22 mm, ten times its detail: the pyramid alone loses it."""
+    grid = Grid.from_spacing((40, 40, 40), (2.0, 2.0, 2.0))
+    moving = texture(grid, sigma=1.5)
+    shift = torch.zeros(1, 3, *grid.shape)
+    shift[:, 0] = 22.0
+    problem = Problem(warp(moving, shift, grid, grid), moving, grid, grid, 0.0, 0.2)
+    options = SolverOptions(levels=(Level(15, 7, 1, 1.5), Level(15, 7, 2, 1.5)))
+    centre = (0, 0, slice(8, -8), slice(8, -8), slice(8, -14))
+    lost = solve(problem, options).u_mm[centre].median().item()
+    found = (
+        solve(problem, dataclasses.replace(options, search_mm=30.0)).u_mm[centre].median().item()
+    )
+    assert abs(lost - 22) > 5
+    assert abs(found - 22) < 1
+
+
+def test_warm_start_begins_where_it_is_told():
+    grid = Grid.from_spacing((48, 48), (1.0, 1.0))
+    problem, truth = pair(grid)
+    warm = solve(problem, SolverOptions(levels=(Level(3, 7, 1, 1.5),)), start=truth)
+    assert warm.traces[0][0] < 0.1 * solve(problem, QUICK).traces[0][0]
+    assert interior_error(warm.u_mm, truth) < 0.05
+
+
+def test_cancel_raises_and_progress_ends_at_one():
+    problem, _ = pair(Grid.from_spacing((32, 32), (1.0, 1.0)))
+    with pytest.raises(Cancelled):
+        solve(problem, QUICK, cancelled=lambda: True)
+    seen: list[float] = []
+    solve(problem, QUICK, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def test_it_says_why_it_stopped():
+    problem, _ = pair(Grid.from_spacing((32, 32), (1.0, 1.0)))
+    assert solve(problem, SolverOptions(levels=(Level(2, 7, 1, 1.5),))).stopped == "iteration limit"
+    loose = SolverOptions(levels=(Level(60, 7, 1, 1.5),), tolerance=1.0)
+    assert solve(problem, loose).stopped == "converged"
+
+
+def test_resize_agrees_with_resampling_by_position():
+    fine = Grid.from_spacing((12, 14, 16), (1.0, 1.0, 1.0))
+    coarse = coarser(fine, (2.0, 2.0, 2.0))
+    data = torch.rand(2, 3, *coarse.shape)
+    assert torch.allclose(resize(data, fine.shape), resample(data, coarse, fine), atol=1e-5)

@@ -30,6 +30,7 @@ format: $(READY) ## let ruff fix style and formatting
 
 bench: $(READY) $(BENCH_READY) ## compare with other registration programs; results in bench-result/
 	$(BIN)/python -m benchmarks.run all --out bench-result
+	$(BIN)/python -m benchmarks.scaling --out bench-result
 
 clean: ## remove environments, caches and results
 	rm -rf .venv .venv-bench build dist *.egg-info demo-result bench-result

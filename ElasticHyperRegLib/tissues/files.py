@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..resources import resource_folder
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _HEADER = re.compile(r"\s*(\[\[?)\s*([\w.-]+)\s*\]\]?")
 _KEY = re.compile(r"\s*\"?([\w-]+)\"?\s*=")
 _QUOTED = re.compile(r"\"[^\"]*\"")
@@ -25,9 +25,8 @@ _AT_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)")
 
 
 def tissue_folder() -> Path:
-    """``Resources/Tissues``: inside an installed package, beside it in a checkout."""
-    installed = _PACKAGE / "Resources"
-    return (installed if installed.is_dir() else _PACKAGE.parent / "Resources") / "Tissues"
+    """``Resources/Tissues``: of the package."""
+    return resource_folder("Tissues")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError
+from ..resources import resource_folder
 from .card import CARD_FILE, ModelCard, read_card
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _LOG = logging.getLogger(__name__)
 
 
@@ -29,9 +29,8 @@ def user_folder() -> Path:
 
 
 def packaged_folder() -> Path:
-    """``Resources/Models``: inside an installed package, beside it in a checkout."""
-    installed = _PACKAGE / "Resources"
-    return (installed if installed.is_dir() else _PACKAGE.parent / "Resources") / "Models"
+    """``Resources/Models``: of the package."""
+    return resource_folder("Models")
 
 
 def find_model(name_or_folder: str | Path) -> Path:

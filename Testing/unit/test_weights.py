@@ -15,11 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ElasticHyperRegLib import InputError
+from ElasticHyperRegLib import InputError, resources
 from ElasticHyperRegLib.networks import SPECS, HyperMorphOptions, LapIRNOptions, build
 from ElasticHyperRegLib.weights import (
     find_model,
-    folders,
     list_models,
     load_model,
     packaged_folder,
@@ -261,7 +260,7 @@ def test_unknown_model_names_the_installed_ones(saved):
 
 def test_users_model_hides_the_packaged_one(saved, tmp_path, monkeypatch, caplog):
     package = tmp_path / "package"
-    monkeypatch.setattr(folders, "_PACKAGE", package)
+    monkeypatch.setattr(resources, "_PACKAGE", package)
     root = tmp_path / "Resources" / "Models"
     for name in ("heart", "lungs", "broken"):
         save_model(build(SPEC), ABOUT, root / name)
@@ -275,7 +274,7 @@ def test_users_model_hides_the_packaged_one(saved, tmp_path, monkeypatch, caplog
 
 def test_resources_inside_the_package_come_first(tmp_path, monkeypatch):
     package = tmp_path / "package"
-    monkeypatch.setattr(folders, "_PACKAGE", package)
+    monkeypatch.setattr(resources, "_PACKAGE", package)
     assert packaged_folder() == tmp_path / "Resources" / "Models"
     (package / "Resources").mkdir(parents=True)
     assert packaged_folder() == package / "Resources" / "Models"

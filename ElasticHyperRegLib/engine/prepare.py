@@ -20,6 +20,8 @@ from .elasticity import coefficients
 from .intensity import field_of_view, normalised, without_padding
 from .request import RegistrationRequest
 
+RIM_MM = 5.0
+"""Around a user's mask that similarity sees too: an organ's border is where its edge is."""
 MARGIN_MM = 15.0
 """Around a user's mask that the initial alignment sees too: borders of organs guide it."""
 OVERLAP_MM = 8.0
@@ -76,7 +78,7 @@ def initial_alignment(
     options = request.options
     if isinstance(options.initial, str):
         sides = [
-            (side.data, side.image.grid, _around(side, mask))
+            (side.data, side.image.grid, _around(mask, MARGIN_MM, side.seen))
             for side, mask in (
                 (prepared.fixed, request.fixed_mask),
                 (prepared.moving, request.moving_mask),
@@ -112,7 +114,7 @@ def problem_of(prepared: Prepared, initial: np.ndarray, device: torch.device) ->
 def _side(image: Image, mask: LabelMap | None) -> Side:
     seen = field_of_view(image)
     clean = without_padding(image)
-    counts = _both(None if mask is None else mask.data != 0, seen)
+    counts = _around(mask, RIM_MM, seen)
     if counts is not None and not bool(counts.any()):
         raise InputError(
             f"a mask that lies outside the field of view of {image.name}",
@@ -127,9 +129,11 @@ def _both(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None
     return a & b
 
 
-def _around(side: Side, mask: LabelMap | None) -> torch.Tensor | None:
+def _around(
+    mask: LabelMap | None, margin_mm: float, seen: torch.Tensor | None
+) -> torch.Tensor | None:
     """The user's mask with a margin, within what the scanner saw."""
-    return _both(None if mask is None else dilated(mask.data != 0, mask.grid, MARGIN_MM), side.seen)
+    return _both(None if mask is None else dilated(mask.data != 0, mask.grid, margin_mm), seen)
 
 
 def dilated(mask: torch.Tensor, grid: Grid, margin_mm: float) -> torch.Tensor:

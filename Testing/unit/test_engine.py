@@ -22,7 +22,7 @@ from ElasticHyperRegLib import (
 from ElasticHyperRegLib.engine.check import check_request
 from ElasticHyperRegLib.engine.elasticity import coefficients, used_elasticity
 from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
-from ElasticHyperRegLib.engine.prepare import dilated, prepare
+from ElasticHyperRegLib.engine.prepare import RIM_MM, dilated, prepare
 from ElasticHyperRegLib.engine.register import solver_settings
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import (
@@ -156,7 +156,9 @@ def test_a_mask_counts_within_the_field_of_view():
     assert float(fixed.image.data.min()) == -1024
     both = prepare(replace(request, fixed=replace(request.fixed, data=data), fixed_mask=mask)).fixed
     assert both.mask is not None
-    assert torch.equal(both.mask, (mask.data > 0) & (data != -3024))
+    with_rim = dilated(mask.data > 0, mask.grid, RIM_MM)
+    assert torch.equal(both.mask, with_rim & (data != -3024))
+    assert both.mask.sum() > ((mask.data > 0) & (data != -3024)).sum()
 
 
 # A registration

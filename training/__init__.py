@@ -1,0 +1,1 @@
+"""Training: data sets, synthesis, loss, loop, evaluation; one configuration a published result."""

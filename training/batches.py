@@ -1,0 +1,79 @@
+"""Batches: which pairs a step sees, turned and mirrored, a function of seed, step and rank alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .data.pair import PairSample, PairSource
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """N pairs: images (N, 1, *shape) float32; labels (N, 1, *shape) where all pairs have them."""
+
+    fixed: torch.Tensor
+    moving: torch.Tensor
+    fixed_labels: torch.Tensor | None
+    moving_labels: torch.Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on ``device``."""
+
+        def there(data: torch.Tensor | None) -> torch.Tensor | None:
+            return None if data is None else data.to(device, non_blocking=True)
+
+        return Batch(
+            self.fixed.to(device, non_blocking=True),
+            self.moving.to(device, non_blocking=True),
+            there(self.fixed_labels),
+            there(self.moving_labels),
+        )
+
+
+def collate(samples: list[PairSample]) -> Batch:
+    """Pairs of one shape, stacked."""
+
+    def labels(which: str) -> torch.Tensor | None:
+        found = [getattr(sample, which) for sample in samples]
+        return None if any(item is None for item in found) else torch.stack(found).long()
+
+    return Batch(
+        torch.stack([sample.fixed for sample in samples]),
+        torch.stack([sample.moving for sample in samples]),
+        labels("fixed_labels"),
+        labels("moving_labels"),
+    )
+
+
+def training_batch(source: PairSource, count: int, seed: tuple[int, ...]) -> Batch:
+    """``count`` pairs drawn for ``seed``, mirrored and, where the shape allows, turned."""
+    rng = np.random.default_rng(seed)
+    samples = [source.sample(int(rng.integers(len(source))), rng) for _ in range(count)]
+    batch = collate(samples)
+    axes = [axis for axis in range(2, batch.fixed.ndim) if rng.random() < 0.5]
+    order = _turn(source, rng)
+
+    def turned(data: torch.Tensor) -> torch.Tensor:
+        return data.flip(axes).permute(0, 1, *order).contiguous()
+
+    return Batch(
+        turned(batch.fixed),
+        turned(batch.moving),
+        None if batch.fixed_labels is None else turned(batch.fixed_labels),
+        None if batch.moving_labels is None else turned(batch.moving_labels),
+    )
+
+
+def _turn(source: PairSource, rng: np.random.Generator) -> list[int]:
+    """Order of the spatial tensor dimensions: any that keeps shape and spacing."""
+    ndim = len(source.shape)
+    order = [int(axis) for axis in rng.permutation(ndim)]
+    shape, spacing = source.shape, source.spacing[::-1]
+    keeps = all(
+        shape[axis] == shape[place] and spacing[axis] == spacing[place]
+        for place, axis in enumerate(order)
+    )
+    return [axis + 2 for axis in (order if keeps else range(ndim))]

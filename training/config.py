@@ -1,0 +1,193 @@
+"""What a training run is, read from one TOML file."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.networks import ModelSpec, read_record, spec_from_table
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pairs come from.
+
+    Args:
+        source: name of a data set of ``training.data``.
+        train: split that is trained on.
+        validation: split that is looked at while training and chooses the weights kept.
+        description: what the data are, for the model's card.
+        licence: of the data, for the model's card.
+        options: of the source, see there; a table of any keys.
+        validation_options: of the source of the validation split.
+    """
+
+    source: str
+    train: str
+    validation: str
+    description: str
+    licence: str
+    options: dict[str, Any] = field(default_factory=dict)
+    validation_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """How the loss is minimised.
+
+    Args:
+        steps: updates of the weights.
+        batch: pairs a step and device.
+        accumulate: batches whose gradients are added up for one step.
+        learning_rate: highest of a one-cycle schedule of Adam.
+        clip: largest norm of the gradient.
+        precision: as Lightning Fabric names it; similarity and energy are always float32.
+        window: side of the NCC box in voxels.
+        labels: weight of a soft Dice term; above 0 the labels take part in training.
+        start_from: folder of a model whose weights the training starts from, where they fit.
+    """
+
+    steps: int
+    batch: int = 8
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    clip: float = 1.0
+    precision: str = "32-true"
+    window: int = 9
+    labels: float = 0.0
+    start_from: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.accumulate) < 1:
+            raise InputError(
+                f"{self.steps} steps of {self.accumulate} batches of {self.batch} pairs",
+                "positive numbers",
+            )
+        if not (self.learning_rate > 0 and self.clip > 0 and self.labels >= 0):
+            raise InputError("a learning rate, clip or label weight that is no size", "above 0")
+        if self.window < 3 or self.window % 2 == 0:
+            raise InputError(f"an NCC window of {self.window}", "an odd number, 3 or more")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """What is measured while training.
+
+    Args:
+        every: steps between two validations, and between two checkpoints.
+        settings: (λ, μ), or (α,), at which the validation pairs are registered.
+    """
+
+    every: int
+    settings: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or not self.settings:
+            raise InputError("a validation without settings or interval", "one or more of each")
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """What the model's card says beyond what training knows itself.
+
+    Args:
+        modality: such as MR.
+        licence: of the weights.
+        intensity_window: lowest and highest intensity, mapped to 0 and 1; absent: each image's
+            own.
+    """
+
+    modality: str
+    licence: str
+    intensity_window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run. ``text`` is the file as it was read, for the record."""
+
+    name: str
+    model: ModelSpec
+    data: DataConfig
+    optimisation: OptimisationConfig
+    validation: ValidationConfig
+    card: CardConfig
+    seed: int = 0
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        hyper = len(self.model.hyper)
+        for setting in self.validation.settings:
+            if len(setting) != hyper or min(setting) < 0 or sum(setting) > 1:
+                raise InputError(
+                    f"the validation setting {setting}",
+                    f"{hyper} numbers of 0 or more with a sum of at most 1 for {self.model.name}",
+                )
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """The run that the TOML file at ``path`` describes.
+
+    Raises:
+        InputError: the file cannot be read, is no TOML, lacks a key or has a wrong one; the
+            message names the file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise InputError(
+            f"{path}, which cannot be read ({error.strerror})", "a training configuration in TOML"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}, which is no TOML ({error})", "a configuration") from error
+    return config_from_table(table, text, str(path))
+
+
+SECTIONS = {
+    "data": DataConfig,
+    "optimisation": OptimisationConfig,
+    "validation": ValidationConfig,
+    "card": CardConfig,
+}
+
+
+def config_from_table(table: dict[str, Any], text: str, where: str) -> TrainingConfig:
+    """The run that a TOML table describes; ``where`` is named in errors.
+
+    Raises:
+        InputError: a section or key is missing, unknown or wrong.
+    """
+    known = {"name", "seed", "model", *SECTIONS}
+    needed = known - {"seed"}
+    faults = [f"lacks {key}" for key in sorted(needed - table.keys())]
+    faults += [f"has an unknown {key}" for key in sorted(table.keys() - known)]
+    if faults:
+        raise InputError(f"{where} {', '.join(faults)}", f"the keys {', '.join(sorted(known))}")
+    data = dict(table["data"]) if isinstance(table["data"], dict) else {}
+    free = {key: data.pop(key, {}) for key in ("options", "validation_options")}
+    sections = {
+        key: read_record(kind, data if key == "data" else table[key], f"{where}, {key}")
+        for key, kind in SECTIONS.items()
+    }
+    model = spec_from_table(table["model"], f"{where}, model")
+    rest = read_record(_Rest, {k: table[k] for k in ("name", "seed") if k in table}, where)
+    try:
+        config = TrainingConfig(rest.name, model, seed=rest.seed, text=text, **sections)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return replace(config, data=replace(config.data, **free))
+
+
+@dataclass(frozen=True)
+class _Rest:
+    name: str
+    seed: int = 0

@@ -1,0 +1,87 @@
+"""What a network is trained on: pairs of images, and sources of such pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ElasticHyperRegLib.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class PairSample:
+    """One pair on one grid; ``shape`` is (k, j, i) or (j, i).
+
+    Attributes:
+        fixed: (1, *shape) float32, intensities of order 1.
+        moving: likewise.
+        fixed_labels: (1, *shape) int64; None where there are none.
+        moving_labels: likewise.
+        displacement: (D, *shape) float32 voxels, channels i, j, k, fixed → moving: the truth,
+            where it is known (synthetic pairs).
+        patient: who it was made of; pairs of one patient must stay in one split.
+    """
+
+    fixed: torch.Tensor
+    moving: torch.Tensor
+    fixed_labels: torch.Tensor | None
+    moving_labels: torch.Tensor | None
+    displacement: torch.Tensor | None
+    patient: str
+
+
+class PairSource(Protocol):
+    """A sequence of pairs that all have one shape and one spacing."""
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Mm along i, j, k."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along (k, j, i) or (j, i)."""
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        """Label value → tissue; empty where there are no labels."""
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Everyone the pairs are made of, each once."""
+
+    def __len__(self) -> int:
+        """Number of pairs; of an endless source, the pairs of one epoch."""
+
+    def sample(self, index: int, rng: np.random.Generator) -> PairSample:
+        """Pair ``index``; whatever is random in it is drawn from ``rng`` and nothing else.
+
+        Raises:
+            IndexError: no such pair.
+        """
+
+
+def refuse_shared_patients(splits: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a patient that stands in two splits.
+
+    Args:
+        splits: name of a split → its patients (``PairSource.patients``).
+
+    Raises:
+        InputError: somebody stands in two.
+    """
+    homes: dict[str, str] = {}
+    for split, patients in splits.items():
+        for patient in patients:
+            other = homes.setdefault(patient, split)
+            if other != split:
+                raise InputError(
+                    f"{patient} stands in {other} and in {split}",
+                    "each patient in one split",
+                    "take it out of one of them",
+                )

@@ -1,0 +1,106 @@
+"""What a run leaves to read: its settings, a line a step, scores and a picture a validation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ElasticHyperRegLib import __version__
+
+from .config import TrainingConfig
+from .validation import Score
+
+STEPS, SCORES, RECORD = "steps.csv", "validation.csv", "run.json"
+
+
+def revision() -> str:
+    """Git revision of the code, marked where files differ from it; ``unknown`` outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def write_record(run: Path, config: TrainingConfig, devices: int) -> None:
+    """``run.json`` and ``config.toml``: all that is needed to repeat the run."""
+    run.mkdir(parents=True, exist_ok=True)
+    record = {
+        "name": config.name,
+        "seed": config.seed,
+        "revision": revision(),
+        "command": " ".join(sys.argv),
+        "devices": devices,
+        "versions": {
+            "elastic-hyperreg": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    (run / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (run / "config.toml").write_text(config.text, encoding="utf-8")
+
+
+class Journal:
+    """Two CSV files that grow with the run.
+
+    A run that goes on from a checkpoint drops what was written after it.
+
+    Args:
+        run: folder.
+        step: of the state the run begins with.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        self._run = run
+        for name in (STEPS, SCORES):
+            _truncate(run / name, step)
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """One line of ``steps.csv``."""
+        _append(self._run / STEPS, {"step": step, **values})
+
+    def scores(self, step: int, scores: Sequence[Score]) -> None:
+        """One line a setting of ``validation.csv``."""
+        for score in scores:
+            row: dict[str, Any] = {"step": step, **asdict(score)}
+            row["setting"] = " ".join(f"{value:g}" for value in score.setting)
+            _append(self._run / SCORES, row)
+
+
+def read_scores(run: Path) -> list[dict[str, str]]:
+    """Rows of ``validation.csv``."""
+    with (run / SCORES).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row.keys())
+        if new:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def _truncate(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    path.unlink()
+    for row in rows:
+        if int(row["step"]) <= step:
+            _append(path, row)

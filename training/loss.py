@@ -1,0 +1,102 @@
+"""The loss of a batch: the papers' objective at each pair's own setting, made equally loud."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from ElasticHyperRegLib.energies import diffusion_density, elastic_density
+from ElasticHyperRegLib.grid import sample, voxel_points
+from ElasticHyperRegLib.networks import ModelSpec
+from ElasticHyperRegLib.similarity import LocalNCC
+
+from .conditioning import Conditioning
+
+LOUDNESS = 0.05
+
+
+class Measure(NamedTuple):
+    """How an objective is measured: model, spacing (mm along i, j, k), NCC window (voxels)."""
+
+    spec: ModelSpec
+    spacing: tuple[float, ...]
+    window: int
+
+
+class Objective(NamedTuple):
+    """Per pair, (N,): (1 − Λ − Γ)·(1 − cc²) and W, both means over the domain."""
+
+    similarity: torch.Tensor
+    energy: torch.Tensor
+
+    @property
+    def total(self) -> torch.Tensor:
+        """What the papers minimise, (N,)."""
+        return self.similarity + self.energy
+
+
+def objective(
+    fixed: torch.Tensor,
+    warped: torch.Tensor,
+    u_mm: torch.Tensor,
+    setting: Conditioning,
+    about: Measure,
+) -> Objective:
+    """(1 − Λ − Γ)·NCC + W, or (1 − α)·NCC + α‖∇u‖², of the *displacement*, in float32.
+
+    Args:
+        fixed: (N, 1, *shape).
+        warped: the moving images on the fixed grid, likewise.
+        u_mm: (N, D, *shape) mm along the index axes.
+        setting: of each pair.
+        about: spacing, window and energy.
+    """
+    similarity = (1 - LocalNCC(fixed, about.window).map(warped)) * setting.weight
+    density = energy_density(u_mm, about.spacing, setting, about.spec)
+    return Objective(similarity.flatten(1).mean(1), density.flatten(1).mean(1))
+
+
+def energy_density(
+    u_mm: torch.Tensor, spacing: tuple[float, ...], setting: Conditioning, spec: ModelSpec
+) -> torch.Tensor:
+    """W of the model's regulariser at each cell, (N, *(n − 1))."""
+
+    def spread(value: torch.Tensor) -> torch.Tensor:
+        return value.expand(-1, 1, *u_mm.shape[2:])
+
+    if spec.fixed_elasticity is not None:
+        lam, mu = spec.fixed_elasticity
+        return elastic_density(u_mm, spacing, lam * spread(setting.lam), mu * spread(setting.lam))
+    if setting.mu is None:
+        return diffusion_density(u_mm, spacing, spread(setting.lam))
+    return elastic_density(u_mm, spacing, spread(setting.lam), spread(setting.mu))
+
+
+def warp_batch(moving: torch.Tensor, u_vox: torch.Tensor) -> torch.Tensor:
+    """Images (N, 1, *shape) at x + u(x) on one grid for both, borders continued."""
+    return sample(moving, voxel_points(tuple(moving.shape[2:]), u_vox) + u_vox)
+
+
+def equally_loud(values: torch.Tensor, setting: Conditioning) -> torch.Tensor:
+    """Objectives (N,) divided by the mean of 1 − Λ − Γ + 0.05, then averaged.
+
+    Near λ+μ = 1 the objective is small whatever the field; undivided, training would only hear
+    the settings of weak regularisation.
+    """
+    weight = setting.weight.flatten(1).mean(1)
+    return (values / (weight + LOUDNESS)).mean()
+
+
+def soft_dice_loss(
+    fixed_labels: torch.Tensor, moving_labels: torch.Tensor, u_vox: torch.Tensor, count: int
+) -> torch.Tensor:
+    """1 − mean soft Dice of the classes 1 … count − 1, the moving ones warped linearly."""
+    losses = []
+    for label in range(1, count):
+        fixed = (fixed_labels == label).float()
+        warped = warp_batch((moving_labels == label).float(), u_vox)
+        overlap = 2 * (fixed * warped).flatten(1).sum(1)
+        size = (fixed + warped).flatten(1).sum(1)
+        losses.append(1 - overlap / size.clamp_min(1))
+    return torch.stack(losses).mean()

@@ -1,0 +1,87 @@
+"""One training run from its configuration file to the exported model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.weights import ModelCard
+
+from .config import TrainingConfig, read_config
+from .data import open_source, refuse_shared_patients
+from .data.pair import PairSource
+from .export import export
+from .journal import write_record
+from .loop import Progress, Sources, fit
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What to train on; names as in Lightning Fabric."""
+
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    nodes: int = 1
+
+
+def train(
+    config_path: Path, data: Path | None, run: Path, hardware: Hardware, progress: Progress
+) -> ModelCard:
+    """Train, or go on where a killed run of the same configuration stopped.
+
+    Args:
+        config_path: TOML file, see ``training.config``.
+        data: folder of the data set; ``None`` for a synthetic source.
+        run: folder of the run: record, checkpoint, logs, pictures, model.
+
+    Raises:
+        InputError: a fault of the configuration, the data or the run's folder; nothing is
+            written before all of them are read.
+    """
+    config = read_config(config_path)
+    sources = open_sources(config, data)
+    fabric = Fabric(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        precision=config.optimisation.precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    if fabric.is_global_zero:
+        write_record(run, config, fabric.world_size)
+    fabric.barrier()
+    state = fit(config, sources, fabric, run, progress)
+    return export(config, sources.train, state, run)
+
+
+def open_sources(config: TrainingConfig, data: Path | None) -> Sources:
+    """Both splits, with nobody in both and one grid.
+
+    Raises:
+        InputError: somebody stands in both, or the model and the images do not go together.
+    """
+    about = config.data
+    train_source = open_source(about.source, data, about.train, about.options)
+    validation = open_source(about.source, data, about.validation, about.validation_options)
+    refuse_shared_patients(
+        {about.train: train_source.patients, about.validation: validation.patients}
+    )
+    _check_model(config, train_source)
+    return Sources(train_source, validation)
+
+
+def _check_model(config: TrainingConfig, source: PairSource) -> None:
+    spec, names = config.model, tuple(source.label_names.values())
+    if spec.ndim != len(source.shape):
+        raise InputError(
+            f"{config.name}, a model in {spec.ndim}D, with images in {len(source.shape)}D",
+            "both alike",
+        )
+    if spec.tissues and spec.tissues != names:
+        raise InputError(
+            f"{config.name} with the tissues {', '.join(spec.tissues)}",
+            f"those of {config.data.source}, in order: {', '.join(names) or 'none'}",
+        )

@@ -1,0 +1,105 @@
+"""Everything a run changes while it trains, and how it begins or goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.networks import build
+from ElasticHyperRegLib.weights import load_model
+
+from .checkpoint import FILE, fingerprint, load, save
+from .config import TrainingConfig
+
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises."""
+
+
+@dataclass(eq=False)
+class TrainingState:
+    """A run between two steps. ``best`` are the weights of the best validation so far.
+
+    ``best`` holds no tensor before the first validation.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.OneCycleLR
+    step: int
+    best: dict[str, torch.Tensor]
+    best_worth: float
+    best_step: int
+
+    def table(self, config: TrainingConfig) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "best": self.best,
+            "best_worth": self.best_worth,
+            "best_step": self.best_step,
+            "fingerprint": fingerprint(config),
+        }
+
+    def keep(self, worth: float) -> None:
+        """Remember the weights as they are if ``worth`` is the highest so far."""
+        if worth > self.best_worth:
+            self.best_worth, self.best_step = worth, self.step
+            state = self.model.state_dict()
+            self.best = {name: t.detach().cpu().clone() for name, t in state.items()}
+
+
+def begin(config: TrainingConfig, fabric: Fabric, run: Path) -> TrainingState:
+    """A fresh state, or the one of the checkpoint in ``run``.
+
+    Raises:
+        InputError: the checkpoint is of another configuration or damaged; ``start_from`` names
+            no model.
+    """
+    fabric.seed_everything(config.seed, verbose=False)
+    model = build(config.model)
+    if config.optimisation.start_from:
+        _take_over(model, config.optimisation.start_from)
+    rate = config.optimisation.learning_rate
+    wrapped, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=rate))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=config.optimisation.steps + 1, pct_start=WARM_UP
+    )
+    state = TrainingState(wrapped, optimizer, schedule, 0, {}, float("-inf"), 0)
+    if (run / FILE).exists():
+        _resume(state, config, fabric, run)
+    return state
+
+
+def write(state: TrainingState, config: TrainingConfig, fabric: Fabric, run: Path) -> None:
+    """Checkpoint ``state`` in ``run``; errors as ``checkpoint.save``."""
+    save(fabric, run, state.table(config))
+
+
+def _resume(state: TrainingState, config: TrainingConfig, fabric: Fabric, run: Path) -> None:
+    held = load(fabric, run, {"model": state.model, "optimizer": state.optimizer}, config)
+    state.schedule.load_state_dict(held["schedule"])
+    state.step, state.best = held["step"], held["best"]
+    state.best_worth, state.best_step = held["best_worth"], held["best_step"]
+
+
+def _take_over(model: nn.Module, folder: str) -> None:
+    """Weights of the model in ``folder`` wherever name and shape agree."""
+    other, _ = load_model(folder)
+    own = model.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in other.state_dict().items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if not fitting:
+        raise InputError(f"start_from {folder}, of which no weight fits", "a model of one backbone")
+    model.load_state_dict(own | fitting)

@@ -1,4 +1,4 @@
-"""Batches: which pairs a step sees, turned and mirrored, a function of seed, step and rank alone."""
+"""Batches: which pairs a step sees, mirrored and turned; a function of the seed alone."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Conditioning:
 
 
 def draw(count: int, hyper: int, generator: torch.Generator) -> torch.Tensor:
-    """``count`` settings, uniform on λ+μ ≤ 1 by reflection, some of them corners: (count, hyper)."""
+    """(count, hyper) settings, uniform on λ+μ ≤ 1 by reflection, some of them corners."""
     values = torch.rand(count, hyper, generator=generator)
     if hyper == 2:
         outside = values.sum(1, keepdim=True) > 1

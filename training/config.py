@@ -152,7 +152,7 @@ def read_config(path: Path) -> TrainingConfig:
     return config_from_table(table, text, str(path))
 
 
-SECTIONS = {
+SECTIONS: dict[str, type] = {
     "data": DataConfig,
     "optimisation": OptimisationConfig,
     "validation": ValidationConfig,
@@ -174,7 +174,7 @@ def config_from_table(table: dict[str, Any], text: str, where: str) -> TrainingC
         raise InputError(f"{where} {', '.join(faults)}", f"the keys {', '.join(sorted(known))}")
     data = dict(table["data"]) if isinstance(table["data"], dict) else {}
     free = {key: data.pop(key, {}) for key in ("options", "validation_options")}
-    sections = {
+    sections: dict[str, Any] = {
         key: read_record(kind, data if key == "data" else table[key], f"{where}, {key}")
         for key, kind in SECTIONS.items()
     }

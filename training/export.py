@@ -30,7 +30,7 @@ def export(
     if not state.best:
         raise InputError(f"{run}, a run without a validation", "a finished run")
     model = build(config.model)
-    model.load_state_dict(_plain(state.best))
+    model.load_state_dict(state.best)
     about = {
         "expects": {
             "modality": config.card.modality,
@@ -43,17 +43,6 @@ def export(
         "metrics": {config.data.validation: _metrics(run, state.best_step)},
     }
     return save_model(model, about, run / "model" / config.name, torch.float16)
-
-
-def _plain(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names as the network itself has them, without what Fabric and DDP put before them."""
-    prefixes = ("_forward_module.", "module.")
-    plain = {}
-    for name, tensor in weights.items():
-        for prefix in prefixes * 2:
-            name = name.removeprefix(prefix)
-        plain[name] = tensor
-    return plain
 
 
 def _training(config: TrainingConfig, state: TrainingState, run: Path) -> dict[str, object]:

@@ -75,18 +75,23 @@ def _step(
         batch = training_batch(source, options.batch, seed).to(fabric.device)
         with fabric.no_backward_sync(state.model, enabled=not last):
             loss = batch_loss(config, source, state.model, batch, seed) / options.accumulate
+            _check(loss, state.step)
             fabric.backward(loss)
         total += float(loss.detach())
-    if not torch.isfinite(torch.tensor(total)):
-        raise FloatingPointError(
-            f"the loss of step {state.step + 1} is no number; the last checkpoint is whole: "
-            "lower the learning rate or check the images"
-        )
     fabric.clip_gradients(state.model, state.optimizer, max_norm=options.clip)
     state.optimizer.step()
     state.optimizer.zero_grad()
     state.schedule.step()
     return total
+
+
+def _check(loss: torch.Tensor, step: int) -> None:
+    """Before the way back: interpolation at positions that are no numbers crashes there."""
+    if not bool(torch.isfinite(loss)):
+        raise FloatingPointError(
+            f"the loss of step {step + 1} is no number; the last checkpoint is whole: "
+            "lower the learning rate or check the images"
+        )
 
 
 def batch_loss(
@@ -129,7 +134,7 @@ def _look(
     run: Path,
 ) -> None:
     """Validate, and keep the weights if they are the best; the first process writes it down."""
-    model = state.model.module
+    model = state.network
     model.eval()
     settings = config.validation.settings
     scores = validate(model, source, settings, config.optimisation.window)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
 
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.networks import build
+from ElasticHyperRegLib.networks import RegistrationNetwork, build
 from ElasticHyperRegLib.weights import load_model
 
 from .checkpoint import FILE, fingerprint, load, save
@@ -23,18 +22,25 @@ WARM_UP = 0.1
 
 @dataclass(eq=False)
 class TrainingState:
-    """A run between two steps. ``best`` are the weights of the best validation so far.
+    """A run between two steps.
 
-    ``best`` holds no tensor before the first validation.
+    Attributes:
+        model: the network as Fabric wraps it.
+        best: weights of the best validation so far; empty before the first.
     """
 
-    model: nn.Module
+    model: Any
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.OneCycleLR
     step: int
     best: dict[str, torch.Tensor]
     best_worth: float
     best_step: int
+
+    @property
+    def network(self) -> RegistrationNetwork:
+        """The network itself, without what Fabric put around it."""
+        return cast(RegistrationNetwork, self.model.module)
 
     def table(self, config: TrainingConfig) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -53,7 +59,7 @@ class TrainingState:
         """Remember the weights as they are if ``worth`` is the highest so far."""
         if worth > self.best_worth:
             self.best_worth, self.best_step = worth, self.step
-            state = self.model.state_dict()
+            state = self.network.state_dict()
             self.best = {name: t.detach().cpu().clone() for name, t in state.items()}
 
 
@@ -91,7 +97,7 @@ def _resume(state: TrainingState, config: TrainingConfig, fabric: Fabric, run: P
     state.best_worth, state.best_step = held["best_worth"], held["best_step"]
 
 
-def _take_over(model: nn.Module, folder: str) -> None:
+def _take_over(model: RegistrationNetwork, folder: str) -> None:
     """Weights of the model in ``folder`` wherever name and shape agree."""
     other, _ = load_model(folder)
     own = model.state_dict()

@@ -8,10 +8,11 @@ import torch
 from ..alignment import KINDS
 from ..errors import InputError
 from ..types import Grid, Image, LabelMap
-from .elasticity import check_tissues
+from ..weights import find_model, read_card
+from .elasticity import check_sliding, check_tissues
+from .model import AUTO, NONE
 from .request import RegistrationOptions, RegistrationRequest
 
-MODELS = ("none", "auto")
 DEVICES = ("auto", "cpu", "cuda")
 SMALLEST_SIZE = 4
 
@@ -23,7 +24,7 @@ def check_request(request: RegistrationRequest) -> None:
         InputError: an image is constant, holds NaN or is too small; the images differ in
             dimension; labels or masks lie on another grid than their image, or a mask is empty;
             landmarks do not pair up or lie outside; an option is out of range; (λ, μ) are given
-            for a tissue that is not there.
+            for a tissue that is not there, or a border of one may slide.
     """
     for image in (request.fixed, request.moving):
         _check_image(image)
@@ -38,6 +39,7 @@ def check_request(request: RegistrationRequest) -> None:
     _check_points(request)
     check_options(request.options, request.fixed.grid.ndim)
     check_tissues(request.options.tissues, request.fixed_labels)
+    check_sliding(request)
 
 
 def check_options(options: RegistrationOptions, ndim: int = 3) -> None:
@@ -47,10 +49,8 @@ def check_options(options: RegistrationOptions, ndim: int = 3) -> None:
         InputError: an unknown model, device or initial alignment, a negative number of
             iterations or seed, no CUDA where it is asked for.
     """
-    if options.model not in MODELS:
-        raise InputError(
-            f"the model '{options.model}'", "none or auto", "no trained models are installed"
-        )
+    if options.model not in (NONE, AUTO):
+        read_card(find_model(options.model))
     if options.refine is not None and options.refine < 0:
         raise InputError(f"{options.refine} iterations", "0 or more")
     if not 0 <= options.seed < 2**31 - 1:

@@ -12,6 +12,8 @@ PADDING_HU = -1400.0
 """No CT scanner measures less; −2000, −2048 or −3024 mark what it did not see."""
 CT_BELOW_HU = -500.0
 CT_WINDOW_HU = (-1000.0, 600.0)
+CT_AIR_HU = (-1100.0, -900.0)
+"""Where the lowest value of a CT lies: −1000 or −1024, or a little beside them."""
 PERCENTILES = (0.5, 99.5)
 SAMPLES = 2_000_000
 
@@ -46,6 +48,16 @@ def normalised(image: Image) -> torch.Tensor:
     """
     low, high = _window(image.data)
     return ((image.data.float() - low) / (high - low)).clamp(0, 1)
+
+
+def is_ct(image: Image) -> bool:
+    """Whether the intensities are those of CT: the lowest, without padding, is that of air.
+
+    An ``Image`` does not say what it was made with. Air is in or around nearly every CT and
+    −1000 in hardly anything else.
+    """
+    lowest = float(without_padding(image).data.min())
+    return CT_AIR_HU[0] <= lowest <= CT_AIR_HU[1]
 
 
 def _window(data: torch.Tensor) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..types import Displacement, Elasticity, Image, LabelMap
+from .sliding import SlidingBorder
 
 if TYPE_CHECKING:
     import torch
@@ -54,9 +55,11 @@ class RegistrationOptions:
         tissues: (λ, μ) by tissue name; needs ``fixed_labels``.
         initial: ``none``, ``translation``, ``rigid``, ``affine``, or the rows of a matrix
             (D+1, D+1), RAS mm, fixed points → moving points.
-        model: ``none`` (the solver alone) or ``auto`` (a trained model where one fits).
-        refine: iterations of the exact solver on the finest level, at most; ``None`` leaves
-            that to the solver.
+        model: ``none`` (the solver alone), ``auto`` (a trained model where one fits), or the
+            name or folder of a model.
+        sliding: borders along which tissues may slide; needs ``fixed_labels``.
+        refine: iterations of the exact solver on the finest level, at most, after the network
+            where there is one (0: the network alone); ``None`` leaves that to the solver.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random (the sampling of the initial alignment).
     """
@@ -68,6 +71,7 @@ class RegistrationOptions:
     refine: int | None = None
     device: str = "auto"
     seed: int = 0
+    sliding: tuple[SlidingBorder, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +86,7 @@ class RegistrationResult:
         warped_labels: moving labels on the fixed grid, where they were given.
         jacobian: det(I + ∇u) of the whole map on the fixed grid (1, 1, K, J, I).
         metrics: the content of ``metrics.json``, less what reading and writing add to it.
-        stopped: why the solver stopped.
+        stopped: why the solver stopped, or that it did not run.
     """
 
     request: RegistrationRequest

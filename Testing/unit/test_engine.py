@@ -23,7 +23,7 @@ from ElasticHyperRegLib.engine.check import check_request
 from ElasticHyperRegLib.engine.elasticity import coefficients, used_elasticity
 from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
 from ElasticHyperRegLib.engine.prepare import RIM_MM, dilated, prepare
-from ElasticHyperRegLib.engine.register import solver_settings
+from ElasticHyperRegLib.engine.solved import solver_settings
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import (
     transform_points,
@@ -179,7 +179,7 @@ def test_metrics_say_what_they_should(result):
     assert set(metrics) == {
         "ncc", "dice", "mean_dice", "hd95_mm", "tre_mm", "folds_fraction", "jacobian",
         "inverse_consistency_mm", "elasticity", "model", "device", "seconds",
-        "peak_memory_mib", "version", "objective", "stopped",
+        "peak_memory_mib", "version", "objective", "stopped", "model_choice",
     }  # fmt: skip
     points = result.request.fixed_points
     before = np.linalg.norm(points - to_moving(points), axis=1).mean()
@@ -195,6 +195,7 @@ def test_metrics_say_what_they_should(result):
     assert metrics["objective"]["after"] <= metrics["objective"]["before"]
     assert set(metrics["seconds"]) == {"prepare", "initial", "refine", "measure", "total"}
     assert metrics["model"] == "none (no trained model fits)"
+    assert metrics["model_choice"]
     json.dumps(metrics, allow_nan=False)
 
 

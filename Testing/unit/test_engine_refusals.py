@@ -27,7 +27,7 @@ QUICK = RegistrationOptions(initial="none", refine=3, device="cpu")
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ({"model": "hyper"}, "model 'hyper'; expected none or auto"),
+        ({"model": "hyper"}, "no model hyper; expected a folder with a card.json, or one of: "),
         ({"device": "tpu"}, "device 'tpu'; expected auto, cpu or cuda"),
         ({"refine": -1}, "-1 iterations; expected 0 or more"),
         ({"seed": -1}, "seed -1"),

@@ -26,6 +26,10 @@ class PairSample:
         displacement: (D, *shape) float32 voxels, channels i, j, k, fixed → moving: the truth,
             where it is known (synthetic pairs).
         patient: who it was made of; pairs of one patient must stay in one split.
+        fixed_mask: (1, *shape) bool, where the pair is scored; None for everywhere.
+        moving_mask: likewise.
+        fixed_points: landmarks (P, D) float32 voxels i, j, k; None where there are none.
+        moving_points: the same places, row by row.
     """
 
     fixed: torch.Tensor
@@ -34,6 +38,10 @@ class PairSample:
     moving_labels: torch.Tensor | None
     displacement: torch.Tensor | None
     patient: str
+    fixed_mask: torch.Tensor | None = None
+    moving_mask: torch.Tensor | None = None
+    fixed_points: torch.Tensor | None = None
+    moving_points: torch.Tensor | None = None
 
 
 class PairSource(Protocol):
@@ -49,7 +57,7 @@ class PairSource(Protocol):
 
     @property
     def label_names(self) -> dict[int, str]:
-        """Label value → tissue; empty where there are no labels."""
+        """Label value from 0 up, none left out → tissue; empty where there are no labels."""
 
     @property
     def patients(self) -> tuple[str, ...]:

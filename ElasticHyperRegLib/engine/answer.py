@@ -1,0 +1,180 @@
+"""The deformation of an aligned pair under its λ and μ: network, solver, and what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..field import inverse_map, jacobian_determinant, to_grid, with_initial, world_points
+from ..solver import Problem, Solution
+from ..types import Displacement, Elasticity, Grid
+from ..weights import ModelCard, load_model
+from .elasticity import coefficients, one_setting, slip, used_elasticity
+from .model import NONE, ModelChoice
+from .network_field import NetworkField
+from .outcome import outcome
+from .prepare import Prepared, initial_alignment, prepare, problem_of
+from .report import measures, regularity
+from .request import RegistrationRequest, RegistrationResult
+from .run import Run
+from .solved import solved
+
+NO_MODEL_FITS = "none (no trained model fits)"
+NOT_REFINED = "not refined"
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedPair:
+    """What of a registration does not depend on λ and μ.
+
+    Attributes:
+        prepared: both images made ready.
+        initial: A, (D+1, D+1) RAS mm, fixed → moving points.
+        device: where to compute.
+    """
+
+    prepared: Prepared
+    initial: np.ndarray
+    device: torch.device
+
+    @property
+    def grid(self) -> Grid:
+        """Of the fixed image."""
+        return self.prepared.fixed.image.grid
+
+
+FieldOf = Callable[[ModelCard], NetworkField]
+"""Binds a model to the pair, or gives back what was bound before."""
+
+
+def align_pair(request: RegistrationRequest, device: torch.device, run: Run) -> AlignedPair:
+    """Prepare and align the images of a request that has been checked.
+
+    Raises:
+        InputError: a mask shows nothing, or the images do not overlap.
+        Cancelled: ``run`` was cancelled.
+    """
+    with run.step("prepare"):
+        prepared = prepare(request)
+    with run.step("initial"):
+        initial = initial_alignment(request, prepared, run.cancelled)
+    return AlignedPair(prepared, initial, device)
+
+
+def bind_model(card: ModelCard, request: RegistrationRequest, pair: AlignedPair) -> NetworkField:
+    """Load a model and bind it to the pair.
+
+    Raises:
+        InputError: the weights are not those of the card.
+    """
+    model = load_model(card.folder)
+    return NetworkField(model, pair.prepared, pair.initial, request.fixed_labels, pair.device)
+
+
+def answer(
+    request: RegistrationRequest,
+    pair: AlignedPair,
+    choice: ModelChoice,
+    field_of: FieldOf,
+    run: Run,
+) -> RegistrationResult:
+    """Register ``pair`` with the λ and μ of ``request``, and measure it.
+
+    Args:
+        request: its images are those of ``pair``.
+        pair: made ready.
+        choice: what ``model_choice`` says of ``request``.
+        field_of: called where a model was chosen.
+        run: told of the steps ``network``, ``refine`` and ``measure``.
+
+    Raises:
+        Cancelled: ``run`` was cancelled.
+    """
+    field, start, solution = None, None, None
+    if choice.card is not None:
+        with run.step("network"):
+            field = field_of(choice.card)
+            start = to_grid(_network_answer(request, field), field.grid, pair.grid)
+    if start is None or request.options.refine != 0:
+        with run.step("refine") as done:
+            solution = solved(_problem(request, pair), request.options, start, done, run.cancelled)
+            start = solution.u_mm
+    d_mm = start.detach().cpu()
+    with run.step("measure"):
+        result = _result(request, pair, d_mm)
+    facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
+    return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])
+
+
+def _network_answer(request: RegistrationRequest, field: NetworkField) -> torch.Tensor:
+    everywhere = one_setting(request)
+    if everywhere is not None:
+        return field.displacement(everywhere, {})
+    values = {name: Elasticity(*value) for name, value in used_elasticity(request).items()}
+    return field.displacement(request.options.elasticity, values)
+
+
+def _problem(request: RegistrationRequest, pair: AlignedPair) -> Problem:
+    lam, mu = coefficients(request)
+    return problem_of(replace(pair.prepared, lam=lam, mu=mu), pair.initial, pair.device)
+
+
+def _result(
+    request: RegistrationRequest, pair: AlignedPair, d_mm: torch.Tensor
+) -> RegistrationResult:
+    """The whole map, its inverse and what they make of the images, measured."""
+    fixed, moving = request.fixed.grid, request.moving.grid
+    u_mm = with_initial(d_mm, world_points(fixed, d_mm), pair.initial)
+    displacement = Displacement(u_mm, fixed)
+    inverse = Displacement(inverse_map(d_mm, fixed, pair.initial, moving), moving)
+    jacobian = jacobian_determinant(u_mm, fixed)
+    side, labels = pair.prepared.moving, request.moving_labels
+    before = outcome(side, labels, torch.zeros_like(u_mm), fixed)
+    after = outcome(side, labels, u_mm, fixed)
+    found = measures(request, pair.prepared.fixed, before, after, u_mm)
+    if slipped := slip(request, u_mm):
+        found["sliding"] = slipped
+    return RegistrationResult(
+        request=request,
+        initial=pair.initial,
+        displacement=displacement,
+        inverse=inverse,
+        warped=after.warped,
+        warped_labels=after.labels,
+        jacobian=jacobian,
+        metrics=found | regularity(jacobian, displacement, inverse),
+        stopped=NOT_REFINED,
+    )
+
+
+def _facts(
+    request: RegistrationRequest,
+    device: torch.device,
+    choice: ModelChoice,
+    field: NetworkField | None,
+) -> dict[str, Any]:
+    """How the result came about."""
+    facts = {
+        "elasticity": used_elasticity(request),
+        "device": device.type,
+        "version": __version__,
+    }
+    if request.options.model == NONE:
+        return {**facts, "model": NONE}
+    if field is None or choice.card is None:
+        return {**facts, "model": NO_MODEL_FITS, "model_choice": choice.reason}
+    reasons = [choice.reason, field.note] if field.note else [choice.reason]
+    named = {"model": field.name, "model_sha256": choice.card.sha256}
+    return {**facts, **named, "model_choice": "; ".join(reasons)}
+
+
+def _solver_facts(solution: Solution | None) -> dict[str, Any]:
+    if solution is None:
+        return {"stopped": NOT_REFINED}
+    objective = {"before": solution.traces[-1][0], "after": float(solution.value.mean())}
+    return {"objective": objective, "stopped": solution.stopped}

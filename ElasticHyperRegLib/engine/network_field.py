@@ -1,0 +1,221 @@
+"""A trained model bound to one pair: a change of λ and μ costs one pass through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..field import lift_slices, vox_to_mm, warp, with_initial, world_points
+from ..grid import coarser, resample
+from ..networks import RegistrationNetwork, paint
+from ..types import Elasticity, Grid, LabelMap
+from ..weights import ModelCard
+from .elasticity import tissue_names
+from .network_grid import network_grid
+from .prepare import Prepared, Side
+
+SMALLEST_RANGE = 1e-6
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a model is run.
+
+    Args:
+        half: half precision on a CUDA device; velocities are integrated in float32 all the same.
+        coarsening: times the model's spacing, for what does not fit into memory.
+    """
+
+    half: bool = False
+    coarsening: float = 1.0
+
+
+class NetworkField:
+    """A ``FieldModel`` whose answers come from a trained network.
+
+    The pair is brought to the network's grid and encoded once. Diffusion models and those with a
+    fixed elasticity have one weight α for a (λ, μ): α = λ + μ, which leaves the similarity the
+    same weight 1 − λ − μ.
+
+    Args:
+        model: network and card, as ``load_model`` gives them; the network goes to ``device``.
+        prepared: both images made ready.
+        initial: A, (D+1, D+1) RAS mm, fixed → moving points; the moving image is seen through it.
+        labels: tissues of the fixed image; a ``map`` model paints λ and μ by them.
+        device: where to compute.
+        options: how to run the model.
+
+    Raises:
+        InputError: the images are not of the model's dimension.
+    """
+
+    def __init__(
+        self,
+        model: tuple[RegistrationNetwork, ModelCard],
+        prepared: Prepared,
+        initial: np.ndarray,
+        labels: LabelMap | None,
+        device: torch.device,
+        options: NetworkOptions = NetworkOptions(),  # noqa: B008, it is frozen
+    ) -> None:
+        network, card = model
+        fixed = prepared.fixed.image.grid
+        check_dimension(card, fixed.ndim)
+        self.name = card.name
+        self.grid = network_grid(card, fixed, options.coarsening)
+        self.note = coarser_note(card, self.grid)
+        self._network, self._card, self._device = network.to(device), card, device
+        self._half = options.half and device.type == "cuda"
+        self.tissues, self._index = self._tissues(labels)
+        pair = (
+            resample(_values(prepared.fixed, card), fixed, self.grid),
+            _through(prepared.moving, card, initial, self.grid),
+        )
+        with torch.no_grad(), self._precision():
+            self._features = self._network.encode(*(self._as_seen(image) for image in pair))
+
+    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+        """d, (1, D, *grid.shape) RAS mm on the device; see ``FieldModel.displacement``.
+
+        Raises:
+            InputError: a tissue that the model does not know; different values where it takes
+                one setting for everywhere.
+        """
+        values = self._values(default, tissues)
+        with torch.inference_mode():
+            found = self.predict(values)
+        return found.clone()  # outside of inference mode, for autograd to accept it
+
+    def velocity(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+        """The stationary velocity whose exponential is ``displacement``, in the same form."""
+        values = self._values(default, tissues)
+        with torch.no_grad():
+            return self._in_mm(self._velocity(values))
+
+    def predict(self, values: torch.Tensor) -> torch.Tensor:
+        """d under λ and μ that may carry a gradient.
+
+        Args:
+            values: (T, 2), λ and μ of each of ``tissues``, or (1, 2) where there are none.
+
+        Returns:
+            (1, D, *grid.shape) RAS mm, differentiable in ``values``.
+        """
+        return self._in_mm(self._network.integrate(self._velocity(values)))
+
+    def _values(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+        """λ and μ of each tissue that the model obeys, as ``predict`` takes them."""
+        unknown = [name for name in tissues if name not in self.tissues]
+        if self.tissues and unknown:
+            raise InputError(
+                f"λ and μ for {', '.join(unknown)}",
+                f"tissues that {self.name} knows: {', '.join(self.tissues)}",
+            )
+        if not self.tissues and len({default, *tissues.values()}) > 1:
+            raise InputError(
+                f"different λ and μ for {', '.join(tissues)}",
+                f"one setting for everywhere, as {self.name} takes it",
+                "use a model with tissues or the solver",
+            )
+        rows = [tissues.get(name, default) for name in self.tissues] or [default]
+        return torch.tensor([[row.lam, row.mu] for row in rows], device=self._device)
+
+    def _velocity(self, values: torch.Tensor) -> torch.Tensor:
+        """In voxels, (1, D, *grid.shape) or a batch of slices (K, 2, J, I)."""
+        spec = self._card.model
+        hyper = values if len(spec.hyper) == 2 else values.sum(1, keepdim=True)
+        conditioning = hyper if spec.conditioning == "global" else hyper[None]
+        if spec.conditioning == "map":
+            conditioning = paint(conditioning, self._index, spec.map_sigma_vox)
+        with self._precision():
+            return self._network.decode(self._features, conditioning)
+
+    def _in_mm(self, u_vox: torch.Tensor) -> torch.Tensor:
+        return lift_slices(u_vox, self.grid) if self._is_stack else vox_to_mm(u_vox, self.grid)
+
+    @property
+    def _is_stack(self) -> bool:
+        return self._card.model.ndim < self.grid.ndim
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._half:
+            return torch.autocast(self._device.type, dtype=torch.float16)
+        return nullcontext()
+
+    def _tissues(self, labels: LabelMap | None) -> tuple[tuple[str, ...], torch.Tensor]:
+        """Tissues that the model obeys here, and for a ``map`` model each voxel's, by number."""
+        spec = self._card.model
+        nowhere = torch.zeros(1, 1, *self.grid.shape, dtype=torch.int64)
+        if spec.conditioning != "map" or labels is None:
+            return spec.tissues if spec.conditioning == "tissue" else (), self._batch(nowhere)
+        names = tissue_names(labels)
+        order = tuple(dict.fromkeys(names.values()))
+        # In double precision every label value is a whole number still.
+        coarse = resample(labels.data.double(), labels.grid, self.grid, mode="nearest")
+        index = nowhere
+        for label, name in names.items():
+            index = torch.where(coarse.round() == label, order.index(name), index)
+        return order, self._batch(index)
+
+    def _as_seen(self, image: torch.Tensor) -> torch.Tensor:
+        """What the network is shown of (1, 1, *grid.shape): on the device, of order 1."""
+        batch = self._batch(image)
+        if self._card.model.ndim == 3 or self._card.expects.intensity_window is not None:
+            return batch
+        low, high = batch.amin((2, 3), keepdim=True), batch.amax((2, 3), keepdim=True)
+        return (batch - low) / (high - low).clamp_min(SMALLEST_RANGE)
+
+    def _batch(self, data: torch.Tensor) -> torch.Tensor:
+        """On the device; the slices of a stack (1, 1, K, J, I) become a batch (K, 1, J, I)."""
+        return (data[0].movedim(0, 1) if self._is_stack else data).to(self._device)
+
+
+def check_dimension(card: ModelCard, ndim: int) -> None:
+    """Refuse images that a model cannot be shown: a 2D model also takes volumes, as stacks.
+
+    Raises:
+        InputError: slices for a 3D model.
+    """
+    if card.model.ndim > ndim:
+        raise InputError(
+            f"{ndim}D images for {card.name}, a {card.model.ndim}D model",
+            f"{card.model.ndim}D images",
+            "choose a model of their dimension, or none",
+        )
+
+
+def coarser_note(card: ModelCard, grid: Grid) -> str:
+    """What to say where ``grid`` is coarser than the model's own; empty where it is not."""
+    wanted = card.expects.spacing_mm
+    if all(s < 1.25 * w for s, w in zip(grid.spacing, wanted, strict=False)):
+        return ""
+    spacing = "×".join(f"{s:.3g}" for s in grid.spacing)
+    return f"its field is found at {spacing} mm, coarser than it was trained at"
+
+
+def _values(side: Side, card: ModelCard) -> torch.Tensor:
+    """Intensities in the card's window; of a slice model without one as they are."""
+    window = card.expects.intensity_window
+    if window is None:
+        return side.data if card.model.ndim == 3 else side.image.data.float()
+    low, high = window
+    return ((side.image.data.float() - low) / (high - low)).clamp(0, 1)
+
+
+def _through(side: Side, card: ModelCard, initial: np.ndarray, grid: Grid) -> torch.Tensor:
+    """The moving image on the network's grid, seen through the initial alignment.
+
+    Its lowest value stands where it does not reach, as in training.
+    """
+    moving = side.image.grid
+    spacing = np.maximum(moving.spacing, min(grid.spacing))
+    working = coarser(moving, tuple(spacing))
+    data = resample(_values(side, card), moving, working)
+    rest = data.new_zeros(1, grid.ndim, *grid.shape)
+    u_mm = with_initial(rest, world_points(grid, rest), initial)
+    return warp(data, u_mm, grid, working, fill=float(data.min()))

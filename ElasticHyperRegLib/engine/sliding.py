@@ -1,0 +1,175 @@
+"""Borders along which tissues may slide: a band of low resistance to shear, and what it did.
+
+An organ that glides (lung in the chest wall, liver under the abdominal wall) shears what lies
+between it and its surroundings by far more than either tissue allows. In a band about the border
+Γ falls towards ``shear`` times its value, while Λ, the resistance to a change of volume, stays:
+the two sides part along the border, not across it. Soft surroundings would follow everywhere,
+stiff ones would be dragged along; the band does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from ..errors import InputError
+from ..field import displacement_gradient
+from ..types import Grid, LabelMap
+
+OTHERS = "rest"
+"""As the second side of a border: everything that is not the first."""
+
+
+@dataclass(frozen=True)
+class SlidingBorder:
+    """The border between two tissues.
+
+    Args:
+        one: tissue on one side.
+        other: tissue on the other side, or ``OTHERS``.
+        width_mm: of the band, half of it on either side.
+        shear: what is left of μ on the border itself, 0 to 1.
+
+    Raises:
+        InputError: a width or a factor out of range, or the same tissue twice.
+    """
+
+    one: str
+    other: str = OTHERS
+    width_mm: float = 10.0
+    shear: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.one == self.other:
+            raise InputError(f"a border between {self.one} and {self.other}", "two tissues")
+        if not (self.width_mm > 0 and 0 <= self.shear <= 1):
+            raise InputError(
+                f"a sliding band of {self.width_mm:g} mm with {self.shear:g} of the shear weight",
+                "a width above 0 mm and a factor from 0 to 1",
+            )
+
+    @property
+    def name(self) -> str:
+        """As it stands in the metrics."""
+        return f"{self.one}|{self.other}"
+
+
+def softened(
+    mu: torch.Tensor, labels: LabelMap, names: Mapping[int, str], borders: Sequence[SlidingBorder]
+) -> torch.Tensor:
+    """Γ (1, 1, *shape) with the bands of all ``borders``; the softest counts where they meet.
+
+    Args:
+        mu: Γ without bands.
+        labels: on the grid of ``mu``.
+        names: label → tissue of all labels present.
+
+    Raises:
+        InputError: a border of a tissue that is not there.
+    """
+    factor = torch.ones_like(mu)
+    for border in borders:
+        inside = _closeness(*_sides(labels, names, border), labels.grid, border.width_mm)
+        factor = torch.minimum(factor, 1 - (1 - border.shear) * inside)
+    return mu * factor
+
+
+def shear_at(
+    u_mm: torch.Tensor, labels: LabelMap, names: Mapping[int, str], border: SlidingBorder
+) -> dict[str, float]:
+    """How far the sides slid past each other.
+
+    With n the normal of the border, ∇u n − (n·∇u n) n is the change of the tangential
+    displacement per mm along n; its length is the shear.
+
+    Args:
+        u_mm: (1, D, *shape) RAS mm on the grid of ``labels``.
+
+    Returns:
+        ``shear_mean``, ``shear_p95`` (mm per mm) over the band's inner half, where it is widest
+        open, and ``slip_mm``: the mean shear there times the band's width.
+    """
+    one, other = _sides(labels, names, border)
+    grid = labels.grid
+    near = _closeness(one, other, grid, border.width_mm)[0, 0] >= 0.5
+    normal = _normal(one, grid)
+    along = torch.einsum("nab...,nb...->na...", displacement_gradient(u_mm, grid), normal)
+    tangential = along - (along * normal).sum(1, keepdim=True) * normal
+    values = tangential.norm(dim=1)[0][near].double().numpy()
+    if values.size == 0:
+        return {}
+    return {
+        "shear_mean": float(values.mean()),
+        "shear_p95": float(np.percentile(values, 95)),
+        "slip_mm": float(values.mean() * border.width_mm),
+    }
+
+
+def check_sides(labels: LabelMap, names: Mapping[int, str], border: SlidingBorder) -> None:
+    """Refuse a border of a tissue that is not there.
+
+    Raises:
+        InputError: one of its sides is no tissue of ``labels``.
+    """
+    _sides(labels, names, border)
+
+
+def _sides(
+    labels: LabelMap, names: Mapping[int, str], border: SlidingBorder
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Voxels (1, 1, *shape), bool, of both sides."""
+    one = _voxels_of(border.one, labels, names)
+    other = ~one if border.other == OTHERS else _voxels_of(border.other, labels, names)
+    return one, other
+
+
+def _voxels_of(tissue: str, labels: LabelMap, names: Mapping[int, str]) -> torch.Tensor:
+    own = [label for label, name in names.items() if name == tissue]
+    if not own:
+        raise InputError(
+            f"a sliding border of {tissue}",
+            f"tissues of {labels.name}: {', '.join(sorted(set(names.values())))}",
+            "correct the name",
+        )
+    return torch.isin(labels.data, torch.tensor(own, dtype=labels.data.dtype))
+
+
+def _closeness(one: torch.Tensor, other: torch.Tensor, grid: Grid, width_mm: float) -> torch.Tensor:
+    """1 on the border, falling to 0 at half the width on either side: (1, 1, *shape).
+
+    The border lies where both sides are near, so the distance to it is that to the farther side;
+    half a voxel less, as it runs between voxel centres.
+    """
+    distance = torch.maximum(_distance_mm(one, grid), _distance_mm(other, grid))
+    distance = (distance - min(grid.spacing) / 2).clamp_min(0)
+    return (1 - distance / (width_mm / 2)).clamp(0, 1)
+
+
+def _distance_mm(mask: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Distance to the nearest voxel of ``mask``, 0 inside: (1, 1, *shape)."""
+    return _signed_distance_mm(mask, grid).clamp_min(0)
+
+
+def _signed_distance_mm(mask: torch.Tensor, grid: Grid) -> torch.Tensor:
+    image = sitk.GetImageFromArray(mask[0, 0].cpu().numpy().astype(np.uint8))
+    image.SetSpacing(grid.spacing)
+    field = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+    return torch.from_numpy(sitk.GetArrayFromImage(field))[None, None]
+
+
+def _normal(one: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Unit normals of the surfaces about ``one``, along i, j, k: (1, D, *shape)."""
+    distance = _signed_distance_mm(one, grid)
+    dims = [distance.ndim - 1 - axis for axis in range(grid.ndim)]
+    parts = [
+        torch.gradient(distance, spacing=grid.spacing[axis], dim=dim)[0]
+        if distance.shape[dim] > 1
+        else torch.zeros_like(distance)
+        for axis, dim in enumerate(dims)
+    ]
+    gradient = torch.cat(parts, dim=1)
+    return gradient / gradient.norm(dim=1, keepdim=True).clamp_min(1e-6)

@@ -1,0 +1,284 @@
+"""The ACDC table on tiny copies of its folders: what is scored, how λ and μ are chosen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ElasticHyperRegLib import Elasticity, Grid, Image, LabelMap, RegistrationRequest
+from ElasticHyperRegLib.cli import extras
+from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
+from ElasticHyperRegLib.metrics import dice
+from ElasticHyperRegLib.weights import ModelCard
+from Testing.training.layouts import acdc
+from Testing.unit.cli_help import refused, run
+from Testing.unit.tiny_models import constant, install, lively, tiny_spec
+from training.benchmark import BenchmarkOptions, choices, run_benchmark
+from training.benchmark.acdc import acdc_cases
+from training.benchmark.choices import LABEL_FREE, global_choice, subject_choice
+from training.benchmark.contenders import parse_contender, register_cases
+from training.benchmark.score import Fields, Row, score
+
+CPU = torch.device("cpu")
+MR = {
+    "modality": "MR",
+    "intensity_window": None,
+    "spacing_mm": [1.8, 1.8],
+    "size": [128, 128],
+}
+TISSUES = ["right_ventricle", "myocardium", "left_ventricle"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return acdc(tmp_path_factory.mktemp("acdc"))
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch) -> Path:
+    """The user's model folder of this test."""
+    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def still(folder: Path, **about) -> ModelCard:
+    """A model that moves nothing."""
+    return install(constant(tiny_spec(ndim=2), (0.0, 0.0)), folder, MR, **about)
+
+
+def rows_of(data: Path, *names: str, **more) -> list[Row]:
+    options = BenchmarkOptions(data, "train", names, device="cpu", **more)
+    return run_benchmark("acdc", options, lambda step, fraction: None)
+
+
+def labels_of(case: RegistrationRequest) -> tuple[LabelMap, LabelMap]:
+    assert case.fixed_labels is not None
+    assert case.moving_labels is not None
+    return case.fixed_labels, case.moving_labels
+
+
+# Pairs
+
+
+def test_cases_are_the_prepared_slices(data):
+    cases = acdc_cases(data, "train")
+    assert [case.fixed.name for case in cases] == ["patient001 ED", "patient002 ED"]
+    for case in cases:
+        assert case.fixed.grid.shape == (128, 128)
+        assert case.fixed.grid.spacing == (1.8, 1.8)
+        assert (float(case.fixed.data.min()), float(case.fixed.data.max())) == (0.0, 1.0)
+        assert set(labels_of(case)[0].present()) == {0, 1, 2, 3}
+
+
+# Scores
+
+
+def label_case(fixed: np.ndarray, moving: np.ndarray) -> RegistrationRequest:
+    grid = Grid.from_spacing(fixed.shape, (1.8, 1.8))
+    image = Image(torch.rand(1, 1, *fixed.shape), grid)
+    maps = [
+        LabelMap(torch.from_numpy(v)[None, None].int(), grid, dict(enumerate("0abc")))
+        for v in (fixed, moving)
+    ]
+    return RegistrationRequest(image, image, fixed_labels=maps[0], moving_labels=maps[1])
+
+
+def test_absent_classes_and_means():
+    both, one = np.zeros((2, 12, 12), np.int32)
+    both[2:6, 2:6], both[8:10, 8:10] = 1, 2
+    one[2:6, 4:8] = 1
+    cases = [label_case(both, both), label_case(both, one), label_case(one, one)]
+    rest = torch.zeros(3, 2, 12, 12)
+    row = score(cases, Fields(rest, 0.25), "somebody", "none")
+    assert row.class_dice == pytest.approx({"a": (1 + 0.5 + 1) / 3, "b": (1 + 0) / 2})
+    means = [1, 0.25, 1]
+    assert row.mean_dice == pytest.approx(np.mean(means))
+    assert row.mean_dice_sd == pytest.approx(np.std(means))
+    assert row.hd95_mm == pytest.approx((0 + 3.6 + 0) / 3)
+    assert (row.folds_fraction, row.seconds_per_pair, row.pairs) == (0, 0.25, 3)
+
+
+def test_labels_move_with_the_field_and_folds_are_those_of_the_displacement():
+    fixed, moving = np.zeros((2, 12, 12), np.int32)
+    fixed[2:6, 2:6], moving[2:6, 4:8] = 1, 1
+    u_mm = torch.zeros(1, 2, 12, 12)
+    u_mm[:, 0] = 3.6
+    folded = torch.arange(12.0).mul(-3.6).expand(1, 2, 12, 12)
+    fields = Fields(u_mm, 0.0, folded)
+    row = score([label_case(fixed, moving)], fields, "somebody", "none")
+    assert row.mean_dice == 1
+    assert (row.folds_fraction, row.velocity_folds_fraction) == (0, 1)
+
+
+def test_first_row_is_unregistered_and_the_solver_improves_on_it(data):
+    first, solved = rows_of(data, "solver", refine=3)
+    cases = acdc_cases(data, "train")
+    by_hand = np.mean([list(dice(*labels_of(case)).values()) for case in cases], axis=0)
+    assert first.model == "unregistered"
+    assert list(first.class_dice) == TISSUES
+    assert list(first.class_dice.values()) == pytest.approx(by_hand)
+    assert solved.mean_dice > first.mean_dice + 0.05
+    assert solved.hd95_mm < first.hd95_mm
+    assert solved.parameters == "global: λ 0.05, μ 0.15, the program's default"
+    assert solved.velocity_folds_fraction is None
+
+
+def test_a_network_and_what_the_solver_makes_of_it(data, models):
+    still(models / "still")
+    install(constant(tiny_spec(ndim=2), (3.0, 0.0)), models / "away", MR)
+    names = ("still", "away", "still+refine")
+    first, rested, away, refined = rows_of(data, *names, subject_wise=False, refine=10)
+    assert rested.mean_dice == pytest.approx(first.mean_dice)
+    assert rested.velocity_folds_fraction == 0
+    assert away.mean_dice < first.mean_dice
+    assert refined.mean_dice > first.mean_dice + 0.05
+    assert refined.seconds_per_pair > rested.seconds_per_pair > 0
+
+
+def test_every_pair_has_its_own_setting(data, models):
+    cases = acdc_cases(data, "train")
+    install(lively(tiny_spec("elas-g", 2)), models / "net", MR)
+    soft, hard = (global_choice(None, "train", 1).settings[0] for _ in range(2))
+    hard = replace(hard, default=Elasticity(0.0, 0.9))
+    for name in ("net", "net+refine"):
+        contender = parse_contender(name)
+        mixed, plain = (
+            register_cases(contender, cases, settings, CPU, 3).u_mm
+            for settings in ((soft, hard), (soft, soft))
+        )
+        torch.testing.assert_close(mixed[0], plain[0], atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(mixed[1], plain[1], atol=1e-3)
+
+
+@pytest.fixture
+def coarse(monkeypatch) -> None:
+    """Six settings in place of 66."""
+    monkeypatch.setattr(choices, "STEP", 0.5)
+
+
+# How λ and μ are chosen
+
+
+def test_the_card_chooses_the_setting_for_all(models):
+    metrics = {"val": {"dice at 0 0.05": 0.86, "folds at 0 0.05": 0.002, "dice at 0.1 0.2": 0.85}}
+    card = still(models / "still", metrics=metrics)
+    chosen = global_choice(card, "test", 3)
+    assert [s.default for s in chosen.settings] == [Elasticity(0.1, 0.2)] * 3
+    assert not chosen.by_scored_labels
+    assert chosen.parameters == "global: λ 0.1, μ 0.2, the best on val as the card says"
+    assert global_choice(card, "val", 3).by_scored_labels
+    silent = global_choice(still(models / "silent"), "val", 1)
+    assert silent.settings[0].default == DEFAULT_ELASTICITY
+    assert not silent.by_scored_labels
+
+
+def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
+    card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
+    cases = acdc_cases(data, "train")
+    blind = [replace(case, fixed_labels=None, moving_labels=None) for case in cases]
+    free = subject_choice(card, cases, CPU, LABEL_FREE)
+    assert free.settings == subject_choice(card, blind, CPU, LABEL_FREE).settings
+    assert not free.by_scored_labels
+    by_dice = subject_choice(card, cases, CPU, "dice")
+    assert by_dice.by_scored_labels
+    assert "scored labels" in by_dice.parameters
+    best, other = (
+        score(cases, register_cases(parse_contender("net"), cases, c.settings, CPU), "net", "")
+        for c in (by_dice, free)
+    )
+    assert best.mean_dice >= other.mean_dice
+
+
+def test_tissues_are_chosen_one_by_one(data, models, coarse):
+    tissues = ("background", *TISSUES)
+    card = install(lively(tiny_spec("elas-sas", 2, tissues=tissues), scale=3.0), models / "sas", MR)
+    chosen = subject_choice(card, acdc_cases(data, "train")[:1], CPU, "dice")
+    assert set(chosen.settings[0].tissues) <= set(tissues)
+    assert len(chosen.settings[0].tissues) >= 3
+
+
+# The command
+
+
+def test_command_writes_the_table(capsys, data, tmp_path, models):
+    metrics = {"train": {"dice at 0 0.1": 0.8}}
+    still(models / "still", metrics=metrics)
+    out = tmp_path / "table"
+    words = ("benchmark", "acdc", "--data", data, "--split", "train", "--models", "solver,still")
+    more = ("--out", out, "--refine", 2, "--no-subject-wise", "--paper-compat", "--device", "cpu")
+    code, said, err = run(capsys, *words, *more)
+    assert (code, err) == (0, "")
+    records = json.loads((out / "table.json").read_text("utf-8"))
+    assert [record["model"] for record in records] == ["unregistered", "solver", "still"]
+    needed = {
+        "model", "class_dice", "mean_dice", "mean_dice_sd", "hd95_mm", "folds_fraction",
+        "seconds_per_pair", "parameters",
+    }  # fmt: skip
+    assert all(needed <= set(record) for record in records)
+    assert records[2]["by_scored_labels"] is True
+    assert "velocity_folds_fraction" in records[2]
+    assert "velocity_folds_fraction" not in records[1]
+    text = (out / "table.md").read_text("utf-8")
+    assert text.startswith("# acdc, train: 2 pairs\n")
+    assert "as the card says †" in text
+    assert "† λ and μ were chosen by the labels that this table scores." in text
+    assert "√TRE" in text
+    assert "still" in said
+    assert "is not empty" in refused(capsys, *words, *more)
+
+
+def test_given_values_are_obeyed(capsys, data, tmp_path, models):
+    still(models / "still")
+    words = ("benchmark", "acdc", "--data", data, "--split", "train", "--models", "still")
+    out = tmp_path / "table"
+    assert run(capsys, *words, "--out", out, "--elasticity", "0.1,0.3")[0] == 0
+    records = json.loads((out / "table.json").read_text("utf-8"))
+    assert [record["parameters"] for record in records] == ["none", "given: λ 0.1, μ 0.3"]
+    differing = ("--elasticity", "myocardium=0.1,0.3")
+    line = refused(capsys, *words, "--out", tmp_path / "other", *differing)
+    assert "different λ and μ for myocardium; expected one setting for everywhere" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"NAME": "nlst"}, "the benchmark 'nlst'; expected acdc"),
+        ({"--split": "all"}, "the split 'all'; expected train or val or test"),
+        ({"--split": "val"}, "without patient102, patient103, patient104, patient105, patient106 "),
+        ({"--models": "mystery"}, "no model mystery"),
+        ({"--models": ","}, "no models; expected solver, or names"),
+        ({"--refine": "-1"}, "-1 iterations"),
+        ({"--elasticity": "2,2"}, "λ=2, μ=2"),
+    ],
+)
+def test_what_cannot_be_is_one_line(capsys, data, tmp_path, change, line):
+    given = {"--data": data, "--split": "train", "--out": tmp_path / "table", **change}
+    name = given.pop("NAME", "acdc")
+    said = refused(capsys, "benchmark", name, *(w for pair in given.items() for w in pair))
+    assert line in said
+    assert not (tmp_path / "table").exists()
+
+
+def test_a_split_with_nobody(capsys, data, tmp_path):
+    root = tmp_path / "acdc"
+    shutil.copytree(data / "training", root / "training")
+    words = ("--data", root, "--split", "test", "--out", tmp_path / "table")
+    assert "no patient of the split 'test'" in refused(capsys, "benchmark", "acdc", *words)
+
+
+def test_without_training_installed(capsys, data, tmp_path, monkeypatch):
+    def absent(name: str):
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name.partition(".")[0])
+
+    monkeypatch.setattr(extras, "import_module", absent)
+    line = refused(capsys, "benchmark", "acdc", "--data", data, "--out", tmp_path / "table")
+    assert line == (
+        "elastic-hyperreg: the package training is missing, which this command needs; "
+        'run pip install "elastic-hyperreg[train]".\n'
+    )

@@ -1,0 +1,97 @@
+"""How λ and μ of a table's pairs are chosen, and whether the scored labels had a part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ElasticHyperRegLib.engine import RegistrationRequest
+from ElasticHyperRegLib.engine.model import measured
+from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
+from ElasticHyperRegLib.estimation import EstimateOptions, Evidence, Setting, estimate
+from ElasticHyperRegLib.types import Elasticity
+from ElasticHyperRegLib.weights import ModelCard
+
+from .contenders import bound_fields
+
+LABEL_FREE = "similarity"
+STEP = 0.1
+"""Of the grid over λ and μ, as in the papers."""
+Tick = Callable[[float], None]
+"""Told the fraction done."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """(λ, μ) of every pair.
+
+    Attributes:
+        settings: one a pair.
+        parameters: how they were chosen, for the table.
+        by_scored_labels: whether the labels that the table scores chose them.
+    """
+
+    settings: tuple[Setting, ...]
+    parameters: str
+    by_scored_labels: bool = False
+
+
+def given_choice(setting: Setting, count: int) -> Choice:
+    """The (λ, μ) that somebody asked for, for ``count`` pairs."""
+    tissues = [f"{name} {_text(value)}" for name, value in setting.tissues.items()]
+    return Choice((setting,) * count, f"given: {'; '.join([_text(setting.default), *tissues])}")
+
+
+def global_choice(card: ModelCard | None, split: str, count: int) -> Choice:
+    """One (λ, μ) for all pairs: the best of those in the card, or the program's default."""
+    worth = {} if card is None else measured(card)
+    if card is None or not worth:
+        text = f"global: {_text(DEFAULT_ELASTICITY)}, the program's default"
+        return Choice((Setting(DEFAULT_ELASTICITY),) * count, text)
+    best = max(worth, key=lambda value: worth[value])
+    splits = ", ".join(card.metrics)
+    text = f"global: {_text(best)}, the best on {splits} as the card says"
+    return Choice((Setting(best),) * count, text, split in card.metrics)
+
+
+def subject_choice(
+    card: ModelCard,
+    cases: Sequence[RegistrationRequest],
+    device: torch.device,
+    objective: str,
+    tick: Tick = lambda fraction: None,
+) -> Choice:
+    """(λ, μ) of each pair, and of each tissue where the model obeys them, from a grid.
+
+    Args:
+        objective: ``dice``, by the labels that the table scores, as the papers do; or a label-free
+            one.
+    """
+    by_labels = objective != LABEL_FREE
+    options = EstimateOptions(objective=objective, method="grid", step=STEP, sweeps=0)
+    settings = []
+    for number, field in enumerate(bound_fields(card, cases, device)):
+        found = estimate(field, _evidence(cases[number], by_labels), options)
+        chosen = found.setting
+        settings.append(chosen if field.tissues else Setting(chosen.default))
+        tick((number + 1) / len(cases))
+    text = (
+        f"subject-wise: best {objective} on the scored labels, as in the papers"
+        if by_labels
+        else f"subject-wise: best {objective}, no labels"
+    )
+    return Choice(tuple(settings), text, by_labels)
+
+
+def _evidence(case: RegistrationRequest, labels: bool) -> Evidence:
+    identity = np.eye(case.fixed.grid.ndim + 1)
+    if labels:
+        return Evidence.of(case, identity)
+    return Evidence(fixed=case.fixed, moving=case.moving, initial=identity)
+
+
+def _text(value: Elasticity) -> str:
+    return f"λ {value.lam:g}, μ {value.mu:g}"

@@ -1,0 +1,146 @@
+"""Who registers the pairs of a table: the solver, a trained model, a model and then the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from ElasticHyperRegLib.energies import Coefficient
+from ElasticHyperRegLib.engine import NetworkField, RegistrationOptions, RegistrationRequest
+from ElasticHyperRegLib.engine.elasticity import coefficients
+from ElasticHyperRegLib.engine.prepare import prepare
+from ElasticHyperRegLib.engine.solved import solved
+from ElasticHyperRegLib.estimation import Setting
+from ElasticHyperRegLib.field import to_grid
+from ElasticHyperRegLib.solver import Problem
+from ElasticHyperRegLib.weights import ModelCard, find_model, load_model, read_card
+
+from .score import Fields
+
+SOLVER, REFINE = "solver", "+refine"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What a name in ``--models`` asks for.
+
+    Attributes:
+        name: as it was given.
+        card: of the model; ``None`` for the solver.
+        refined: whether the solver goes on from the model.
+    """
+
+    name: str
+    card: ModelCard | None
+    refined: bool
+
+
+def parse_contender(name: str) -> Contender:
+    """``solver``, a model's name or folder, or that with ``+refine``.
+
+    Raises:
+        InputError: no such model.
+    """
+    if name == SOLVER:
+        return Contender(name, None, False)
+    return Contender(name, read_card(find_model(name.removesuffix(REFINE))), name.endswith(REFINE))
+
+
+def bound_fields(
+    card: ModelCard, cases: Sequence[RegistrationRequest], device: torch.device
+) -> Iterator[NetworkField]:
+    """The model bound to one pair after the other, without an initial alignment."""
+    model = load_model(card.folder)
+    for case in cases:
+        identity = np.eye(case.fixed.grid.ndim + 1)
+        yield NetworkField(model, prepare(case), identity, case.fixed_labels, device)
+
+
+def register_cases(
+    contender: Contender,
+    cases: Sequence[RegistrationRequest],
+    settings: Sequence[Setting],
+    device: torch.device,
+    refine: int | None = None,
+) -> Fields:
+    """Fields of all pairs, each with its own (λ, μ).
+
+    A network registers one pair after the other, the solver all of them in one batch. Timed is
+    what a registration does, from the images in memory to the field; reading is not.
+
+    Args:
+        settings: one a case.
+        refine: iterations of the solver on the finest level, at most.
+    """
+    options = RegistrationOptions(refine=refine)
+    if contender.card is None:
+        return _solved(cases, settings, options, None, device)
+    found = _predicted(contender.card, cases, settings, device)
+    if not contender.refined:
+        return found
+    refined = _solved(cases, settings, options, found.u_mm, device)
+    return Fields(refined.u_mm, found.seconds + refined.seconds)
+
+
+def _predicted(
+    card: ModelCard,
+    cases: Sequence[RegistrationRequest],
+    settings: Sequence[Setting],
+    device: torch.device,
+) -> Fields:
+    found, velocities = [], []
+    seconds, begin = 0.0, perf_counter()
+    for field, setting in zip(bound_fields(card, cases, device), settings, strict=True):
+        grid = cases[0].fixed.grid
+        d_mm = field.displacement(setting.default, setting.tissues)
+        found.append(to_grid(d_mm, field.grid, grid).cpu())
+        seconds += perf_counter() - begin
+        velocity = field.velocity(setting.default, setting.tissues)
+        velocities.append(to_grid(velocity, field.grid, grid).cpu())
+        begin = perf_counter()
+    return Fields(torch.cat(found), seconds / len(cases), torch.cat(velocities))
+
+
+def _solved(
+    cases: Sequence[RegistrationRequest],
+    settings: Sequence[Setting],
+    options: RegistrationOptions,
+    start: torch.Tensor | None,
+    device: torch.device,
+) -> Fields:
+    """The solver on a batch of pairs that share one grid, with the intensities they have.
+
+    A single registration would window them first; the table's pairs are windowed as published.
+    """
+    begin = perf_counter()
+    grid = cases[0].fixed.grid
+    fixed, moving = (
+        torch.cat([getattr(case, side).data for case in cases]).to(device)
+        for side in ("fixed", "moving")
+    )
+    given = [
+        coefficients(_with(case, setting)) for case, setting in zip(cases, settings, strict=True)
+    ]
+    lam, mu = (
+        torch.cat([_as_map(value, fixed[:1]) for value in values])
+        for values in zip(*given, strict=True)
+    )
+    problem = Problem(fixed, moving, grid, grid, lam, mu)
+    start = None if start is None else start.to(device)
+    u_mm = solved(problem, options, start).u_mm.cpu()
+    return Fields(u_mm, (perf_counter() - begin) / len(cases))
+
+
+def _with(case: RegistrationRequest, setting: Setting) -> RegistrationRequest:
+    options = replace(case.options, elasticity=setting.default, tissues=setting.tissues)
+    return replace(case, options=options)
+
+
+def _as_map(value: Coefficient, like: torch.Tensor) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        return value.to(like)
+    return torch.full_like(like, value)

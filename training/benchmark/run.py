@@ -1,0 +1,99 @@
+"""From the names of a table and of its contenders to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+from ElasticHyperRegLib.engine import RegistrationRequest
+from ElasticHyperRegLib.engine.check import pick_device
+from ElasticHyperRegLib.engine.request import Progress
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.estimation import Setting
+
+from .acdc import acdc_cases
+from .choices import LABEL_FREE, Choice, Tick, given_choice, global_choice, subject_choice
+from .contenders import Contender, parse_contender, register_cases
+from .score import Fields, Row, score
+
+Cases = Callable[[Path, str], list[RegistrationRequest]]
+BENCHMARKS: Mapping[str, Cases] = MappingProxyType({"acdc": acdc_cases})
+"""Name of a table → its pairs, from the folder of the data set and the split."""
+UNREGISTERED = "unregistered"
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What a table is made of.
+
+    Args:
+        data: folder of the data set.
+        split: of its patients.
+        models: contenders: ``solver``, a model, or ``MODEL+refine``.
+        setting: (λ, μ) of everybody; ``None`` chooses them in the papers' ways.
+        subject_wise: whether (λ, μ) are also chosen for each subject.
+        refine: iterations of the solver on the finest level, at most.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    data: Path
+    split: str
+    models: tuple[str, ...]
+    setting: Setting | None = None
+    subject_wise: bool = True
+    refine: int | None = None
+    device: str = "auto"
+
+
+def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> list[Row]:
+    """The rows of a table; the first is what there is before any registration.
+
+    Raises:
+        InputError: an unknown table, split or model, a patient missing or at fault.
+    """
+    if name not in BENCHMARKS:
+        raise InputError(f"the benchmark '{name}'", " or ".join(BENCHMARKS))
+    if not options.models:
+        raise InputError("no models", "solver, or names as `models` lists them")
+    contenders = [parse_contender(model) for model in options.models]
+    device = pick_device(options.device)
+    progress("reading", 0.0)
+    cases = BENCHMARKS[name](options.data, options.split)
+    rest = torch.zeros(len(cases), cases[0].fixed.grid.ndim, *cases[0].fixed.grid.shape)
+    rows = [score(cases, Fields(rest, 0.0), UNREGISTERED, "none")]
+    for number, contender in enumerate(contenders):
+        tick = _part(progress, contender.name, number / len(contenders), 1 / len(contenders))
+        for choice in _choices(contender, cases, options, device, tick):
+            fields = register_cases(contender, cases, choice.settings, device, options.refine)
+            row = score(cases, fields, contender.name, choice.parameters)
+            rows.append(replace(row, by_scored_labels=choice.by_scored_labels))
+    progress("done", 1.0)
+    return rows
+
+
+def _choices(
+    contender: Contender,
+    cases: Sequence[RegistrationRequest],
+    options: BenchmarkOptions,
+    device: torch.device,
+    tick: Tick,
+) -> Iterator[Choice]:
+    tick(0.0)
+    if options.setting is not None:
+        yield given_choice(options.setting, len(cases))
+        return
+    yield global_choice(contender.card, options.split, len(cases))
+    if contender.card is None or not options.subject_wise:
+        return
+    for half, objective in ((0.0, LABEL_FREE), (0.5, "dice")):
+        within = _part(lambda step, fraction: tick(fraction), "", half, 0.5)
+        yield subject_choice(contender.card, cases, device, objective, within)
+
+
+def _part(progress: Progress, step: str, first: float, share: float) -> Tick:
+    """Progress of a part that begins at ``first`` and is ``share`` of the whole."""
+    return lambda fraction: progress(step, first + share * fraction)

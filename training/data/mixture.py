@@ -1,0 +1,71 @@
+"""Several sources as one: what each batch draws from is left to chance."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import numpy as np
+
+from ElasticHyperRegLib.errors import InputError
+
+from .pair import PairSample, PairSource
+
+SPACING_TOLERANCE = 0.01
+
+
+class MixtureSource:
+    """Sources of one shape and spacing, each as often as its weight says.
+
+    Args:
+        parts: the sources.
+        weights: positive, one a source; only their ratios count.
+
+    Raises:
+        InputError: none or unequal numbers of them, shapes or spacings that differ, or labels in
+            some of them only.
+    """
+
+    def __init__(self, parts: list[PairSource], weights: list[float]) -> None:
+        if not parts or len(parts) != len(weights) or min(weights) <= 0:
+            raise InputError(
+                f"{len(parts)} parts with weights {weights}", "a positive one for each"
+            )
+        first = parts[0]
+        for part in parts[1:]:
+            near = np.allclose(part.spacing, first.spacing, rtol=SPACING_TOLERANCE)
+            if part.shape != first.shape or not near:
+                raise InputError(
+                    f"parts of {_lattice(first)} and {_lattice(part)}", "one size and spacing"
+                )
+            if bool(part.label_names) != bool(first.label_names):
+                raise InputError("labels in some parts of a mixture", "labels in all or none")
+        self._parts = parts
+        self._lengths = [len(part) for part in parts]
+        share = np.asarray(weights) / np.sum(weights)
+        self._edges = np.cumsum(share)[:-1]
+        self.shape, self.spacing = first.shape, first.spacing
+        self.label_names = _common_names([part.label_names for part in parts])
+        self.patients = tuple(dict.fromkeys(p for part in parts for p in part.patients))
+
+    def __len__(self) -> int:
+        return sum(self._lengths)
+
+    def sample(self, index: int, rng: np.random.Generator) -> PairSample:
+        """A pair of a part drawn by weight; ``index`` counts round within it."""
+        which = int(np.searchsorted(self._edges, rng.uniform(), side="right"))
+        return self._parts[which].sample(index % self._lengths[which], rng)
+
+
+def _lattice(source: PairSource) -> str:
+    size = "×".join(str(n) for n in source.shape[::-1])
+    return f"{size} voxels of {'×'.join(f'{s:.3g}' for s in source.spacing)} mm"
+
+
+def _common_names(names: list[dict[int, str]]) -> dict[int, str]:
+    """Label → the name it has in every part that has it, else its number."""
+    columns = zip_longest(*(table.values() for table in names))
+    found = [{name for name in column if name} for column in columns]
+    return {
+        label: next(iter(given)) if len(given) == 1 else f"label_{label}"
+        for label, given in enumerate(found)
+    }

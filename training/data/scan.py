@@ -1,0 +1,218 @@
+"""Scans as a network sees them: intensities of order 1 on one lattice along R, A, S."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ElasticHyperRegLib.engine.intensity import normalised, without_padding
+from ElasticHyperRegLib.engine.network_grid import towards_ras
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.grid import apply_matrix, coarser, resample, sample, voxel_points
+from ElasticHyperRegLib.io import read_image, read_labels
+from ElasticHyperRegLib.tissues import load_scheme
+from ElasticHyperRegLib.types import Grid, LabelMap
+
+from .pair import PairSample
+from .prepare import require_grid
+
+PointReader = Callable[[Path, Grid], np.ndarray]
+"""File and grid of its image → (P, D) RAS mm."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where the pairs of a source live.
+
+    Args:
+        spacing_mm: along i, j, k, or one number for all; 0 keeps that of the scans.
+        size: voxels along i, j, k about the centre of the scan; () keeps all of it.
+
+    Raises:
+        InputError: not positive, or not one number an axis.
+    """
+
+    spacing_mm: float | tuple[float, ...] = 0.0
+    size: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        spacing = self.spacing_mm if isinstance(self.spacing_mm, tuple) else ()
+        if self.spacing_mm != 0 and (len(spacing) not in (0, 3) or min(self._spacings()) <= 0):
+            raise InputError(f"a spacing of {self.spacing_mm} mm", "one or three positive numbers")
+        if self.size and (len(self.size) != 3 or min(self.size) < 1):
+            raise InputError(f"a size of {self.size}", "three positive numbers of voxels")
+
+    def _spacings(self) -> tuple[float, ...]:
+        given = self.spacing_mm
+        return given if isinstance(given, tuple) else (float(given),) * 3
+
+    def over(self, grid: Grid) -> Grid:
+        """The lattice about the centre of ``grid``, its axes as near to R, A, S as those allow."""
+        base = towards_ras(grid)
+        spacing = np.asarray(self._spacings() if self.spacing_mm else base.spacing)
+        extent = np.asarray(base.size) * np.asarray(base.spacing)
+        size = np.asarray(self.size or np.maximum(1, np.rint(extent / spacing).astype(int)))
+        centre = (base.ijk_to_ras @ np.append((np.asarray(base.size) - 1) / 2, 1))[:3]
+        axes = base.direction * spacing
+        matrix = np.eye(4)
+        matrix[:3, :3] = axes
+        matrix[:3, 3] = centre - axes @ ((size - 1) / 2)
+        return Grid(tuple(int(n) for n in size[::-1]), matrix)
+
+
+@dataclass(frozen=True)
+class ScanFiles:
+    """What belongs to one scan; only the image must be there."""
+
+    image: Path
+    labels: Path | None = None
+    mask: Path | None = None
+    points: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One scan as it was read.
+
+    Attributes:
+        data: (1, 1, K, J, I), 0 to 1.
+        grid: of the file.
+        labels: tissues, or None.
+        mask: (1, 1, K, J, I) bool, or None.
+        points: (P, 3) RAS mm, or None.
+        path: of the image.
+    """
+
+    data: torch.Tensor
+    grid: Grid
+    labels: LabelMap | None
+    mask: torch.Tensor | None
+    points: np.ndarray | None
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One scan on its lattice, small enough to keep many of them in memory.
+
+    Attributes:
+        image: (*shape) float16.
+        labels: (*shape) small integers, or None.
+        mask: (*shape) bool, or None.
+        points: (P, D) float32 voxels i, j, k, or None.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    points: np.ndarray | None = None
+
+
+def read_volume(files: ScanFiles, scheme: str, point_reader: PointReader) -> Volume:
+    """Read one scan; CT from −1000 to 600 HU, anything else between its percentiles.
+
+    Args:
+        files: what there is.
+        scheme: tissue scheme that the labels are mapped by; "" leaves them.
+        point_reader: of the landmarks.
+
+    Raises:
+        InputError: a file is missing, damaged or not what it should be; labels or mask do not lie
+            on the grid of the image; a label belongs to no tissue of the scheme.
+    """
+    image = read_image(files.image)
+    labels = _map_of(files.labels, files.image, image.grid)
+    mask = _map_of(files.mask, files.image, image.grid)
+    if labels is not None and scheme:
+        labels = load_scheme(scheme).apply(labels)
+    points = None if files.points is None else point_reader(files.points, image.grid)
+    return Volume(
+        normalised(without_padding(image)),
+        image.grid,
+        labels,
+        None if mask is None else mask.data > 0,
+        points,
+        files.image,
+    )
+
+
+def _map_of(path: Path | None, image_path: Path, grid: Grid) -> LabelMap | None:
+    if path is None:
+        return None
+    labels = read_labels(path)
+    require_grid(labels.grid, grid, path, image_path)
+    return labels
+
+
+def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Scan:
+    """``volume`` on ``lattice``, 0 where it does not reach.
+
+    Args:
+        matrix: (4, 4) RAS mm, points of ``lattice`` → points of ``volume`` (an alignment);
+            None leaves them where they are.
+    """
+    through = np.eye(4) if matrix is None else matrix
+    image = on_lattice(volume.data, volume.grid, lattice, through)
+    labels = mask = points = None
+    if volume.labels is not None:
+        found = on_lattice(volume.labels.data, volume.grid, lattice, through, nearest=True)
+        labels = found.astype(np.min_scalar_type(int(volume.labels.data.max())))
+    if volume.mask is not None:
+        mask = on_lattice(volume.mask, volume.grid, lattice, through, nearest=True) > 0
+    if volume.points is not None:
+        to_lattice = lattice.ras_to_ijk @ np.linalg.inv(through)
+        points = (volume.points @ to_lattice[:3, :3].T + to_lattice[:3, 3]).astype(np.float32)
+    return Scan(image.astype(np.float16), labels, mask, points)
+
+
+def on_lattice(
+    data: torch.Tensor, grid: Grid, lattice: Grid, matrix: np.ndarray, nearest: bool = False
+) -> np.ndarray:
+    """``data`` (1, 1, *grid.shape) at ``matrix`` of the points of ``lattice``, (*lattice.shape)."""
+    data = data.float()
+    if not nearest:
+        working = coarser(grid, tuple(np.maximum(grid.spacing, min(lattice.spacing))))
+        data, grid = resample(data, grid, working), working
+    to_grid = grid.ras_to_ijk @ matrix @ lattice.ijk_to_ras
+    points = apply_matrix(to_grid, voxel_points(lattice.shape, data))
+    mode = "nearest" if nearest else "bilinear"
+    return sample(data, points, mode, fill=0.0)[0, 0].numpy()
+
+
+def pair_of(fixed: Scan, moving: Scan, patient: str) -> PairSample:
+    """Two scans on one lattice as a pair; what only one of them has is left out."""
+
+    def both(
+        a: np.ndarray | None, b: np.ndarray | None, kind: type
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        if a is None or b is None:
+            return None, None
+        return (torch.from_numpy(a.astype(kind))[None], torch.from_numpy(b.astype(kind))[None])
+
+    images = [torch.from_numpy(scan.image.astype(np.float32))[None] for scan in (fixed, moving)]
+    points = both(fixed.points, moving.points, np.float32)
+    return PairSample(
+        images[0],
+        images[1],
+        *both(fixed.labels, moving.labels, np.int64),
+        None,
+        patient,
+        *both(fixed.mask, moving.mask, np.bool_),
+        *(None if p is None else p[0] for p in points),
+    )
+
+
+def require_same_points(fixed: Scan, moving: Scan, where: str) -> None:
+    """Refuse landmarks that do not come in pairs; ``where`` is named in the message."""
+    if fixed.points is not None and moving.points is not None:
+        counts = len(fixed.points), len(moving.points)
+        if counts[0] != counts[1]:
+            raise InputError(
+                f"{where}: {counts[0]} fixed and {counts[1]} moving landmarks",
+                "one moving point for each fixed one",
+                "check the files of points",
+            )

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Displacement": "types",
     "Elasticity": "types",
+    "Estimate": "estimation",
     "Grid": "types",
     "Image": "types",
     "InputError": "errors",
@@ -20,6 +21,7 @@ _HOMES = {
     "RegistrationOptions": "engine",
     "RegistrationRequest": "engine",
     "RegistrationResult": "engine",
+    "Session": "session",
     "read_image": "io",
     "read_labels": "io",
     "register": "engine",

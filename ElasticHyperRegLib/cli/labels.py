@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..engine.sliding import OTHERS, SlidingBorder
+from ..errors import InputError
 from ..io import read_labels
 from ..tissues import TissueScheme
 from ..types import Elasticity, LabelMap
@@ -29,3 +31,21 @@ def present_tissues(
     """``values`` without the tissues that the scheme knows but these labels do not show."""
     absent = {tissue.name for tissue in scheme.tissues} - set(labels.names.values())
     return {name: value for name, value in values.items() if name not in absent}
+
+
+def scheme_borders(
+    scheme: TissueScheme | None, labels: LabelMap | None
+) -> tuple[SlidingBorder, ...]:
+    """The borders that ``scheme`` marks as sliding, of the tissues that these labels show.
+
+    Raises:
+        InputError: there is no scheme, no label map, or the scheme marks none.
+    """
+    if scheme is None or labels is None or not scheme.slides:
+        raise InputError(
+            "--sliding scheme without a tissue scheme that marks sliding borders",
+            "--tissues with such a scheme, and --fixed-labels",
+            "name the borders, as lung:rest",
+        )
+    shown = {*labels.names.values(), OTHERS}
+    return tuple(SlidingBorder(a, b) for a, b in scheme.slides if {a, b} <= shown)

@@ -21,7 +21,16 @@ ElasticityFileOption = Annotated[
     typer.Option("--elasticity-file", help="JSON {tissue: [λ, μ]}; also a metrics.json."),
 ]
 EstimateOption = Annotated[
-    bool, typer.Option("--estimate", help="Find λ and μ for this pair (not available yet).")
+    bool, typer.Option("--estimate", help="Find λ and μ for this pair first.")
+]
+SlidingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sliding",
+        metavar="ONE:OTHER[=MM]|scheme",
+        help="Border along which two tissues slide, as lung:rest=10 (a band of 10 mm); or those "
+        "that the tissue scheme marks. May be repeated.",
+    ),
 ]
 TissuesOption = Annotated[
     str | None,
@@ -40,14 +49,17 @@ InitialOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str, typer.Option("--model", metavar="NAME|none|auto", help="Trained model; none: solver only.")
+    str,
+    typer.Option(
+        "--model", metavar="NAME|none|auto", help="Trained model, see models; none: solver only."
+    ),
 ]
 RefineOption = Annotated[
     int | None,
     typer.Option(
         "--refine",
         metavar="N",
-        help="Iterations of the exact solver at full resolution, at most.",
+        help="Iterations of the exact solver at full resolution, at most; 0: the network alone.",
     ),
 ]
 DeviceOption = Annotated[

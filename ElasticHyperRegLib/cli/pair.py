@@ -8,7 +8,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
-from ..engine import RegistrationOptions, RegistrationRequest, RegistrationResult, register
+from ..engine import (
+    Progress,
+    RegistrationOptions,
+    RegistrationRequest,
+    RegistrationResult,
+    register,
+)
 from ..errors import InputError
 from ..io import (
     RESULT_FILES,
@@ -20,12 +26,14 @@ from ..io import (
 )
 from ..tissues import load_scheme
 from ..types import LabelMap
-from .labels import present_tissues, read_named_labels
+from .labels import present_tissues, read_named_labels, scheme_borders
 from .progress import progress_bar
 from .record import checksums, request_record
-from .settings import Settings
+from .settings import SCHEME, Settings
 
 Read = TypeVar("Read")
+
+ESTIMATE_FILE = "estimate.json"
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,17 @@ class PairFiles:
 
 @dataclass(frozen=True)
 class Job:
-    """One pair, how to register it, and where the results go."""
+    """One pair, how to register it, and where the results go.
+
+    With ``estimate`` λ and μ are found for the pair first; those of ``settings`` are where the
+    search starts, and ``estimate.json`` tells how it went.
+    """
 
     files: PairFiles
     settings: Settings
     out: Path
     overwrite: bool = False
+    estimate: bool = False
 
 
 def register_files(job: Job, title: str = "register") -> dict[str, Any]:
@@ -68,7 +81,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
     """
     settings = job.settings
     options = settings.options()
-    outputs = OutputFolder(job.out, RESULT_FILES, job.overwrite)
+    outputs = OutputFolder(job.out, (*RESULT_FILES, ESTIMATE_FILE), job.overwrite)
     with outputs as folder, progress_bar(title) as progress:
         progress("load", 0.0)
         start = perf_counter()
@@ -76,6 +89,8 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         inputs = job.files.given() | settings.files()
         sums = checksums(inputs)
         load = perf_counter() - start
+        if job.estimate:
+            request = _estimated(request, folder / ESTIMATE_FILE, progress)
         result = with_load_time(register(request, progress), load)
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
@@ -101,6 +116,8 @@ def read_request(
     if scheme and fixed_labels:
         values = options.tissues if settings.gives_elasticity else scheme.elasticity()
         options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
+    if SCHEME in settings.sliding:
+        options = replace(options, sliding=options.sliding + scheme_borders(scheme, fixed_labels))
     fixed, moving = read_image(files.fixed), read_image(files.moving)
     return RegistrationRequest(
         fixed=fixed,
@@ -113,6 +130,15 @@ def read_request(
         moving_points=_optional(files.moving_points, lambda path: read_points(path, moving.grid)),
         options=options,
     )
+
+
+def _estimated(request: RegistrationRequest, file: Path, progress: Progress) -> RegistrationRequest:
+    """The request with (λ, μ) found for it; how they were found goes to ``file``."""
+    from .estimation import estimate_request, with_estimate  # which reads requests from here
+
+    found = estimate_request(request, progress=progress)
+    found.write(file)
+    return with_estimate(request, found)
 
 
 def with_load_time(result: RegistrationResult, load: float) -> RegistrationResult:

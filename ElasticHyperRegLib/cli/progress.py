@@ -16,6 +16,7 @@ WORDS = {
     "load": "reading",
     "prepare": "preparing",
     "initial": "aligning the frames",
+    "network": "asking the network",
     "refine": "deforming",
     "measure": "measuring",
     "write": "writing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,12 @@ def request_record(
             name: {"path": str(path.resolve()), "sha256": sums[name]}
             for name, path in inputs.items()
         },
-        "options": {"elasticity": elasticity, "tissues": tissues, **kept},
+        "options": {
+            "elasticity": elasticity,
+            "tissues": tissues,
+            "sliding": [asdict(border) for border in options.sliding],
+            **kept,
+        },
         "command": _command(inputs, options, tissues, out),
     }
 
@@ -68,6 +74,8 @@ def _command(
     for name, path in inputs.items():
         words += [f"--{name.replace('_', '-')}", str(path.resolve())]
     words += _elasticity_words(options)
+    for border in options.sliding:
+        words += ["--sliding", f"{border.one}:{border.other}={border.width_mm:g}"]
     if isinstance(options.initial, str):
         words += ["--initial", options.initial]
     if options.refine is not None:

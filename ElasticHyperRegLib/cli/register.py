@@ -18,6 +18,7 @@ from .options import (
     OverwriteOption,
     RefineOption,
     SeedOption,
+    SlidingOption,
     TissuesOption,
 )
 
@@ -37,6 +38,7 @@ def register(
     elasticity_file: ElasticityFileOption = None,
     estimate: EstimateOption = False,
     tissues: TissuesOption = None,
+    sliding: SlidingOption = None,
     initial: InitialOption = "affine",
     model: ModelOption = "auto",
     refine: RefineOption = None,
@@ -49,10 +51,9 @@ def register(
     Volumes are NIfTI, NRRD or MetaImage files, or folders with the slices of one DICOM series.
     """
     from .pair import Job, PairFiles, register_files
-    from .settings import Settings, refuse_estimate
+    from .settings import Settings
     from .summary import show_registration
 
-    refuse_estimate(estimate)
     files = PairFiles(
         fixed,
         moving,
@@ -64,6 +65,14 @@ def register(
         moving_points,
     )
     settings = Settings(
-        tuple(elasticity or ()), elasticity_file, tissues, initial, model, refine, device, seed
+        tuple(elasticity or ()),
+        elasticity_file,
+        tissues,
+        initial,
+        model,
+        refine,
+        device,
+        seed,
+        tuple(sliding or ()),
     )
-    show_registration(register_files(Job(files, settings, out, overwrite)), out)
+    show_registration(register_files(Job(files, settings, out, overwrite, estimate)), out)

@@ -13,10 +13,14 @@ from ..engine import RegistrationOptions
 from ..engine.check import check_options
 from ..engine.elasticity import EVERYWHERE
 from ..engine.request import DEFAULT_ELASTICITY, Matrix
+from ..engine.sliding import SlidingBorder
 from ..errors import InputError
 from ..io import existing_file, read_initial
 from ..types import Elasticity
 
+SCHEME = "scheme"
+"""As ``--sliding``: the borders that the tissue scheme marks."""
+_BORDER_FORM = f"ONE:OTHER or ONE:OTHER=MM as in lung:rest=10, or {SCHEME}"
 _FORM = "λ,μ as in 0.1,0.3 or TISSUE=λ,μ as in lung=0.05,0.1"
 
 
@@ -33,6 +37,7 @@ class Settings:
         refine: iterations of the solver at full resolution, at most.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random.
+        sliding: each ``ONE:OTHER`` or ``ONE:OTHER=WIDTH``, or ``scheme``.
     """
 
     elasticity: tuple[str, ...] = ()
@@ -43,6 +48,7 @@ class Settings:
     refine: int | None = None
     device: str = "auto"
     seed: int = 0
+    sliding: tuple[str, ...] = ()
 
     def files(self) -> dict[str, Path]:
         """The options that name a file which the run depends on."""
@@ -75,6 +81,7 @@ class Settings:
             refine=self.refine,
             device=self.device,
             seed=self.seed,
+            sliding=parse_sliding(self.sliding),
         )
         check_options(options)
         return options
@@ -91,18 +98,47 @@ class Settings:
         return tuple(tuple(row) for row in read_initial(file).tolist())
 
 
-def refuse_estimate(wanted: bool) -> None:
-    """Say that λ and μ cannot be estimated yet.
+def parse_sliding(texts: Sequence[str]) -> tuple[SlidingBorder, ...]:
+    """``ONE:OTHER`` and ``ONE:OTHER=WIDTH`` in mm; ``scheme`` is left to whoever has the scheme.
 
     Raises:
-        InputError: it was asked for.
+        InputError: another form, or a width out of range.
     """
-    if wanted:
-        raise InputError(
-            "--estimate, which is not available yet",
-            "λ and μ given by hand",
-            "use --elasticity or --elasticity-file",
-        )
+    borders = []
+    for text in texts:
+        if text == SCHEME:
+            continue
+        names, _, width = text.partition("=")
+        one, colon, other = names.partition(":")
+        try:
+            size = {"width_mm": float(width)} if width else {}
+        except ValueError as error:
+            raise InputError(f"--sliding '{text}'", _BORDER_FORM) from error
+        if not (one and colon and other):
+            raise InputError(f"--sliding '{text}'", _BORDER_FORM)
+        borders.append(SlidingBorder(one.strip(), other.strip(), **size))
+    return tuple(borders)
+
+
+def parse_objective(text: str) -> dict[str, float]:
+    """``dice`` or ``dice=1,similarity=0.5`` → objective → weight.
+
+    Raises:
+        InputError: another form, or an objective named twice.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            weight = float(number) if number else 1.0
+        except ValueError as error:
+            raise InputError(
+                f"--objective '{text}'", "NAME or NAME=WEIGHT,… as in dice=1,similarity=0.5"
+            ) from error
+        if name.strip() in found:
+            raise InputError(f"--objective '{name.strip()}' twice", "each objective once")
+        found[name.strip()] = weight
+    return found
 
 
 def parse_elasticity(texts: Sequence[str]) -> dict[str, Elasticity]:

@@ -14,11 +14,36 @@ from typing import Any
 import typer
 
 from ..errors import Cancelled, InputError
-from . import batch, demo, evaluate, register, warp
+from . import (
+    batch,
+    benchmark,
+    demo,
+    estimate,
+    evaluate,
+    models,
+    register,
+    segment,
+    serve,
+    train,
+    warp,
+)
 from .app import app
 from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, STOPPED, our_fault
 
-__all__ = ["batch", "demo", "evaluate", "register", "run", "warp"]
+__all__ = [
+    "batch",
+    "benchmark",
+    "demo",
+    "estimate",
+    "evaluate",
+    "models",
+    "register",
+    "run",
+    "segment",
+    "serve",
+    "train",
+    "warp",
+]
 
 # Typer brings its own click since 0.26 and used the real one before: both have this ancestry.
 _UsageFault = typer.BadParameter.__mro__[2]

@@ -17,7 +17,7 @@ from ElasticHyperRegLib.cli import pair
 from Testing.unit.cli_help import everything_in, refused
 from Testing.unit.small_pair import PairOnDisk, write_pair
 
-ENGINE = import_module("ElasticHyperRegLib.engine.register")
+ENGINE = import_module("ElasticHyperRegLib.engine.answer")
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_images_at_fault(side, make, words, files, tmp_path, refusal):
         ("elasticity", "stiff", "--elasticity 'stiff'; expected λ,μ as in 0.1,0.3"),
         ("elasticity", "lung=0.1,0.2", "for lung without fixed labels"),
         ("elasticity_file", "none.json", "none.json does not exist"),
-        ("model", "elas-g", "the model 'elas-g'; expected none or auto"),
+        ("model", "elas-g", "no model elas-g; expected a folder with a card.json, or one of: "),
         ("device", "gpu", "the device 'gpu'; expected auto, cpu or cuda"),
         ("initial", "bspline", "'bspline'; expected none, translation, rigid, affine or a tr"),
         ("refine", "-3", "-3 iterations"),
@@ -162,12 +162,6 @@ def test_options_at_fault(option, value, words, refusal):
 def test_cuda_where_there_is_none(refusal, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "'cuda' where PyTorch sees no CUDA GPU" in refusal(device="cuda")
-
-
-def test_estimate_is_not_silently_ignored(files, tmp_path, capsys):
-    words = ["--fixed", files.fixed, "--moving", files.moving, "--out", tmp_path / "out"]
-    line = refused(capsys, "register", *words, "--estimate")
-    assert "--estimate, which is not available yet" in line
 
 
 def test_unknown_tissues(files, refusal):

@@ -1,0 +1,81 @@
+"""``elastic-hyperreg estimate``: the λ and μ of this pair, tissue by tissue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import app
+from .options import (
+    DeviceOption,
+    ElasticityFileOption,
+    ElasticityOption,
+    InitialOption,
+    ModelOption,
+    OverwriteOption,
+    SeedOption,
+    TissuesOption,
+)
+
+
+@app.command()
+def estimate(
+    fixed: Annotated[Path, typer.Option(help="Scan that stays; a file or a DICOM folder.")],
+    moving: Annotated[Path, typer.Option(help="Scan that is deformed onto it.")],
+    out: Annotated[Path, typer.Option(help="JSON file for register --elasticity-file.")],
+    fixed_labels: Annotated[Path | None, typer.Option(help="Tissues of the fixed scan.")] = None,
+    moving_labels: Annotated[Path | None, typer.Option(help="Tissues of the moving scan.")] = None,
+    fixed_mask: Annotated[Path | None, typer.Option(help="Where the fixed scan counts.")] = None,
+    moving_mask: Annotated[Path | None, typer.Option(help="Where the moving scan counts.")] = None,
+    fixed_points: Annotated[Path | None, typer.Option(help="Landmarks of the fixed scan.")] = None,
+    moving_points: Annotated[Path | None, typer.Option(help="The same landmarks.")] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|NAME=WEIGHT,…",
+            help="What is maximised: dice, soft-dice, tre, similarity, folds or a weighted sum; "
+            "by default dice where there are labels of both scans, tre where there are landmarks, "
+            "else similarity.",
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="grid|coarse-to-fine|gradient", help="How it is looked for.")
+    ] = "grid",
+    plot: Annotated[Path | None, typer.Option(help="PNG file for the response surfaces.")] = None,
+    elasticity: ElasticityOption = None,
+    elasticity_file: ElasticityFileOption = None,
+    tissues: TissuesOption = None,
+    initial: InitialOption = "affine",
+    model: ModelOption = "auto",
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Find the λ and μ that suit this pair, for each tissue.
+
+    The file also holds every score that was looked at, what the choice rests on, and which tissues
+    the data leave undetermined. --elasticity is where the search starts, and what it goes back to
+    among settings that are equally good.
+    """
+    from .estimation import EstimateJob, estimate_files, show_estimate
+    from .pair import PairFiles
+    from .settings import Settings, parse_objective
+
+    files = PairFiles(
+        fixed,
+        moving,
+        fixed_labels,
+        moving_labels,
+        fixed_mask,
+        moving_mask,
+        fixed_points,
+        moving_points,
+    )
+    settings = Settings(
+        tuple(elasticity or ()), elasticity_file, tissues, initial, model, None, device, seed
+    )
+    weights = None if objective is None else parse_objective(objective)
+    job = EstimateJob(files, settings, out, plot, overwrite)
+    show_estimate(estimate_files(job, weights, method), out)

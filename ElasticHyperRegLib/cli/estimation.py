@@ -1,0 +1,144 @@
+"""λ and μ estimated for one pair of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..engine import Progress, RegistrationRequest
+from ..engine.elasticity import EVERYWHERE
+from ..engine.model import AUTO, NONE, model_choice
+from ..errors import InputError
+from ..estimation import Estimate, EstimateOptions, Evidence, plot_surfaces
+from ..io import atomic_path
+from ..session import Session
+from ..tissues import relative_moduli
+from .pair import PairFiles, read_request
+from .progress import progress_bar
+from .settings import Settings
+from .summary import RESEARCH_USE
+
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class EstimateJob:
+    """One pair, where its search starts, and the files that it makes."""
+
+    files: PairFiles
+    settings: Settings
+    out: Path
+    plot: Path | None = None
+    overwrite: bool = False
+
+
+def estimate_files(job: EstimateJob, objective: Weights | None, method: str) -> Estimate:
+    """Estimate λ and μ of the pair and write what ``job`` asks for, all of it or nothing.
+
+    Args:
+        job: the pair.
+        objective: objective → weight; ``None`` leaves that to ``usual_objective``.
+        method: as of ``EstimateOptions``.
+
+    Raises:
+        InputError: a file or an option is at fault; nothing is written.
+    """
+    if job.out.suffix.lower() != ".json":
+        raise InputError(f"--out {job.out}", "a file that ends in .json")
+    EstimateOptions(objective or "similarity", method)  # misspelt options are told before reading
+    with ExitStack() as stack:
+        file = stack.enter_context(atomic_path(job.out, job.overwrite))
+        picture = job.plot and stack.enter_context(atomic_path(job.plot, job.overwrite))
+        progress = stack.enter_context(progress_bar("estimate"))
+        progress("load", 0.0)
+        request = read_request(job.files, job.settings.options(), job.settings)
+        found = estimate_request(request, objective, method, progress)
+        found.write(file)
+        if picture:
+            plot_surfaces(found, picture)
+    return found
+
+
+def estimate_request(
+    request: RegistrationRequest,
+    objective: Weights | None = None,
+    method: str = "grid",
+    progress: Progress | None = None,
+) -> Estimate:
+    """(λ, μ) for a request, whose own are where the search starts.
+
+    Raises:
+        InputError: the request cannot be registered, or lacks what the objective needs.
+    """
+    weights = objective or {usual_objective(request): 1.0}
+    Evidence(
+        request.fixed,
+        request.moving,
+        request.fixed_labels,
+        request.moving_labels,
+        fixed_points=request.fixed_points,
+        moving_points=request.moving_points,
+    ).check(weights)  # before the seconds that a session takes to prepare
+    options = request.options
+    with Session.from_request(request) as session:
+        start = {name: v for name, v in options.tissues.items() if name in session.tissues}
+        start[EVERYWHERE] = options.elasticity
+        return session.estimate(weights, method, on_progress=progress, start=start)
+
+
+def usual_objective(request: RegistrationRequest) -> str:
+    """Labels tell most about tissues, then landmarks, then the images alone."""
+    if request.fixed_labels is not None and request.moving_labels is not None:
+        return "dice"
+    if request.fixed_points is not None and request.moving_points is not None:
+        return "tre"
+    return "similarity"
+
+
+def with_estimate(request: RegistrationRequest, found: Estimate) -> RegistrationRequest:
+    """The request with the (λ, μ) that were found.
+
+    A model that was asked for by name and has one setting everywhere is given the best of those.
+    """
+    values = dict(found.elasticity)
+    default = values.pop(EVERYWHERE)
+    if request.options.model not in (NONE, AUTO):
+        card = model_choice(replace(request, options=replace(request.options, tissues={}))).card
+        if card is not None and card.model.conditioning == "global":
+            values = {}
+    return replace(request, options=replace(request.options, elasticity=default, tissues=values))
+
+
+def show_estimate(found: Estimate, out: Path) -> None:
+    """Print the choice, what it rests on and where it is."""
+    console = Console()
+    console.print(_table(found))
+    for line in (f"rests on {found.evidence}", *(f"warning: {w}" for w in found.warnings)):
+        console.print(Text(line), soft_wrap=True)
+    console.print(
+        Text(
+            f"{found.fields} fields by {found.answered_by} in {found.seconds:.1f} s. "
+            f"Use it with register --elasticity-file {out}. {RESEARCH_USE}"
+        ),
+        soft_wrap=True,
+    )
+
+
+def _table(found: Estimate) -> Table:
+    table = Table("", "λ", "μ", "E", "ν", "before", "after", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    moduli = relative_moduli(found.elasticity)
+    for name, value in found.elasticity.items():
+        young, poisson = moduli[name]
+        scores = found.scores.get(name, {})
+        numbers = (f"{value.lam:.3g}", f"{value.mu:.3g}", f"{young:.2f}", f"{poisson:.2f}")
+        changes = (f"{scores[key]:.3f}" if key in scores else "" for key in ("before", "after"))
+        table.add_row(Text(name), *numbers, *changes)
+    return table

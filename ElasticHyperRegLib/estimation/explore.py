@@ -1,0 +1,68 @@
+"""Which settings of one tissue are tried, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..types import Elasticity
+from .options import EstimateOptions
+from .settings import around, lattice
+from .surface import best_of
+
+Scores = Mapping[str, float]
+Found = dict[Elasticity, Scores]
+"""Setting → score by tissue, ``everywhere`` included."""
+
+COARSEST = 0.25
+
+
+def explore(
+    evaluate: Callable[[Elasticity], Scores],
+    starts: Mapping[str, Elasticity],
+    options: EstimateOptions,
+) -> Found:
+    """Try the settings that the method asks for.
+
+    Args:
+        evaluate: setting → scores.
+        starts: for each score that is to be raised, where its search starts; tried first.
+        options: method and step.
+
+    Returns:
+        Everything that was tried, in that order.
+    """
+    first = options.step if options.method == "grid" else COARSEST
+    found: Found = {}
+    _try(evaluate, [*starts.values(), *lattice(first)], found)
+    for step in refinements(options):
+        for name, start in starts.items():
+            best = best_of(scores_of(found, name), start)
+            _try(evaluate, around(best, step), found)
+    return found
+
+
+def refinements(options: EstimateOptions) -> list[float]:
+    """The steps of the finer searches, each half the one before."""
+    steps: list[float] = []
+    while options.method == "coarse-to-fine" and (steps or [COARSEST])[-1] > options.step + 1e-9:
+        steps.append((steps or [COARSEST])[-1] / 2)
+    return steps
+
+
+def budget(options: EstimateOptions, goals: int) -> int:
+    """How many settings ``explore`` tries for so many scores, at most."""
+    first = options.step if options.method == "grid" else COARSEST
+    return len(lattice(first)) + goals * (1 + 8 * len(refinements(options)))
+
+
+def scores_of(found: Mapping[Elasticity, Scores], name: str) -> dict[Elasticity, float]:
+    """The score called ``name`` of every setting."""
+    return {setting: scores[name] for setting, scores in found.items()}
+
+
+def _try(
+    evaluate: Callable[[Elasticity], Scores], settings: Sequence[Elasticity], found: Found
+) -> None:
+    for setting in settings:
+        if setting not in found:
+            found[setting] = evaluate(setting)

@@ -1,0 +1,143 @@
+"""Where scores are taken: the voxels of the field's grid, seen from the moving image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import nan
+
+import numpy as np
+import torch
+
+from ..grid import apply_matrix, resample, voxel_points
+from ..types import Grid
+from .evidence import Evidence
+
+SMALLEST_WEIGHT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """The field's grid, the evidence about it and the device of the field.
+
+    Args:
+        grid: of the field.
+        evidence: what is known about the pair.
+        device: where the field is computed, and so the scores.
+    """
+
+    grid: Grid
+    evidence: Evidence
+    device: torch.device
+
+    @cached_property
+    def initial(self) -> np.ndarray:
+        """A, (D+1, D+1) RAS mm."""
+        given = self.evidence.initial
+        return np.eye(self.grid.ndim + 1) if given is None else np.asarray(given, np.float64)
+
+    @cached_property
+    def _values(self) -> torch.Tensor:
+        """Fixed label of each voxel of the grid, (1, 1, *grid.shape); 0 without labels."""
+        labels = self.evidence.fixed_labels
+        if labels is None:
+            return torch.zeros(1, 1, *self.grid.shape, dtype=torch.int64, device=self.device)
+        # In double precision every label value is a whole number still.
+        coarse = resample(labels.data.double(), labels.grid, self.grid, mode="nearest")
+        return coarse.round().long().to(self.device)
+
+    @cached_property
+    def _present(self) -> tuple[int, ...]:
+        return tuple(int(value) for value in self._values.unique() if value != 0)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Tissues (label ≠ 0) of the fixed labels that the field's grid shows, by label value."""
+        return tuple(dict.fromkeys(self._name(label) for label in self._present))
+
+    @cached_property
+    def numbers(self) -> torch.Tensor:
+        """Number of each voxel's tissue, (1, 1, *grid.shape): 1 + its place in ``names``, or 0."""
+        return self.numbered(self._values)
+
+    @cached_property
+    def voxels(self) -> dict[str, int]:
+        """How many voxels of the grid each tissue has."""
+        counts = self.numbers.flatten().bincount(minlength=len(self.names) + 1)
+        return dict(zip(self.names, counts[1:].tolist(), strict=True))
+
+    @cached_property
+    def _table(self) -> torch.Tensor:
+        """Label value → number of its tissue; the last entry stands for all larger values."""
+        maps = (self.evidence.fixed_labels, self.evidence.moving_labels)
+        named = [label for labels in maps if labels is not None for label in labels.names]
+        known = sorted({0, *self._present, *named} - {label for label in named if label < 0})
+        table = torch.zeros(known[-1] + 2, dtype=torch.int64)
+        for label in known[1:]:
+            name = self._name(label)
+            if name in self.names:
+                table[label] = 1 + self.names.index(name)
+        return table
+
+    def numbered(self, values: torch.Tensor) -> torch.Tensor:
+        """Label values of either image → numbers of tissues; 0 what is no tissue of the fixed."""
+        table = self._table.to(values.device)
+        return table[values.long().clamp(0, len(table) - 1)]
+
+    def by_tissue(self, values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """Weighted means of ``values`` (1, 1, *grid.shape): over everything, then by tissue.
+
+        Returns:
+            (1 + len(names),); ``nan`` where there is no weight.
+        """
+        counted = torch.ones_like(values) if weight is None else weight.to(values)
+        both = torch.stack([(values * counted).flatten(), counted.flatten()])
+        parts = values.new_zeros(2, len(self.names) + 1)
+        parts = parts.index_add(1, self.numbers.flatten(), both)
+        total, weights = torch.cat([parts.sum(1, keepdim=True), parts[:, 1:]], dim=1)
+        means = total / weights.clamp_min(SMALLEST_WEIGHT)
+        return torch.where(weights > SMALLEST_WEIGHT, means, nan)
+
+    def _name(self, label: int) -> str:
+        """Name of a label value; the fixed labels are asked first."""
+        maps = (self.evidence.fixed_labels, self.evidence.moving_labels)
+        known = (m.names[label] for m in maps if m is not None and label in m.names)
+        return next(known, str(label))
+
+
+class Landing:
+    """Where the voxels of the field's grid land in ``moving`` under φ(x) = A(x + d(x))."""
+
+    def __init__(self, place: Place, moving: Grid) -> None:
+        to_voxel = moving.ras_to_ijk @ place.initial
+        like = torch.zeros((), device=place.device)
+        voxels = voxel_points(place.grid.shape, like)
+        self._base = apply_matrix(to_voxel @ place.grid.ijk_to_ras, voxels)
+        self._linear = to_voxel.copy()
+        self._linear[:-1, -1] = 0
+
+    def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:
+        """Voxels of ``moving``, (1, D, *grid.shape), from d of the same shape in RAS mm."""
+        return self._base + apply_matrix(self._linear, d_mm)
+
+
+def nearest(data: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Values of ``data`` (1, 1, *shape) at the voxels nearest to ``positions``, 0 outside.
+
+    For label maps of any type and size: nothing but the voxels asked for is touched.
+
+    Args:
+        positions: (1, D, ...) in voxels, channels i, j, k.
+
+    Returns:
+        (1, 1, ...), of the type of ``data``.
+    """
+    flat = torch.zeros((), dtype=torch.int32, device=positions.device)
+    inside = torch.ones((), dtype=torch.bool, device=positions.device)
+    for axis, length in enumerate(data.shape[2:], start=1):  # k, j, i
+        index = positions[0, -axis].round().to(torch.int32)
+        kept = index.clamp(0, length - 1)
+        inside = inside & (index == kept)
+        flat = flat * length + kept
+    values = data.flatten().index_select(0, flat.flatten()).view(flat.shape)
+    return torch.where(inside, values, 0)[None, None]

@@ -1,0 +1,181 @@
+"""Strain and stress of a deformation, tissue by tissue.
+
+Small strains: ε = (∇u + ∇uᵀ)/2 and σ = λ tr(ε) I + 2 μ ε. λ and μ are relative weights, so stress
+is known up to one factor that all tissues share. In 2D a state of plane strain is meant: nothing
+stretches across the plane, but the material is as resistant there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch.nn import functional
+
+from ..energies import Coefficient
+from ..engine.elasticity import BACKGROUND, EVERYWHERE
+from ..field import displacement_gradient
+from ..types import Grid, LabelMap
+from .evidence import Evidence
+from .place import Place
+from .settings import Setting
+
+REACH = 2
+"""Voxels that the divergence of σ looks to each side, a central difference of a central one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Readouts:
+    """Strain and stress of a field.
+
+    Attributes:
+        strain: ε, (1, D, D, *grid.shape), R, A, S.
+        von_mises_strain: (1, 1, *grid.shape).
+        von_mises_stress: (1, 1, *grid.shape), in the unit of μ.
+        equilibrium_residual: |div σ|, (1, 1, *grid.shape), in the unit of μ per mm; ``nan`` at
+            borders between tissues and of the grid.
+        grid: of all of them.
+        tissues: tissue (or ``everywhere``) → means over its voxels: ``volumetric_strain`` (tr ε),
+            ``von_mises_strain``, ``von_mises_stress``, ``equilibrium_residual`` and
+            ``equilibrium_residual_relative`` (RMS of div σ by RMS of ∇σ: 0 in equilibrium, about
+            1 where the images alone hold the tissue in its shape). What cannot be told is absent.
+    """
+
+    strain: torch.Tensor
+    von_mises_strain: torch.Tensor
+    von_mises_stress: torch.Tensor
+    equilibrium_residual: torch.Tensor
+    grid: Grid
+    tissues: dict[str, dict[str, float]]
+
+
+def strain(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """ε = (∇u + ∇uᵀ)/2, (N, D, D, *shape) in the world frame, from u (N, D, *shape) RAS mm."""
+    gradient = displacement_gradient(u_mm, grid)
+    along_axes = (gradient + gradient.transpose(1, 2)) / 2
+    rotation = torch.as_tensor(grid.direction.copy(), dtype=u_mm.dtype, device=u_mm.device)
+    return torch.einsum("ab,nbc...,dc->nad...", rotation, along_axes, rotation)
+
+
+def von_mises_strain(strain_tensor: torch.Tensor) -> torch.Tensor:
+    """Equivalent strain √(2/3 e:e), (N, 1, *shape), with e = ε − tr(ε)/3 I.
+
+    Uniaxial strain e gives 2/3 e, simple shear γ gives γ/√3, change of volume alone gives 0.
+    """
+    squares = strain_tensor.square().sum((1, 2)) - _trace(strain_tensor).square() / 3
+    return (squares.clamp_min(0) * (2 / 3)).sqrt()[:, None]
+
+
+def stress(strain_tensor: torch.Tensor, lam: Coefficient, mu: Coefficient) -> torch.Tensor:
+    """σ = λ tr(ε) I + 2 μ ε, (N, D, D, *shape), in the unit of λ and μ.
+
+    Args:
+        strain_tensor: (N, D, D, *shape).
+        lam: λ, or a map (N or 1, 1, *shape).
+        mu: μ likewise.
+    """
+    dim = strain_tensor.shape[1]
+    eye = torch.eye(dim, dtype=strain_tensor.dtype, device=strain_tensor.device)
+    isotropic = eye.view(1, dim, dim, *[1] * dim) * _trace(strain_tensor)[:, None, None]
+    return _tensor_like(lam) * isotropic + 2 * _tensor_like(mu) * strain_tensor
+
+
+def von_mises_stress(strain_tensor: torch.Tensor, mu: Coefficient) -> torch.Tensor:
+    """√(3/2 s:s) with s = σ − tr(σ)/3 I, which is 3 μ times the equivalent strain: λ drops out."""
+    return 3 * mu * von_mises_strain(strain_tensor)
+
+
+def equilibrium_residual(
+    u_mm: torch.Tensor, grid: Grid, lam: Coefficient, mu: Coefficient
+) -> torch.Tensor:
+    """Div σ, (N, D, *shape) in the world frame, in the unit of μ per mm.
+
+    Zero where no force acts: what is left is the force by which the images hold the tissue. At
+    borders between tissues, where λ and μ jump, and within ``REACH`` voxels of the grid's own
+    border it means nothing.
+    """
+    sigma = stress(strain(u_mm, grid), lam, mu)
+    # Each row of σ is a vector field, whose divergence is a trace and so the same in every frame.
+    rows = [_trace(displacement_gradient(row, grid)) for row in sigma.unbind(1)]
+    return torch.stack(rows, dim=1)
+
+
+def readouts(
+    u_mm: torch.Tensor, grid: Grid, elasticity: Setting, labels: LabelMap | None = None
+) -> Readouts:
+    """Strain and stress of u, with means by tissue.
+
+    Args:
+        u_mm: (1, D, *grid.shape) RAS mm: the elastic part of a map, which is what the energy sees;
+            the rotation of an initial alignment would pass for strain.
+        grid: of ``u_mm``.
+        elasticity: (λ, μ) of the tissues.
+        labels: tissues of the fixed image, on any grid.
+    """
+    place = Place(grid, Evidence(fixed_labels=labels), u_mm.device)
+    lam, mu = painted(place, elasticity)
+    tensor = strain(u_mm, grid)
+    shape, force = von_mises_strain(tensor), equilibrium_residual(u_mm, grid, lam, mu)
+    size = force.norm(dim=1, keepdim=True)
+    inside = interior(place.numbers)
+    maps = {
+        "volumetric_strain": place.by_tissue(_trace(tensor)[:, None]),
+        "von_mises_strain": place.by_tissue(shape),
+        "von_mises_stress": place.by_tissue(3 * mu * shape),
+        "equilibrium_residual": place.by_tissue(size, inside),
+    }
+    steepness = _stress_gradient_squared(tensor, grid, lam, mu)
+    relative = place.by_tissue(size.square(), inside) / place.by_tissue(steepness, inside)
+    maps["equilibrium_residual_relative"] = relative.sqrt()
+    residual = torch.where(inside, size, torch.nan)
+    return Readouts(tensor, shape, 3 * mu * shape, residual, grid, _by_name(maps, place))
+
+
+def painted(place: Place, elasticity: Setting) -> tuple[torch.Tensor, torch.Tensor]:
+    """λ and μ as maps (1, 1, *grid.shape)."""
+    labels = place.evidence.fixed_labels
+    rest = BACKGROUND if labels is None else labels.names.get(0, BACKGROUND)
+    values = [elasticity.of(name) for name in (rest, *place.names)]
+    table = torch.tensor([[v.lam, v.mu] for v in values], device=place.device)
+    lam, mu = table[place.numbers].unbind(-1)
+    return lam, mu
+
+
+def interior(numbers: torch.Tensor) -> torch.Tensor:
+    """Voxels whose neighbours within ``REACH`` are of the same tissue and inside the grid, bool.
+
+    Args:
+        numbers: tissue of each voxel, (1, 1, *shape), 0 or more.
+    """
+    shape = numbers.shape[2:]
+    reach = [REACH if length > 1 else 0 for length in shape]
+    around = [side for r in reversed(reach) for side in (r, r)]
+    padded = functional.pad(numbers.float(), around, value=-1.0)
+    pool = functional.max_pool3d if len(shape) == 3 else functional.max_pool2d
+    window = [2 * r + 1 for r in reach]
+    return pool(padded, window, 1) == -pool(-padded, window, 1)
+
+
+def _stress_gradient_squared(
+    tensor: torch.Tensor, grid: Grid, lam: Coefficient, mu: Coefficient
+) -> torch.Tensor:
+    """‖∇σ‖², (N, 1, *shape)."""
+    rows = stress(tensor, lam, mu).unbind(1)
+    return sum(displacement_gradient(row, grid).square().sum((1, 2)) for row in rows)[:, None]  # type: ignore[index]
+
+
+def _by_name(maps: dict[str, torch.Tensor], place: Place) -> dict[str, dict[str, float]]:
+    rows = zip(*(values.tolist() for values in maps.values()), strict=True)
+    return {
+        tissue: {key: value for key, value in zip(maps, row, strict=True) if isfinite(value)}
+        for tissue, row in zip((EVERYWHERE, *place.names), rows, strict=True)
+    }
+
+
+def _trace(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.diagonal(dim1=1, dim2=2).sum(-1)
+
+
+def _tensor_like(coefficient: Coefficient) -> Coefficient:
+    return coefficient[:, None] if isinstance(coefficient, torch.Tensor) else coefficient

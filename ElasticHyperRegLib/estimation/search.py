@@ -1,0 +1,196 @@
+"""The search: one setting everywhere at a time, then tissue by tissue where the field obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import torch
+
+from ..engine.elasticity import EVERYWHERE, tissue_names
+from ..engine.field_model import FieldModel
+from ..engine.request import Progress
+from ..errors import Cancelled
+from ..types import Elasticity
+from .differentiable import DifferentiableField, ascend
+from .explore import Found, Scores, budget, explore, scores_of
+from .options import EstimateOptions
+from .scorer import Scorer
+from .settings import Setting
+from .surface import HELD, SAME, Choice, Surface, best_of
+
+Key = tuple[Elasticity, tuple[tuple[str, Elasticity], ...]]
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who is told how the search goes, and who may stop it."""
+
+    progress: Progress
+    cancelled: Callable[[], bool]
+    on_surface: Callable[[Surface], None]
+
+
+class Search:
+    """One estimate under way.
+
+    Args:
+        field: what answers a setting.
+        scorer: what the answer is worth.
+        options: how to look.
+        listeners: who is told.
+
+    Attributes:
+        tissues: those that the field obeys and the fixed labels show, the largest first.
+        goals: what is to be raised (``everywhere`` and tissues) → where its search starts.
+        options: as given.
+        surfaces: every response surface, in the order they were made.
+        fields: how many fields were computed.
+    """
+
+    def __init__(
+        self, field: FieldModel, scorer: Scorer, options: EstimateOptions, listeners: Listeners
+    ) -> None:
+        self._field, self._scorer = field, scorer
+        self.options, self._listeners = options, listeners
+        self.surfaces: list[Surface] = []
+        self.fields = 0
+        self._known: dict[Key, Scores] = {}
+        self.tissues = self._obeyed()
+        self.goals = {
+            EVERYWHERE: options.elasticity,
+            **{name: options.start_of(name) for name in scorer.tissues},
+        }
+        self._planned = self._plan()
+
+    def score(self, setting: Setting) -> Scores:
+        """Scores of a setting; one that was tried before costs nothing.
+
+        Raises:
+            Cancelled: the listener said so.
+        """
+        if setting.key not in self._known:
+            self.tick()
+            with torch.no_grad():
+                d_mm = self._field.displacement(setting.default, setting.tissues)
+                self._known[setting.key] = self._scorer.named(self._scorer(d_mm))
+        return self._known[setting.key]
+
+    def tick(self) -> None:
+        """Count a field that is about to be computed."""
+        if self._listeners.cancelled():
+            raise Cancelled("the estimate was cancelled")
+        self._listeners.progress("estimate", min(1.0, self.fields / self._planned))
+        self.fields += 1
+
+    def survey(self) -> dict[str, Elasticity]:
+        """The best setting for the whole and for each tissue, the same everywhere at a time."""
+        found = explore(lambda value: self.score(Setting(value)), self.goals, self.options)
+        if self.options.method == "gradient" and not self.tissues:
+            for goal, start in self.goals.items():
+                self._climb_one(goal, best_of(scores_of(found, goal), start), found)
+        return {
+            goal: self._note(goal, SAME, scores_of(found, goal), start)
+            for goal, start in self.goals.items()
+        }
+
+    def combine(self, best: Mapping[str, Elasticity]) -> Setting:
+        """The best of what the survey suggests and of the start, for a field that obeys tissues."""
+        options, default = self.options, best[EVERYWHERE]
+        given = {name: options.start_of(name) for name in self.tissues}
+        parts = {name: best.get(name, default) for name in self.tissues}
+        tries = [Setting(options.elasticity, given), Setting(default), Setting(default, parts)]
+        return self.best(tries)
+
+    def best(self, settings: list[Setting]) -> Setting:
+        """The setting of the highest whole score; the first of equal ones."""
+        return max(settings, key=lambda setting: round(self.score(setting)[EVERYWHERE], 6))
+
+    def surface(self, tissue: str) -> Surface:
+        """The last surface of a tissue."""
+        return next(s for s in reversed(self.surfaces) if s.tissue == tissue)
+
+    def sweep(self, setting: Setting) -> Setting:
+        """Every tissue searched alone by the whole score, the others held; never worse."""
+        for tissue in self.tissues:
+            now = {EVERYWHERE: setting.of(tissue)}
+            found = explore(partial(self._with, setting, tissue), now, self.options)
+            scores = scores_of(found, EVERYWHERE)
+            chosen = self._note(tissue, HELD, scores, self.options.start_of(tissue))
+            setting = setting.with_tissue(tissue, chosen)
+        return setting
+
+    def climb(self, setting: Setting) -> Setting:
+        """Gradient ascent of the whole score in all tissues at once.
+
+        Reference: Wang et al., conditional registration, eq. 4 (soft Dice, frozen network).
+        """
+        names = self._field.tissues
+        visited = [setting]
+
+        def score(values: torch.Tensor) -> torch.Tensor:
+            scores = self._scores(values)
+            rows = [rounded(row) for row in values.tolist()]
+            visited.append(Setting(setting.default, dict(zip(names, rows, strict=True))))
+            self._known[visited[-1].key] = self._scorer.named(scores)
+            return scores[0]
+
+        start = [setting.of(name) for name in names]
+        ascend(start, score, self.options.iterations, self._scorer.place.device)
+        return self.best(visited)
+
+    def _climb_one(self, goal: str, start: Elasticity, found: Found) -> None:
+        """Gradient ascent of one score in one setting for everywhere; what it meets is noted."""
+        index = (EVERYWHERE, *self._scorer.place.names).index(goal)
+
+        def score(values: torch.Tensor) -> torch.Tensor:
+            scores = self._scores(values)
+            found[rounded(values[0].tolist())] = self._scorer.named(scores)
+            return scores[index]
+
+        ascend([start], score, self.options.iterations, self._scorer.place.device)
+
+    def _scores(self, values: torch.Tensor) -> torch.Tensor:
+        """Scores (1 + tissues,), differentiable in ``values``."""
+        self.tick()
+        return self._scorer(cast(DifferentiableField, self._field).predict(values))
+
+    def _with(self, setting: Setting, tissue: str, value: Elasticity) -> Scores:
+        return self.score(setting.with_tissue(tissue, value))
+
+    def _note(
+        self, tissue: str, others: str, scores: dict[Elasticity, float], start: Elasticity
+    ) -> Elasticity:
+        """Keep a surface and return its best setting."""
+        tolerance = self._scorer.tolerance
+        if others == HELD:  # one tissue's part in a mean over all of them
+            tolerance /= max(1, len(self._scorer.tissues))
+        surface = Surface.over(tissue, others, scores, Choice(start, tolerance))
+        self.surfaces.append(surface)
+        self._listeners.on_surface(surface)
+        return surface.chosen
+
+    def _obeyed(self) -> tuple[str, ...]:
+        """Tissues that the field obeys and the fixed labels show, the largest first."""
+        place = self._scorer.place
+        labels = place.evidence.fixed_labels
+        shown = self._field.tissues if labels is None else tuple(tissue_names(labels).values())
+        rest = place.grid.voxels - sum(place.voxels.values())
+        here = [name for name in self._field.tissues if name in shown]
+        return tuple(sorted(here, key=lambda name: -place.voxels.get(name, rest)))
+
+    def _plan(self) -> int:
+        """How many fields there will be, at most."""
+        options = self.options
+        planned = budget(options, len(self.goals))
+        if options.method == "gradient":
+            return planned + options.iterations * (1 if self.tissues else len(self.goals))
+        return planned + options.sweeps * len(self.tissues) * budget(options, 1)
+
+
+def rounded(row: list[float]) -> Elasticity:
+    """(λ, μ) of a point on the way up."""
+    lam, mu = (round(value, 6) for value in row)
+    return Elasticity(lam, min(mu, 1 - lam))

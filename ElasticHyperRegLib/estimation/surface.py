@@ -1,0 +1,105 @@
+"""How a score depends on the (λ, μ) of one tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..types import Elasticity
+from .settings import distance
+
+SAME, HELD = "same setting", "held"
+"""What the other tissues did while one was searched."""
+TIE = 1e-6
+UNDETERMINED = 0.5
+"""A parameter that may take half of its range without a worse score is not determined."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Scores of one tissue over the settings that were tried.
+
+    Attributes:
+        tissue: whose (λ, μ) vary; ``everywhere`` for one setting for all.
+        others: what the other tissues did meanwhile: ``same setting`` or ``held``.
+        settings: the (λ, μ) tried.
+        scores: of each, higher is better.
+        chosen: the best; of equal ones the nearest to the start of the search.
+        tolerance: scores that differ by less are as good as each other.
+    """
+
+    tissue: str
+    others: str
+    settings: tuple[Elasticity, ...]
+    scores: tuple[float, ...]
+    chosen: Elasticity
+    tolerance: float
+
+    @classmethod
+    def over(
+        cls, tissue: str, others: str, found: Mapping[Elasticity, float], how: Choice
+    ) -> Surface:
+        """Surface of what was ``found``, with its best setting."""
+        chosen = best_of(found, how.start)
+        settings, scores = tuple(found), tuple(found.values())
+        return cls(tissue, others, settings, scores, chosen, how.tolerance)
+
+    @property
+    def best(self) -> float:
+        """Score of the chosen setting."""
+        return self.scores[self.settings.index(self.chosen)]
+
+    @property
+    def plausible(self) -> tuple[Elasticity, ...]:
+        """Settings whose score is within the tolerance of the best."""
+        pairs = zip(self.settings, self.scores, strict=True)
+        return tuple(s for s, score in pairs if score >= self.best - self.tolerance)
+
+    def warning(self) -> str | None:
+        """What the evidence leaves open, in one line; ``None`` where it determines both.
+
+        A parameter counts as not determined where the plausible settings span half of its range
+        or more.
+        """
+        spans = {
+            name: (min(values), max(values))
+            for name, values in (
+                ("λ", [s.lam for s in self.plausible]),
+                ("μ", [s.mu for s in self.plausible]),
+            )
+        }
+        loose = [n for n, (low, high) in spans.items() if high - low >= UNDETERMINED - TIE]
+        if not loose:
+            return None
+        ranges = ", ".join(f"{n} from {low:g} to {high:g}" for n, (low, high) in spans.items())
+        return (
+            f"{self.tissue}: the evidence does not determine {' and '.join(loose)}; {ranges} "
+            f"score within {self.tolerance:g} of the best"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        pairs = zip(self.settings, self.scores, strict=True)
+        return {
+            "tissue": self.tissue,
+            "others": self.others,
+            "chosen": [self.chosen.lam, self.chosen.mu],
+            "tolerance": self.tolerance,
+            "scores": [[s.lam, s.mu, score] for s, score in pairs],
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the best is chosen: ties go back towards ``start``."""
+
+    start: Elasticity
+    tolerance: float
+
+
+def best_of(found: Mapping[Elasticity, float], start: Elasticity) -> Elasticity:
+    """The setting of the highest score; of equal scores the one nearest to ``start``."""
+    highest = max(found.values())
+    equal = [setting for setting, score in found.items() if score >= highest - TIE]
+    return min(equal, key=lambda setting: distance(setting, start))

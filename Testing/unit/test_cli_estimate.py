@@ -1,0 +1,143 @@
+"""``estimate`` and ``register --estimate``: from files to λ and μ, and back into a registration."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ElasticHyperRegLib import Elasticity, InputError, estimation, read_labels, session
+from ElasticHyperRegLib.cli import estimate as command  # registers the command
+from ElasticHyperRegLib.cli import estimation as work
+from ElasticHyperRegLib.cli.settings import Settings, parse_objective, read_elasticity
+from ElasticHyperRegLib.engine.elasticity import check_tissues
+from Testing.unit.cli_help import QUICK, refused, run
+from Testing.unit.small_pair import PairOnDisk, small_request, write_pair
+
+SOLVER = ("--initial", "none", "--model", "none", "--device", "cpu")
+"""The solver answers: no trained model is needed."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> PairOnDisk:
+    return write_pair(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Searches of a few fields: steps of 1/2 and no sweeps."""
+    real = estimation.estimate
+
+    def fewer(field, evidence, options, *more):
+        options = estimation.EstimateOptions(
+            options.objective, "grid", 0.5, options.elasticity, options.tissues, sweeps=0
+        )
+        return real(field, evidence, options, *more)
+
+    monkeypatch.setattr(session.session, "estimate", fewer)
+
+
+def images(files: PairOnDisk) -> tuple[object, ...]:
+    return ("--fixed", files.fixed, "--moving", files.moving)
+
+
+def labels(files: PairOnDisk) -> tuple[object, ...]:
+    return ("--fixed-labels", files.fixed_labels, "--moving-labels", files.moving_labels)
+
+
+def points(files: PairOnDisk) -> tuple[object, ...]:
+    return ("--fixed-points", files.fixed_points, "--moving-points", files.moving_points)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_file_holds_the_choice_and_register_takes_it(files, tmp_path, capsys):
+    file, picture = tmp_path / "found.json", tmp_path / "surfaces.png"
+    words = (*images(files), *labels(files), *SOLVER, "--out", file, "--plot", picture)
+    code, out, _ = run(capsys, "estimate", *words)
+    assert code == 0
+    record = json.loads(file.read_text())
+    assert record["objective"] == {"dice": 1.0}
+    assert set(record["elasticity"]) == {"everywhere", "background", "1", "2"}
+    assert record["scores"]["1"]["after"] >= record["scores"]["1"]["initial"]
+    assert picture.read_bytes()[1:4] == b"PNG"
+    assert "chosen on the very labels" in out
+    assert "Research use only" in out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["found.json", "surfaces.png"]
+
+    options = Settings(elasticity_file=file).options()
+    check_tissues(options.tissues, read_labels(files.fixed_labels))
+    assert options.elasticity == Elasticity(*record["elasticity"]["everywhere"])
+    assert options.tissues["1"] == Elasticity(*record["elasticity"]["1"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_register_estimates_first(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = (*images(files), *points(files), *QUICK, "--model", "none", "--estimate", "--out", out)
+    assert run(capsys, "register", *words)[0] == 0
+    record = json.loads((out / "estimate.json").read_text())
+    assert record["objective"] == {"tre": 1.0}
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["elasticity"] == record["elasticity"]
+    command_again = json.loads((out / "request.json").read_text())["command"]
+    assert "--estimate" not in command_again
+    assert "{!r},{!r}".format(*record["elasticity"]["everywhere"]) in command_again
+
+
+def test_without_an_estimate_an_old_one_does_not_stay(files, tmp_path, capsys):
+    (tmp_path / "estimate.json").write_text("{}")
+    words = (*images(files), *QUICK, "--out", tmp_path, "--overwrite")
+    assert run(capsys, "register", *words)[0] == 0
+    assert not (tmp_path / "estimate.json").exists()
+
+
+def test_the_usual_objective_is_the_best_that_there_is():
+    request = small_request()
+    assert work.usual_objective(request) == "dice"
+    assert work.usual_objective(small_request(moving_labels=None)) == "tre"
+    alone = small_request(moving_labels=None, fixed_points=None)
+    assert work.usual_objective(alone) == "similarity"
+
+
+def test_objectives_are_read():
+    assert parse_objective("dice") == {"dice": 1}
+    assert parse_objective("dice=1, similarity=0.5") == {"dice": 1, "similarity": 0.5}
+    for text, line in (("dice=x", "NAME or NAME=WEIGHT"), ("tre,tre", "'tre' twice")):
+        with pytest.raises(InputError, match=line):
+            parse_objective(text)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (("--objective", "dce"), "the objective 'dce'"),
+        (("--objective", "tre"), "the objective tre without fixed points"),
+        (("--method", "guess"), "the method 'guess'"),
+        (("--method", "gradient", "--objective", "dice"), "dice with the method gradient"),
+        (("--method", "gradient"), "none, whose field has no derivatives"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_nothing_written(files, tmp_path, capsys, more, line):
+    words = (*images(files), *SOLVER, "--out", tmp_path / "found.json", *more)
+    assert line in refused(capsys, "estimate", *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_of_the_file_says_what_it_is(files, tmp_path, capsys):
+    assert "ends in .json" in refused(
+        capsys, "estimate", *images(files), "--out", tmp_path / "a.txt"
+    )
+
+
+def test_a_file_that_is_there_stays(files, tmp_path, capsys):
+    file = tmp_path / "found.json"
+    file.write_text('{"lung": [0.1, 0.2]}')
+    assert "exists already" in refused(capsys, "estimate", *images(files), "--out", file)
+    assert read_elasticity(file) == {"lung": Elasticity(0.1, 0.2)}
+
+
+def test_the_command_explains_itself(capsys):
+    code, out, _ = run(capsys, "estimate", "--help")
+    assert code == 0
+    assert "response surfaces" in " ".join(out.split())
+    assert callable(command.estimate)

@@ -5,6 +5,8 @@ from .itk import from_sitk, image_from_array, to_sitk
 from .outputs import OutputFolder, atomic_path
 from .points import read_points, write_points
 from .result import RESULT_FILES, write_json, write_result
+from .segmentations import read_segmentation
+from .segments import Segment, merge_segments
 from .transforms import (
     apply_to_points,
     read_initial,
@@ -13,20 +15,24 @@ from .transforms import (
     write_inverse,
     write_transform,
 )
-from .volumes import read_image, read_labels, write_image, write_labels
+from .volumes import check_writable, read_image, read_labels, write_image, write_labels
 
 __all__ = [
     "RESULT_FILES",
     "OutputFolder",
+    "Segment",
     "apply_to_points",
     "atomic_path",
+    "check_writable",
     "existing_file",
     "from_sitk",
     "image_from_array",
+    "merge_segments",
     "read_image",
     "read_initial",
     "read_labels",
     "read_points",
+    "read_segmentation",
     "read_transform",
     "to_sitk",
     "transform_displacement",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from ..types import Grid, Image, LabelMap
 from .dicom import read_series
 from .integrity import check_complete, existing_file
 from .itk import array_to_sitk, from_sitk, grid_of, reading
+from .label_names import name_table, names_in_nifti, names_in_nrrd, put_names_in_nrrd
 from .outputs import writing
 
 READABLE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 _FORMATS = "a volume in NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha) format"
-_SEGMENT_KEY = re.compile(r"Segment(\d+)_(Name|LabelValue)")
 
 
 def read_image(path: str | Path) -> Image:
@@ -48,7 +47,10 @@ def read_image(path: str | Path) -> Image:
 
 
 def read_labels(path: str | Path, names: Mapping[int, str] | None = None) -> LabelMap:
-    """Read a label map, int32; segment names of a 3D Slicer ``.seg.nrrd`` become tissue names.
+    """Read a label map, int32, with the names in its file.
+
+    Names are the segments' of a 3D Slicer ``.seg.nrrd``, or those of the label table of a NIfTI
+    file. ``read_segmentation`` reads more formats.
 
     Args:
         path: as for ``read_image``.
@@ -62,7 +64,9 @@ def read_labels(path: str | Path, names: Mapping[int, str] | None = None) -> Lab
     values = sitk.GetArrayFromImage(volume)
     _refuse_unlabelled(values, path)
     data = torch.from_numpy(values.astype(np.int32))[None, None]
-    return LabelMap(data, grid_of(volume), {**_segment_names(volume), **(names or {})}, path.name)
+    return LabelMap(
+        data, grid_of(volume), {**_names_in_file(path, volume), **(names or {})}, path.name
+    )
 
 
 def write_image(image: Image, path: str | Path, dtype: str | None = None) -> None:
@@ -84,8 +88,15 @@ def write_image(image: Image, path: str | Path, dtype: str | None = None) -> Non
     _write_array(values.astype(target), image.grid, Path(path))
 
 
-def write_labels(labels: LabelMap, path: str | Path) -> None:
+def write_labels(
+    labels: LabelMap, path: str | Path, names: Mapping[int, str] | None = None
+) -> None:
     """Write a label map in the smallest of uint8, int16 and int32 that holds its values.
+
+    Args:
+        path: ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha``; an existing file is replaced.
+        names: label value → name, to be kept in a NIfTI file (as a label table) or NRRD file (as
+            3D Slicer names segments); ``read_labels`` finds them there.
 
     Raises:
         InputError: an unknown suffix, or the file cannot be written.
@@ -95,7 +106,8 @@ def write_labels(labels: LabelMap, path: str | Path) -> None:
     fitting = (
         t for t in (np.uint8, np.int16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max
     )
-    _write_array(values.astype(next(fitting, np.int32)), labels.grid, Path(path))
+    pixels = values.astype(next(fitting, np.int32))
+    _write_array(pixels, labels.grid, Path(path), names)
 
 
 def _read_scalar_volume(path: Path) -> sitk.Image:
@@ -118,6 +130,15 @@ def _read_scalar_volume(path: Path) -> sitk.Image:
     return volume
 
 
+def check_writable(path: str | Path) -> None:
+    """Refuse the name of a file in a format that no volume is written in.
+
+    Raises:
+        InputError: an unknown suffix.
+    """
+    _known_suffix(Path(path), WRITABLE, _FORMATS)
+
+
 def _known_suffix(path: Path, suffixes: tuple[str, ...], expected: str) -> None:
     if not path.name.lower().endswith(suffixes):
         raise InputError(f"{path}", expected, "convert it first")
@@ -130,7 +151,7 @@ def _refuse_other_shapes(reader: sitk.ImageFileReader, path: Path) -> None:
         raise InputError(
             f"{path}: overlapping segments in {components} layers",
             "one layer",
-            "export the segmentation as a label map",
+            "make a label map of it with the command segment --labels",
         )
     if reader.GetDimension() > 3:
         raise InputError(
@@ -178,27 +199,29 @@ def _refuse_unlabelled(values: np.ndarray, path: Path) -> None:
         raise InputError(f"{path}: no labelled voxel", "at least one label above 0")
 
 
-def _segment_names(volume: sitk.Image) -> dict[int, str]:
-    """Label value → segment name, from what 3D Slicer writes into a ``.seg.nrrd``."""
-    segments: dict[str, dict[str, str]] = {}
-    for key in volume.GetMetaDataKeys():
-        if match := _SEGMENT_KEY.fullmatch(key):
-            segments.setdefault(match[1], {})[match[2]] = volume.GetMetaData(key)
-    return {
-        int(found["LabelValue"]): found["Name"] for found in segments.values() if len(found) == 2
-    }
+def _names_in_file(path: Path, volume: sitk.Image) -> dict[int, str]:
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return names_in_nifti(path)
+    return names_in_nrrd(volume)
 
 
-def _write_array(values: np.ndarray, grid: Grid, path: Path) -> None:
-    _known_suffix(path, WRITABLE, _FORMATS)
+def _write_array(
+    values: np.ndarray, grid: Grid, path: Path, names: Mapping[int, str] | None = None
+) -> None:
+    check_writable(path)
     with writing(path):
         if path.name.lower().endswith((".nii", ".nii.gz")):
-            _write_nifti(values, grid, path)
-        else:
-            sitk.WriteImage(array_to_sitk(values, grid), str(path), useCompression=True)
+            _write_nifti(values, grid, path, names)
+            return
+        volume = array_to_sitk(values, grid)
+        if names and path.name.lower().endswith(".nrrd"):
+            put_names_in_nrrd(volume, names)
+        sitk.WriteImage(volume, str(path), useCompression=True)
 
 
-def _write_nifti(values: np.ndarray, grid: Grid, path: Path) -> None:
+def _write_nifti(
+    values: np.ndarray, grid: Grid, path: Path, names: Mapping[int, str] | None
+) -> None:
     """With nibabel: ITK says nothing when the disk fills up under a NIfTI file."""
     affine = np.eye(4)
     affine[: grid.ndim, : grid.ndim] = grid.ijk_to_ras[: grid.ndim, : grid.ndim]
@@ -207,4 +230,6 @@ def _write_nifti(values: np.ndarray, grid: Grid, path: Path) -> None:
     image.header.set_xyzt_units("mm")
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
+    if names:
+        image.header.extensions.append(name_table(names))
     nib.save(image, path)

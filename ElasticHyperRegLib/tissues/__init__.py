@@ -1,19 +1,30 @@
 """Tissues: schemes that name them, presets of λ and μ, a slider scale, a segmenter for CT."""
 
+from .body import CT, MR, body_mask
 from .classes import class_names
 from .load import load_scheme, scheme_names
 from .presets import Preset, normalised, presets, relative_moduli
-from .scheme import Tissue, TissueScheme
+from .scheme import OTHERS, Tissue, TissueScheme
 from .slider import slider_to_value, value_to_slider
 from .threshold import CANNOT_SEE, LABELS, segment_ct
+from .tidy import Finding, fill_body, fill_pockets, find_flaws, labels_on
 
 __all__ = [
     "CANNOT_SEE",
+    "CT",
     "LABELS",
+    "MR",
+    "OTHERS",
+    "Finding",
     "Preset",
     "Tissue",
     "TissueScheme",
+    "body_mask",
     "class_names",
+    "fill_body",
+    "fill_pockets",
+    "find_flaws",
+    "labels_on",
     "load_scheme",
     "normalised",
     "presets",

@@ -135,9 +135,9 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:
-    """``did you mean …?`` where one of ``known`` looks like ``given``, else nothing."""
+    """``write '…'`` where one of ``known`` looks like ``given``, else nothing."""
     close = get_close_matches(given, list(known), 1)
-    return f"did you mean '{close[0]}'?" if close else ""
+    return f"perhaps you mean '{close[0]}'" if close else ""
 
 
 def _fault(path: Path, line: int, given: str, expected: str, action: str) -> InputError:

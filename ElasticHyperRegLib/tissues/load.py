@@ -12,7 +12,7 @@ from ..types import Elasticity
 from .classes import class_names
 from .files import Table, read_tables, suggestion, tissue_folder
 from .presets import presets
-from .scheme import LARGEST_LABEL, Tissue, TissueScheme, matched
+from .scheme import LARGEST_LABEL, OTHERS, Tissue, TissueScheme, matched
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _OTHER_FILES = re.compile(r"presets|totalsegmentator_.*")
@@ -40,7 +40,7 @@ def load_scheme(name_or_path: str | Path) -> TissueScheme:
             )
         path = tissue_folder() / f"{name_or_path}.toml"
     top, tables = read_tables(path, "tissue")
-    top.allow("name", "title", "task", "rest")
+    top.allow("name", "title", "task", "rest", "slides")
     known = _known_classes(top)
     tissues = tuple(_tissue(table, known) for table in tables)
     _refuse_duplicates(tables, tissues)
@@ -56,7 +56,31 @@ def load_scheme(name_or_path: str | Path) -> TissueScheme:
         tissues,
         rest,
         top.values.get("task"),
+        _slides(top, names),
     )
+
+
+def _slides(top: Table, names: list[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of tissues whose border may slide."""
+    form = 'pairs of tissues, such as [["lung", "rest"]]'
+    given = top.values.get("slides", [])
+    pairs = given if isinstance(given, list) else [given]
+    found = []
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(n) is str for n in pair)):
+            raise top.fault("slides", f"slides = {given!r}", form)
+        for name, known in zip(pair, (names, [*names, OTHERS]), strict=True):
+            if name not in known:
+                raise top.fault(
+                    f'"{name}"',
+                    f"unknown tissue '{name}' in slides",
+                    f"one of {', '.join(known)}",
+                    suggestion(name, known),
+                )
+        if pair[0] == pair[1]:
+            raise top.fault("slides", f"{pair[0]} sliding along itself", form)
+        found.append((pair[0], pair[1]))
+    return tuple(found)
 
 
 def _known_classes(top: Table) -> tuple[str, ...] | None:
@@ -75,6 +99,8 @@ def _tissue(table: Table, known: tuple[str, ...] | None) -> Tissue:
     name = table.text("name")
     if not _NAME.fullmatch(name):
         raise table.fault("name", f"name = '{name}'", "letters, digits, - and _")
+    if name == OTHERS:
+        raise table.fault("name", f"name = '{name}'", "a name that does not mean all others")
     label = table.values.get("label")
     if type(label) is not int or not 0 <= label <= LARGEST_LABEL:
         raise table.fault(

@@ -13,6 +13,8 @@ from ..types import Elasticity, LabelMap
 from .classes import class_names
 
 LARGEST_LABEL = 65535
+OTHERS = "rest"
+"""In ``slides``: every tissue but the other one of the pair."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class TissueScheme:
         tissues: in the order of the file.
         rest: tissue of every label that no tissue names; ``None`` refuses such labels.
         task: TotalSegmentator task whose class names the scheme uses.
+        slides: pairs of tissues that may slide along their border; ``OTHERS`` as the second
+            stands for all others.
     """
 
     name: str
@@ -53,10 +57,27 @@ class TissueScheme:
     tissues: tuple[Tissue, ...]
     rest: str | None = None
     task: str | None = None
+    slides: tuple[tuple[str, str], ...] = ()
 
     def elasticity(self) -> dict[str, Elasticity]:
         """Tissue name → preset (λ, μ)."""
         return {tissue.name: tissue.preset for tissue in self.tissues}
+
+    def sliding_labels(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (a, b), a < b, of labels, as ``apply`` makes them, whose border may slide."""
+        number = {tissue.name: tissue.label for tissue in self.tissues}
+        found = set()
+        for one, other in self.slides:
+            others = set(number) - {one} if other == OTHERS else {other}
+            for name in others:
+                low, high = sorted((number[one], number[name]))
+                found.add((low, high))
+        return tuple(sorted(found))
+
+    def class_subset(self) -> tuple[str, ...]:
+        """Classes of the scheme's TotalSegmentator task that its tissues name, sorted."""
+        known = set(class_names(self.task).values()) if self.task else set()
+        return tuple(sorted(known & {str(s) for t in self.tissues for s in (t.name, *t.sources)}))
 
     def apply(self, labels: LabelMap, classes: Mapping[int, str] | None = None) -> LabelMap:
         """Label map of tissues: every voxel of ``labels`` goes to exactly one.

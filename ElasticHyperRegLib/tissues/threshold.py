@@ -6,14 +6,12 @@ decide at the borders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
 from ..errors import InputError
-from ..io.itk import to_sitk
 from ..types import Image, LabelMap
 from .ct_body import AIR_HU, Air, find_air, find_body
 from .ct_bone import BONE_HU, find_bone
@@ -26,6 +24,7 @@ from .ct_lungs import (
     split_sides,
 )
 from .morphology import Lattice, bounding_box
+from .upright import UprightScan
 
 LABELS = {
     0: "background",
@@ -44,8 +43,6 @@ CANNOT_SEE = (
     "contrast agent count as bone."
 )
 
-FINE_MM = 1.9
-"""Voxels are averaged in whole blocks up to about this size."""
 BORDER_MM = 2.0
 FAT_HU = -30.0
 LIMITS_HU = (-1200, 3071)
@@ -90,36 +87,27 @@ def segment_ct(image: Image) -> LabelMap:
             "a CT scan in Hounsfield units with air at about -1000",
             "label other images by hand or with another program",
         )
-    scan = to_sitk(image.data.clamp(*LIMITS_HU).to(torch.int16), image.grid)
-    upright = sitk.DICOMOrient(scan, "LPS")
-    hu = sitk.GetArrayFromImage(upright)
-    labels = sitk.GetImageFromArray(_segment(hu, upright.GetSpacing(), image.name))
-    labels.CopyInformation(upright)
-    turned = sitk.DICOMOrient(
-        labels, sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(scan.GetDirection())
-    )
-    data = torch.from_numpy(sitk.GetArrayFromImage(turned).astype(np.int32))[None, None]
+    scan = UprightScan.of(replace(image, data=image.data.clamp(*LIMITS_HU)), torch.int16)
+    body = find_body(scan.coarse, scan.lattice)
+    if not body.any():
+        raise InputError(f"{image.name}: nothing as dense as tissue", "a CT scan of a body")
+    data = scan.turned_back(_segment(scan, body))
     return LabelMap(data, image.grid, dict(LABELS), image.name)
 
 
-def _segment(hu: np.ndarray, spacing: tuple[float, ...], name: str) -> np.ndarray:
-    """Labels, uint8, of upright ``hu`` (K, J, I), int16; ``spacing`` (i, j, k) mm."""
-    blocks = tuple(max(1, round(FINE_MM / s)) for s in spacing)
-    lattice = Lattice(tuple(n * s for n, s in zip(blocks, spacing, strict=True)))
-    coarse = _averaged(hu, blocks)
-    body = find_body(coarse, lattice)
-    if not body.any():
-        raise InputError(f"{name}: nothing as dense as tissue", "a CT scan of a body")
+def _segment(scan: UprightScan, body: np.ndarray) -> np.ndarray:
+    """Labels, uint8, on the voxels of ``scan.values``; ``body`` as ``find_body`` finds it."""
+    hu, coarse = scan.values, scan.coarse
     box = bounding_box(body, margin=2)
-    answers = _answers(coarse[box], body[box], lattice)
+    answers = _answers(coarse[box], body[box], scan.lattice)
 
     def spread(part: np.ndarray) -> np.ndarray:
         whole = np.zeros(coarse.shape, part.dtype)
         whole[box] = part
-        return _repeated(whole, blocks, hu.shape)
+        return scan.fine(whole)
 
     labels = np.where(hu < AIR_HU, spread(answers.air), spread(answers.solid))
-    smooth = _repeated(coarse.astype(np.int16), blocks, hu.shape)
+    smooth = scan.fine(coarse.astype(np.int16))
     labels[(labels == FAT) & (hu + smooth > 2 * FAT_HU)] = SOFT
     labels[spread(answers.dense) & (hu > BONE_HU)] = BONE
     return labels
@@ -160,20 +148,3 @@ def _if_solid(body: np.ndarray, tissue: np.ndarray, lattice: Lattice) -> np.ndar
     label = lattice.dilate(body, BORDER_MM).astype(np.uint8)
     label[lattice.erode(tissue, BORDER_MM)] = FAT
     return label
-
-
-def _averaged(hu: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
-    """Mean over whole ``blocks`` (i, j, k) of voxels, float32; the far edges are continued."""
-    steps = blocks[::-1]
-    pad = [(0, -n % step) for n, step in zip(hu.shape, steps, strict=True)]
-    padded = np.pad(hu, pad, mode="edge")
-    k, j, i = (n // step for n, step in zip(padded.shape, steps, strict=True))
-    split = padded.reshape(k, steps[0], j, steps[1], i, steps[2])
-    return split.mean(axis=(1, 3, 5), dtype=np.float32)
-
-
-def _repeated(coarse: np.ndarray, blocks: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """``coarse`` with every voxel repeated ``blocks`` (i, j, k) times, cut to ``shape``."""
-    for axis, step in enumerate(blocks[::-1]):
-        coarse = coarse.repeat(step, axis=axis) if step > 1 else coarse
-    return coarse[tuple(slice(n) for n in shape)]

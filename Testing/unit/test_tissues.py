@@ -193,7 +193,9 @@ def test_class_tables():
     assert known.items() <= total.items()
     assert (total[79], total[92], total[116]) == ("spinal_cord", "rib_left_1", "sternum")
     assert sorted(class_names("total_mr")) == list(range(1, 51))
-    with pytest.raises(InputError, match="expected one of total, total_mr; did you mean 'total'"):
+    with pytest.raises(
+        InputError, match="expected one of total, total_mr; perhaps you mean 'total'"
+    ):
         class_names("totl")
 
 
@@ -240,7 +242,7 @@ MISTAKES = [
     ('name = "tumour"', 'name = "Other"', 18, "name other a second time"),
     ('name = "tumour"', 'name = "a, b"', 18, "name = 'a, b'"),
     ('name = "tumour"', "nam = 1", 18, "unknown key 'nam'"),
-    ("color = [255, 0, 0]", "colour = [255, 0, 0]", 20, "did you mean 'color'?"),
+    ("color = [255, 0, 0]", "colour = [255, 0, 0]", 20, "perhaps you mean 'color'"),
     ("color = [255, 0, 0]", "color = [255, 0]", 20, r"color = \[255, 0\]"),
     ("color = [255, 0, 0]", "color = [256, 0, 0]", 20, "whole numbers from 0 to 255"),
     ("color = [255, 0, 0]", 'color = "red"', 20, "color = 'red'"),
@@ -255,7 +257,7 @@ MISTAKES = [
     ('"lesion"', '"other"', 28, "other is part of other and of tumour"),
     ('"lesion"', "3", 27, "expected a list of texts"),
     ('rest = "other"', 'rest = "others"', 3, "rest = 'others'; expected one of"),
-    ('rest = "other"', "rests = 1", 3, "unknown key 'rests'.*did you mean 'rest'?"),
+    ('rest = "other"', "rests = 1", 3, "unknown key 'rests'.*perhaps you mean 'rest'"),
     ('rest = "other"', 'task = "totl"', 3, "TotalSegmentator task 'totl'"),
     ('rest = "other"', 'task = "total"', 28, "unknown class 'lesion'"),
     ("[[tissue]]\nname", "[tissue]\nname", 11, "no valid TOML"),
@@ -274,7 +276,9 @@ def test_mistakes_are_told_with_their_line(tmp_path, right, wrong, line, reason)
 
 def test_a_misspelt_class_is_told_with_what_it_may_be(tmp_path):
     text = OWN.replace('rest = "other"', 'task = "total"').replace('"lesion"', '"livr"')
-    with pytest.raises(InputError, match=r"line 28: unknown class 'livr'.*did you mean 'liver'"):
+    with pytest.raises(
+        InputError, match=r"line 28: unknown class 'livr'.*perhaps you mean 'liver'"
+    ):
         load_scheme(save(tmp_path, text))
 
 
@@ -301,5 +305,46 @@ def test_what_is_no_text_or_not_there_is_refused(tmp_path):
         load_scheme(tmp_path / "bytes.toml")
     with pytest.raises(InputError, match="does not exist"):
         load_scheme(tmp_path / "nothing.toml")
-    with pytest.raises(InputError, match="tissue scheme 'thorax'.*did you mean 'thorax-ct'"):
+    with pytest.raises(InputError, match="tissue scheme 'thorax'.*perhaps you mean 'thorax-ct'"):
         load_scheme("thorax")
+
+
+def sliding(folder: Path, line: str) -> TissueScheme:
+    return load_scheme(save(folder, OWN.replace('rest = "other"', f'rest = "other"\n{line}')))
+
+
+def test_borders_that_may_slide(tmp_path, own):
+    assert (own.slides, own.sliding_labels()) == ((), ())
+    one = sliding(tmp_path, 'slides = [["tumour", "other"]]')
+    assert one.slides == (("tumour", "other"),)
+    assert one.sliding_labels() == ((1, 2),)
+    rest = sliding(tmp_path, 'slides = [["tumour", "rest"], ["other", "tumour"]]')
+    assert rest.sliding_labels() == ((0, 2), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "reason"),
+    [
+        ('slides = [["tumor", "rest"]]', 4, "unknown tissue 'tumor'.*perhaps you mean 'tumour'"),
+        ('slides = [["rest", "tumour"]]', 4, "unknown tissue 'rest' in slides"),
+        ('slides = [\n["tumour", "rest"],\n["tumour", "othr"]]', 6, "perhaps you mean 'other'"),
+        ('slides = [["tumour", "tumour"]]', 4, "tumour sliding along itself"),
+        ('slides = ["tumour", "rest"]', 4, "expected pairs of tissues"),
+        ("slides = 3", 4, "slides = 3; expected pairs of tissues"),
+    ],
+)
+def test_mistakes_in_slides_are_told_with_their_line(tmp_path, line, place, reason):
+    with pytest.raises(InputError, match=rf"line {place}: .*{reason}"):
+        sliding(tmp_path, line)
+
+
+def test_no_tissue_is_called_rest(tmp_path):
+    with pytest.raises(InputError, match="line 18: name = 'rest'; expected a name that does not"):
+        load_scheme(save(tmp_path, OWN.replace('name = "tumour"', 'name = "rest"')))
+
+
+def test_which_classes_a_scheme_needs():
+    assert load_scheme("cardiac-mr").class_subset() == ()
+    needed = load_scheme("nlst").class_subset()
+    assert len(needed) == 25 + 24 + 1 + 5 + 1
+    assert set(needed) <= set(class_names("total").values())

@@ -1,0 +1,83 @@
+"""Names of labels inside the file of a label map.
+
+NRRD: the keys of 3D Slicer's segmentations. NIfTI: the label table of Connectome Workbench
+(extension code 30, XML), which TotalSegmentator writes as well, under another code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nibabel as nib
+import SimpleITK as sitk
+from nibabel.nifti1 import Nifti1Extension
+
+CARET = 30
+_SEGMENT_KEY = re.compile(r"Segment(\d+)_(\w+)")
+_XML = '<?xml version="1.0" encoding="UTF-8"?>'
+_TABLE = b"<LabelTable>"
+
+
+def slicer_segments(volume: sitk.Image | sitk.ImageFileReader) -> list[dict[str, str]]:
+    """What a ``.seg.nrrd`` says of its segments, by key (``Name``, ``LabelValue``, ``Layer``)."""
+    segments: dict[int, dict[str, str]] = {}
+    for key in volume.GetMetaDataKeys():
+        if match := _SEGMENT_KEY.fullmatch(key):
+            segments.setdefault(int(match[1]), {})[match[2]] = volume.GetMetaData(key)
+    return [segments[number] for number in sorted(segments)]
+
+
+def names_in_nrrd(volume: sitk.Image) -> dict[int, str]:
+    """Label value → segment name, as 3D Slicer writes them."""
+    return {
+        int(segment["LabelValue"]): segment["Name"]
+        for segment in slicer_segments(volume)
+        if {"LabelValue", "Name"} <= set(segment)
+    }
+
+
+def put_names_in_nrrd(volume: sitk.Image, names: Mapping[int, str]) -> None:
+    """Write ``names`` where 3D Slicer looks for them."""
+    volume.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
+    for number, (label, name) in enumerate(sorted(names.items())):
+        for key, value in (("ID", f"Segment_{label}"), ("Name", name), ("LabelValue", str(label))):
+            volume.SetMetaData(f"Segment{number}_{key}", value)
+
+
+def names_in_nifti(path: Path) -> dict[int, str]:
+    """Label value → name of the label table in a NIfTI file; none where there is no table."""
+    extensions: Iterable[Nifti1Extension] = nib.load(path).header.extensions
+    for extension in extensions:
+        # nibabel decodes what it knows; it has raw bytes for the rest, since 5.3 by another name.
+        raw = extension.content if hasattr(extension, "content") else extension.get_content()
+        if isinstance(raw, bytes) and _TABLE in raw:
+            return _names_of_table(raw)
+    return {}
+
+
+def name_table(names: Mapping[int, str]) -> Nifti1Extension:
+    """The NIfTI extension that holds ``names``."""
+    root = ElementTree.Element("CaretExtension")
+    volume = ElementTree.SubElement(root, "VolumeInformation", Index="0")
+    table = ElementTree.SubElement(volume, "LabelTable")
+    for label, name in sorted(names.items()):
+        ElementTree.SubElement(table, "Label", Key=str(label)).text = name
+    ElementTree.SubElement(volume, "VolumeType").text = "Label"
+    text = _XML + ElementTree.tostring(root, encoding="unicode")
+    return Nifti1Extension(CARET, text.encode("utf-8"))
+
+
+def _names_of_table(text: bytes) -> dict[int, str]:
+    try:
+        root = ElementTree.fromstring(text.strip(b"\0 \n"))
+    except ElementTree.ParseError:
+        return {}  # somebody else's extension: the labels themselves can be read all the same
+    found = {}
+    for entry in root.iter("Label"):
+        key, name = entry.get("Key", ""), (entry.text or "").strip()
+        if key.isdecimal() and name:
+            found[int(key)] = name
+    return found

@@ -1,0 +1,136 @@
+"""Label maps as they come: what is odd about them, and what is filled.
+
+Rules, each of them reported: label 0 in pockets that other tissues enclose goes to the tissue
+nearest to it; label 0 elsewhere in the body goes to the scheme's rest. Islands and tissues of a
+voxel are reported, never removed: a small lesion is one as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from ..grid import resample
+from ..types import Grid, LabelMap
+from .morphology import bounding_box, components
+
+ISLAND_ML = 0.1
+"""An island smaller than this, apart from the largest part of its tissue, is reported."""
+POCKET_ML = 0.1
+"""A pocket of label 0 up to this size is a gap between tissues, not a cavity."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a label map that its user should know.
+
+    Attributes:
+        kind: ``overlap``, ``gap``, ``body``, ``island``, ``voxel``, ``lost`` or ``outside``.
+        tissue: which tissue, empty for all.
+        voxels: how many it concerns.
+        text: one line for people.
+    """
+
+    kind: str
+    tissue: str
+    voxels: int
+    text: str
+
+
+def find_flaws(labels: LabelMap) -> tuple[Finding, ...]:
+    """Tissues of a single voxel, and small islands apart from the rest of their tissue."""
+    values = labels.data.detach().cpu().numpy()[0, 0]
+    voxel_ml = float(np.prod(labels.grid.spacing)) / 1000
+    found = []
+    for label in labels.present():
+        if label == 0:
+            continue
+        name, mask = labels.name_of(label), values == label
+        sizes = np.bincount(components(mask[bounding_box(mask, 0)]).ravel())[1:]
+        small = sizes[1:][sizes[1:] * voxel_ml < ISLAND_ML]
+        if sizes.sum() == 1:
+            found.append(Finding("voxel", name, 1, f"{name} is a single voxel"))
+        if len(small):
+            islands = "a small island" if len(small) == 1 else f"{len(small)} small islands"
+            text = f"{name}: {islands}, voxels in all: {small.sum()}"
+            found.append(Finding("island", name, int(small.sum()), text))
+    return tuple(found)
+
+
+def fill_pockets(
+    labels: LabelMap, largest_ml: float = POCKET_ML
+) -> tuple[LabelMap, tuple[Finding, ...]]:
+    """Label 0 that tissues enclose, in pockets up to ``largest_ml``, goes to the nearest tissue.
+
+    A pocket at the edge of the grid is not enclosed.
+    """
+    values = labels.data.detach().cpu().numpy()[0, 0]
+    holes = components(values == 0)
+    counts = np.bincount(holes.ravel())
+    edge = np.zeros(len(counts), bool)
+    for axis in range(holes.ndim):
+        for end in (0, -1):
+            edge[np.unique(holes.take(end, axis=axis))] = True
+    voxel_ml = float(np.prod(labels.grid.spacing)) / 1000
+    pockets = (counts * voxel_ml <= largest_ml) & ~edge
+    pockets[0] = False
+    gaps = pockets[holes]
+    if not gaps.any():
+        return labels, ()
+    filled = _nearest(values, gaps, labels.grid)
+    number = int(gaps.sum())
+    text = f"{number} voxels without label between tissues went to the nearest tissue"
+    data = torch.from_numpy(filled)[None, None]
+    done = LabelMap(data, labels.grid, labels.names, labels.name)
+    return done, (Finding("gap", "", number, text),)
+
+
+def fill_body(
+    labels: LabelMap, body: torch.Tensor, rest: int
+) -> tuple[LabelMap, tuple[Finding, ...]]:
+    """Label 0 inside ``body`` (1, 1, K, J, I) bool becomes ``rest``."""
+    empty = (labels.data == 0) & body.to(labels.data.device)
+    number = int(empty.sum())
+    if not number:
+        return labels, ()
+    data = torch.where(empty, rest, labels.data).to(torch.int32)
+    millilitres = number * float(np.prod(labels.grid.spacing)) / 1000
+    name = labels.name_of(rest)
+    text = f"{millilitres:.0f} mL of the body without a class of their own became {name}"
+    done = LabelMap(data, labels.grid, labels.names, labels.name)
+    return done, (Finding("body", name, number, text),)
+
+
+def labels_on(labels: LabelMap, grid: Grid) -> tuple[LabelMap, tuple[Finding, ...]]:
+    """``labels`` on another grid by geometry, nearest neighbour; 0 where they show nothing.
+
+    Reports tissues that no voxel of ``grid`` falls into.
+    """
+    if labels.grid.same_as(grid):
+        return LabelMap(labels.data, grid, labels.names, labels.name), ()
+    data = resample(labels.data.double(), labels.grid, grid, mode="nearest", fill=0.0)
+    moved = LabelMap(data.to(torch.int32), grid, labels.names, labels.name)
+    lost = sorted(set(labels.present()) - set(moved.present()) - {0})
+    found = []
+    for label in lost:
+        name, count = labels.name_of(label), int((labels.data == label).sum())
+        text = f"{name}, {count} voxels, has none on the grid of the image"
+        found.append(Finding("lost", name, count, text))
+    return moved, tuple(found)
+
+
+def _nearest(values: np.ndarray, gaps: np.ndarray, grid: Grid) -> np.ndarray:
+    """``values`` with ``gaps`` filled by the label that is nearest in mm."""
+    box = bounding_box(gaps, 1)
+    seeds = sitk.GetImageFromArray(values[box].astype(np.int32))
+    seeds.SetSpacing(grid.spacing)
+    filter_ = sitk.SignedDanielssonDistanceMapImageFilter()
+    filter_.UseImageSpacingOn()
+    filter_.Execute(seeds)
+    nearest = sitk.GetArrayFromImage(filter_.GetVoronoiMap())
+    filled = values.copy()
+    filled[box][gaps[box]] = nearest[gaps[box]]
+    return filled

@@ -1,0 +1,260 @@
+"""Labels from anywhere: names, overlaps, DICOM SEG and RTSTRUCT, made here and read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from ElasticHyperRegLib import Grid, Image, InputError, LabelMap, read_labels
+from ElasticHyperRegLib.io import Segment, merge_segments, read_segmentation, write_labels
+from ElasticHyperRegLib.io.itk import array_to_sitk, ras_lps
+from ElasticHyperRegLib.segmentation import tissues_from_labels
+
+SHAPE = (8, 20, 24)
+
+
+@pytest.fixture
+def grid() -> Grid:
+    return Grid.from_spacing(SHAPE, (2.0, 1.5, 3.0), (-20.0, 30.0, 100.0))
+
+
+def box(k: slice, j: slice, i: slice) -> np.ndarray:
+    mask = np.zeros(SHAPE, bool)
+    mask[k, j, i] = True
+    return mask
+
+
+ORGAN = box(slice(1, 7), slice(3, 15), slice(4, 18))
+LESION = box(slice(3, 5), slice(6, 9), slice(8, 12))
+
+
+def values(labels: LabelMap) -> np.ndarray:
+    return labels.data.numpy()[0, 0]
+
+
+def test_the_smaller_segment_counts_and_that_is_told(grid):
+    parts = [Segment("lesion", LESION), Segment("organ", ORGAN), Segment("none", LESION & ~ORGAN)]
+    labels, remarks = merge_segments(parts, grid, "drawn")
+    assert labels.names == {1: "lesion", 2: "organ", 3: "none"}
+    assert np.array_equal(values(labels), np.where(LESION, 1, np.where(ORGAN, 2, 0)))
+    size, lost = ORGAN.sum(), LESION.sum()
+    assert remarks == (
+        f"organ gave {lost} of {size} voxels to smaller ones over it",
+        "none is empty",
+    )
+    with pytest.raises(InputError, match="drawn: no segment has a voxel"):
+        merge_segments(parts[2:], grid, "drawn")
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd"])
+def test_names_stay_in_the_file(tmp_path, grid, suffix):
+    data = torch.from_numpy(np.where(LESION, 7, np.where(ORGAN, 2, 0)).astype(np.int32))
+    names = {0: "background", 2: "organ & co", 7: "Läsion <1>"}
+    labels = LabelMap(data[None, None], grid, names)
+    write_labels(labels, tmp_path / f"named{suffix}", names)
+    write_labels(labels, tmp_path / f"plain{suffix}")
+    found = read_labels(tmp_path / f"named{suffix}")
+    assert found.names == names
+    assert torch.equal(found.data, labels.data)
+    assert found.grid.same_as(grid)
+    assert read_labels(tmp_path / f"plain{suffix}").names == {}
+
+
+def test_an_extension_of_another_program_does_no_harm(tmp_path, grid):
+    import nibabel
+
+    image = nibabel.Nifti1Image(ORGAN.T.astype(np.uint8), np.eye(4))
+    for content in (b"something else", b"<LabelTable> broken"):
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, content))
+    nibabel.save(image, tmp_path / "other.nii.gz")
+    assert read_labels(tmp_path / "other.nii.gz").names == {}
+
+
+def test_overlapping_layers_of_a_slicer_segmentation(tmp_path, grid):
+    layers = np.stack([ORGAN, LESION], axis=-1).astype(np.uint8)
+    volume = array_to_sitk(layers, grid)
+    volume.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
+    for number, name in enumerate(("organ", "lesion")):
+        for key, value in (("Name", name), ("LabelValue", "1"), ("Layer", str(number))):
+            volume.SetMetaData(f"Segment{number}_{key}", value)
+    sitk.WriteImage(volume, str(tmp_path / "two.seg.nrrd"))
+    labels, remarks = read_segmentation(tmp_path / "two.seg.nrrd")
+    assert labels.names == {1: "organ", 2: "lesion"}
+    assert np.array_equal(values(labels), np.where(LESION, 2, np.where(ORGAN, 1, 0)))
+    assert labels.grid.same_as(grid)
+    assert len(remarks) == 1
+    with pytest.raises(InputError, match="make a label map of it with the command segment"):
+        read_labels(tmp_path / "two.seg.nrrd")
+
+
+def ct_slices(grid: Grid) -> list[Any]:
+    """The slices of a DICOM series on ``grid``, in memory."""
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    study, series, frame = (generate_uid() for _ in range(3))
+    lps = ras_lps(grid.direction.T)
+    found = []
+    for k in range(grid.shape[0]):
+        one = pydicom.Dataset()
+        one.file_meta = pydicom.dataset.FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, generate_uid()
+        one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study, series, frame
+        one.Modality, one.PatientID, one.PatientName = "CT", "1", "A^B"
+        one.PatientBirthDate = one.PatientSex = one.AccessionNumber = one.StudyID = ""
+        one.StudyDate = one.StudyTime = one.ReferringPhysicianName = ""
+        one.SeriesNumber, one.InstanceNumber = 1, k + 1
+        one.Rows, one.Columns = grid.shape[1:]
+        one.PixelSpacing = [grid.spacing[1], grid.spacing[0]]
+        one.SliceThickness = grid.spacing[2]
+        one.ImageOrientationPatient = [*lps[0], *lps[1]]
+        one.ImagePositionPatient = list(ras_lps((grid.ijk_to_ras @ [0, 0, k, 1])[:3]))
+        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+        one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 1
+        one.PixelData = np.zeros(grid.shape[1:], np.int16).tobytes()
+        found.append(one)
+    return found
+
+
+def write_seg(path: Path, grid: Grid, masks: dict[str, np.ndarray]) -> None:
+    hd = pytest.importorskip("highdicom")
+    codes = pytest.importorskip("pydicom.sr.codedict").codes
+    from pydicom.uid import generate_uid
+
+    described = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name,
+            segmented_property_category=codes.SCT.Tissue,
+            segmented_property_type=codes.SCT.Tissue,
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+        )
+        for number, name in enumerate(masks, start=1)
+    ]
+    hd.seg.Segmentation(
+        source_images=ct_slices(grid),
+        pixel_array=np.stack(list(masks.values()), axis=-1).astype(np.uint8),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=described,
+        series_instance_uid=generate_uid(),
+        series_number=2,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="none",
+        manufacturer_model_name="none",
+        software_versions="1",
+        device_serial_number="1",
+    ).save_as(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("degrees", [0.0, 20.0])
+def test_a_dicom_segmentation_with_an_overlap(tmp_path, oblique_grid, degrees):
+    grid = oblique_grid(SHAPE, (2.0, 1.5, 3.0), degrees)
+    write_seg(tmp_path / "seg.dcm", grid, {"organ": ORGAN, "lesion": LESION})
+    labels, remarks = read_segmentation(tmp_path / "seg.dcm")
+    assert labels.names == {1: "organ", 2: "lesion"}
+    assert len(remarks) == 1
+    data = torch.zeros(1, 1, *SHAPE)
+    made = tissues_from_labels(tmp_path / "seg.dcm", Image(data, grid, "scan"))
+    assert np.array_equal(values(made.labels), np.where(LESION, 2, np.where(ORGAN, 1, 0)))
+
+
+def structure_set(grid: Grid, contours: dict[str, list[np.ndarray]]):
+    """An RTSTRUCT with contours (P, 3) given in voxels i, j, k."""
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+
+    file = pydicom.Dataset()
+    file.file_meta = pydicom.dataset.FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
+    file.SOPClassUID, file.SOPInstanceUID = RTStructureSetStorage, generate_uid()
+    file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID
+    file.Modality = "RTSTRUCT"
+    rois, drawn = [], []
+    for number, (name, outlines) in enumerate(contours.items(), start=1):
+        roi = pydicom.Dataset()
+        roi.ROINumber, roi.ROIName = number, name
+        rois.append(roi)
+        of = pydicom.Dataset()
+        of.ReferencedROINumber = number
+        sequence = []
+        for outline in outlines:
+            contour = pydicom.Dataset()
+            contour.ContourGeometricType = "CLOSED_PLANAR"
+            ras = outline @ grid.ijk_to_ras[:3, :3].T + grid.ijk_to_ras[:3, 3]
+            contour.ContourData = [f"{v:.4f}" for v in ras_lps(ras).ravel()]
+            contour.NumberOfContourPoints = len(outline)
+            sequence.append(contour)
+        of.ContourSequence = pydicom.Sequence(sequence)
+        drawn.append(of)
+    file.StructureSetROISequence = pydicom.Sequence(rois)
+    file.ROIContourSequence = pydicom.Sequence(drawn)
+    return file
+
+
+def rectangle(low: tuple[float, float], high: tuple[float, float], k: float) -> np.ndarray:
+    """Outline half a voxel outside the voxel centres ``low`` to ``high`` (i, j)."""
+    a, b = np.array(low) - 0.5, np.array(high) + 0.5
+    corners = [(a[0], a[1]), (b[0], a[1]), (b[0], b[1]), (a[0], b[1])]
+    return np.array([(*corner, k) for corner in corners])
+
+
+@pytest.mark.parametrize("degrees", [0.0, 20.0])
+def test_outlines_are_filled_with_their_holes(tmp_path, oblique_grid, degrees):
+    grid = oblique_grid(SHAPE, (2.0, 1.5, 3.0), degrees)
+    ring = []
+    for k in range(1, 7):
+        ring += [rectangle((4, 3), (17, 14), k), rectangle((8, 6), (11, 8), k)]
+    thick = [rectangle((4, 16), (6, 18), 1), rectangle((4, 16), (6, 18), 4)]
+    beyond = [rectangle((0, 0), (2, 2), 30), rectangle((-5, -5), (1, 1), 0)]
+    file = structure_set(grid, {"ring": ring, "thick": thick, "beyond": beyond})
+    file.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
+    labels, remarks = read_segmentation(tmp_path / "rt.dcm", grid)
+    hole = box(slice(1, 7), slice(6, 9), slice(8, 12))
+    assert labels.names == {1: "ring", 2: "thick", 3: "beyond"}
+    assert np.array_equal(values(labels) == 1, ORGAN & ~hole)
+    # planes three slices apart: each stands for the slice beside it too
+    assert np.array_equal(values(labels) == 2, box(slice(0, 6), slice(16, 19), slice(4, 7)))
+    assert np.array_equal(values(labels) == 3, box(slice(0, 1), slice(0, 2), slice(0, 2)))
+    assert remarks == ("beyond: 1 contours lie outside the image",)
+    with pytest.raises(InputError, match="outlines without a scan"):
+        read_segmentation(tmp_path / "rt.dcm")
+
+
+def test_outlines_across_the_slices_are_refused(tmp_path, grid):
+    tilted = rectangle((4, 3), (17, 14), 1)
+    tilted[:2, 2] += 2
+    structure_set(grid, {"cut": [tilted]}).save_as(tmp_path / "rt.dcm", enforce_file_format=True)
+    with pytest.raises(InputError, match="contours of cut that are not parallel to the slices"):
+        read_segmentation(tmp_path / "rt.dcm", grid)
+
+
+def test_other_dicom_objects_and_damaged_ones_are_refused(tmp_path, grid):
+    one = ct_slices(grid)[0]
+    one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID
+    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+    one.save_as(tmp_path / "ct.dcm", enforce_file_format=True)
+    with pytest.raises(InputError, match="a DICOM object of the modality 'CT'; expected"):
+        read_segmentation(tmp_path / "ct.dcm", grid)
+    (tmp_path / "short.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\2\0")
+    with pytest.raises(InputError, match=r"short\.dcm"):
+        read_segmentation(tmp_path / "short.dcm", grid)
+
+
+@pytest.mark.parametrize(("package", "kind"), [("pydicom", "any"), ("highdicom", "seg")])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_missing_package_is_named(tmp_path, grid, monkeypatch, package, kind):
+    import sys
+
+    write_seg(tmp_path / "seg.dcm", grid, {"organ": ORGAN})
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=rf"the package {package}.*elastic-hyperreg\[dicom\]"):
+        read_segmentation(tmp_path / "seg.dcm", grid)

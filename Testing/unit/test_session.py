@@ -1,0 +1,407 @@
+"""A live session as a shell uses it."""
+
+from __future__ import annotations
+
+import gc
+import queue
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+import ElasticHyperRegLib.session.fields as fields_module
+from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
+from ElasticHyperRegLib.errors import Cancelled
+from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
+from ElasticHyperRegLib.session import Session, SessionInputs
+from ElasticHyperRegLib.session.devices import Rung, ladder, pick, ran_out
+from ElasticHyperRegLib.session.solver_field import SolverField
+from Testing.unit.small_pair import small_request
+from Testing.unit.tiny_models import install, lively, tiny_spec
+
+SOON = 60.0
+ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
+SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    """The user's model folder of this test, empty."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def session():
+    with Session.from_request(small_request(options=ALONE)) as made:
+        yield made
+
+
+class Answers:
+    """Takes a session's answers and faults and lets a test wait for them."""
+
+    def __init__(self):
+        self.all, self.queue = [], queue.Queue()
+
+    def __call__(self, answer):
+        self.all.append(answer)
+        self.queue.put(answer)
+
+    def fault(self, error):
+        self.queue.put(error)
+
+    def final(self, number=None):
+        while True:
+            answer = self.queue.get(timeout=SOON)
+            if isinstance(answer, Exception):
+                raise answer
+            if answer.final and number in (None, answer.number):
+                return answer
+
+
+def ask(session, values):
+    answers = Answers()
+    number = session.submit(values, answers, answers.fault)
+    assert answers.final(number).number == number
+    return answers.all
+
+
+# What a session is
+
+
+def test_a_session_tells_what_it_is(session):
+    request = small_request()
+    assert session.tissues == ("background", "body", "organ")
+    assert session.grid.same_as(request.fixed.grid)
+    assert session.model_name == "none"
+    assert session.device == "cpu"
+    assert session.notes == ("the solver answers: the solver was asked for",)
+    assert np.allclose(session.initial[:3, :3], np.eye(3))
+
+
+def test_answers_become_better_until_the_last(session):
+    answers = ask(session, {"organ": HARD, "everywhere": SOFT})
+    assert [answer.final for answer in answers] == [False] * (len(answers) - 1) + [True]
+    assert answers[-1].stage == "refined"
+    assert answers[-1].elasticity == {
+        "background": Elasticity(*SOFT),
+        "body": Elasticity(*SOFT),
+        "organ": Elasticity(*HARD),
+    }
+    seconds = [answer.seconds for answer in answers]
+    assert seconds == sorted(seconds)
+
+
+def test_an_answer_holds_the_whole_map_and_its_figures(session):
+    last = ask(session, SOFT)[-1]
+    displacement = last.displacement
+    assert displacement.grid is session.grid
+    assert torch.equal(last.jacobian, jacobian_determinant(displacement.u_mm, session.grid))
+    metrics = last.metrics
+    assert metrics["tre_mm"]["after"] < 0.5 * metrics["tre_mm"]["before"]
+    assert metrics["tre_mm"]["n"] == 4
+    assert metrics["mean_dice"]["after"] > metrics["mean_dice"]["before"]
+    assert set(metrics["dice"]) == {"body", "organ"}
+    assert metrics["folds_fraction"] == float((last.jacobian <= 0).float().mean())
+    assert metrics["elasticity"]["organ"] == list(SOFT)
+
+
+def test_the_initial_alignment_is_part_of_the_answer():
+    turn = np.diag([1.1, 0.9, 1.0, 1.0])
+    turn[:3, 3] = (9.0, -4.0, 2.0)
+    given = SessionInputs(initial=tuple(map(tuple, turn)))
+    request = small_request()
+    with Session(request.fixed, request.moving, model="none", inputs=given) as session:
+        rest = torch.zeros(1, 3, *session.grid.shape)
+        u_mm, jacobian = session._measure.whole(rest)
+        expected = with_initial(rest, world_points(session.grid, rest), turn)
+        assert torch.allclose(u_mm.u_mm, expected, atol=1e-4)
+        assert float(jacobian.mean()) == pytest.approx(0.99, abs=1e-4)
+        assert session.tissues == ()
+        assert list(ask(session, SOFT)[-1].elasticity) == ["everywhere"]
+
+
+def test_what_is_foreseen_comes_first(session):
+    ask(session, SOFT)
+    while not (session._live._settled and session._live._settled.tangent.complete):
+        time.sleep(0.01)
+    answers = ask(session, {"everywhere": SOFT, "organ": (0.05, 0.3)})
+    assert [answer.stage for answer in answers[:2]] == ["preview", "refined"]
+    assert not answers[0].final
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"spleen": SOFT}, "spleen"),
+        ((0.7, 0.7), "λ"),
+        ({"organ": 3}, "two numbers"),
+        ((0.1, 0.2, 0.3), "two numbers"),
+    ],
+)
+def test_wrong_values_are_refused_at_once(session, values, words):
+    with pytest.raises(InputError, match=words):
+        session.submit(values, print)
+
+
+# Repeatable
+
+
+def test_register_is_the_engines_bit_for_bit(session):
+    options = RegistrationOptions(
+        elasticity=Elasticity(*SOFT),
+        tissues={"organ": Elasticity(*HARD)},
+        model="none",
+        initial="translation",
+        refine=4,
+        device="cpu",
+    )
+    session.submit({"body": HARD}, lambda answer: None)  # must not matter
+    mine = session.register({"everywhere": SOFT, "organ": HARD})
+    engines = register(small_request(options=options))
+    assert torch.equal(mine.displacement.u_mm, engines.displacement.u_mm)
+    assert torch.equal(mine.inverse.u_mm, engines.inverse.u_mm)
+    assert mine.request.options == engines.request.options
+    changing = {"seconds", "peak_memory_mib"}
+    assert {k: v for k, v in mine.metrics.items() if k not in changing} == {
+        k: v for k, v in engines.metrics.items() if k not in changing
+    }
+    assert set(mine.metrics["seconds"]) == set(engines.metrics["seconds"])
+
+
+def test_register_stops_when_told(session):
+    with pytest.raises(Cancelled):
+        session.register(SOFT, cancelled=lambda: True)
+    assert session.register(SOFT, progress=lambda step, part: None).metrics["device"] == "cpu"
+
+
+# Latest wins
+
+
+def test_a_storm_ends_with_the_last_requests_answer(session):
+    answers, threads = Answers(), threading.active_count()
+    for step in range(50):
+        number = session.submit((0.0, 0.1 + step / 200), answers, answers.fault)
+        time.sleep(0.002)
+    last = answers.final()
+    assert last.number == number
+    assert last.elasticity["organ"] == Elasticity(0.0, 0.1 + 49 / 200)
+    numbers = [answer.number for answer in answers.all]
+    assert numbers == sorted(numbers)
+    assert threading.active_count() == threads
+
+
+def test_memory_does_not_grow_with_the_requests(session):
+    def tensors():
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    def storm(requests):
+        for step in range(requests):
+            session.submit((0.0, 0.1 + step / 300), lambda answer: None)
+            time.sleep(0.004)
+        session.cancel()
+        session.register(SOFT)
+        return tensors()
+
+    first = storm(10)
+    assert storm(40) <= first + 8
+
+
+def test_cancel_silences_and_the_session_goes_on(session):
+    answers = Answers()
+    session.submit(HARD, answers, answers.fault)
+    session.cancel()
+    count = len(answers.all)
+    assert ask(session, SOFT)[-1].final
+    assert len(answers.all) <= count + 1  # one may have been on its way
+
+
+def test_an_error_in_one_request_is_told_and_survived(session, monkeypatch):
+    answers = Answers()
+
+    def broken(*args, **kwargs):
+        raise ValueError("a broken field")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session._live, "_answer", broken)
+        session.submit(SOFT, answers, answers.fault)
+        with pytest.raises(ValueError, match="a broken field"):
+            answers.final()
+    assert ask(session, SOFT)[-1].final
+
+
+# Several sessions, and their end
+
+
+def test_two_sessions_share_nothing(session):
+    answers = [Answers(), Answers()]
+    with Session.from_request(small_request(2, options=ALONE)) as other:
+        sessions = (session, other)
+        numbers = [
+            each.submit(values, take, take.fault)
+            for each, values, take in zip(sessions, (SOFT, HARD), answers, strict=True)
+        ]
+        last = [take.final(n) for take, n in zip(answers, numbers, strict=True)]
+        assert [answer.displacement.grid.ndim for answer in last] == [3, 2]
+        assert [answer.elasticity["organ"].mu for answer in last] == [0.1, 0.8]
+    assert ask(session, HARD)[-1].final
+
+
+def test_close_leaves_no_thread_and_may_be_repeated():
+    before = {thread.ident for thread in threading.enumerate()}
+    session = Session.from_request(small_request(2, options=ALONE))
+    session.submit(SOFT, lambda answer: None)
+    assert {thread.ident for thread in threading.enumerate()} > before
+    session.close()
+    session.close()
+    assert {thread.ident for thread in threading.enumerate()} == before
+    with pytest.raises(InputError, match="closed"):
+        session.submit(SOFT, print)
+    with pytest.raises(InputError, match="closed"):
+        session.register(SOFT)
+
+
+def test_a_forgotten_session_closes_itself():
+    before = threading.active_count()
+    session = Session.from_request(small_request(2, options=ALONE))
+    gone = weakref.ref(session)
+    assert threading.active_count() == before + 1
+    del session
+    gc.collect()
+    assert gone() is None
+    assert threading.active_count() == before
+
+
+# With a trained model
+
+
+def test_the_network_answers_first(models):
+    install(lively(tiny_spec("CSAIN-elastic")), models / "map")
+    options = RegistrationOptions(initial="none", model="map", refine=4, device="cpu")
+    request = small_request(options=options)
+    with Session.from_request(request) as session:
+        assert session.model_name == "map"
+        assert session.tissues == ("background", "body", "organ")
+        answers = ask(session, {"organ": HARD})
+        assert answers[0].stage == "network"
+        assert answers[-1].stage == "refined"
+        again = ask(session, {"organ": HARD})
+        network = [a[-1].displacement.u_mm for a in (answers, again)]
+        assert torch.equal(*network)  # no path leads to it
+        mine = session.register({"organ": HARD})
+        wanted = RegistrationOptions(
+            tissues={"organ": Elasticity(*HARD)},
+            initial="none",
+            model="map",
+            refine=4,
+            device="cpu",
+        )
+        engines = register(small_request(options=wanted))
+        assert torch.equal(mine.displacement.u_mm, engines.displacement.u_mm)
+        assert mine.metrics["model"] == "map"
+
+
+def test_a_model_that_knows_no_tissues_has_one_setting(models):
+    install(lively(tiny_spec()), models / "one")
+    options = RegistrationOptions(initial="none", model="one", refine=0, device="cpu")
+    with Session.from_request(small_request(options=options)) as session:
+        assert session.tissues == ()
+        answers = ask(session, SOFT)
+        assert [answer.stage for answer in answers] == ["network", "network"]
+        assert answers[-1].metrics["model"] == "one"
+        with pytest.raises(InputError, match="organ"):
+            session.submit({"organ": SOFT}, print)
+
+
+def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models):
+    install(lively(tiny_spec()), models / "one")
+    request = small_request()
+    with Session(request.fixed, request.moving, request.fixed_labels, device="cpu") as session:
+        assert session.model_name == "none"
+        assert "one λ and μ for everywhere" in session.notes[0]
+    with Session(request.fixed, request.moving, device="cpu") as session:
+        assert session.model_name == "one"
+        assert session.notes == ()
+
+
+# Estimation
+
+
+def test_estimate_and_sensitivity_use_the_sessions_field(session):
+    found = session.estimate(method="coarse-to-fine", start={"everywhere": SOFT})
+    assert set(found.elasticity) == {"everywhere", "background", "body", "organ"}
+    assert found.model == "none"
+    spread = session.sensitivity([SOFT, HARD])
+    assert spread.grid is session.grid
+    assert spread.settings == 2
+    assert float(spread.displacement_sd_mm.max()) > 0
+    with pytest.raises(Cancelled):
+        session.sensitivity(cancelled=lambda: True)
+
+
+# Devices
+
+
+def test_the_ladder_ends_on_the_processor_with_larger_voxels():
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert ladder(cuda) == [Rung(cuda, 1.0), Rung(cuda, 2.0), Rung(cpu, 1.0), Rung(cpu, 2.0)]
+    assert ladder(cpu) == [Rung(cpu, 1.0), Rung(cpu, 2.0)]
+    assert pick("cpu") == cpu
+    with pytest.raises(InputError, match="tpu"):
+        pick("tpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
+        (MemoryError(), True),
+        (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_other_faults(error, out):
+    assert ran_out(error) is out
+
+
+def test_out_of_memory_falls_back_and_says_so(monkeypatch):
+    refine, left = SolverField.refine, [1]
+
+    def greedy(self, *args):
+        if left and left.pop():
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return refine(self, *args)
+
+    monkeypatch.setattr(SolverField, "refine", greedy)
+    with Session.from_request(small_request(2, options=ALONE)) as session:
+        grid = session.grid
+        answers = ask(session, SOFT)
+        assert answers[-1].displacement.grid is grid
+        assert "voxels 2 times as large instead of cpu: CUDA out of memory" in session.notes[-1]
+        assert not session._fields.solver.field_grid.same_as(grid)
+
+
+def test_what_fits_nowhere_is_told(monkeypatch):
+    def greedy(self, *args):
+        raise torch.OutOfMemoryError("no memory at all")
+
+    monkeypatch.setattr(SolverField, "refine", greedy)
+    with Session.from_request(small_request(2, options=ALONE)) as session:
+        with pytest.raises(torch.OutOfMemoryError):
+            ask(session, SOFT)
+        assert len(session.notes) == 2
+
+
+def test_what_cannot_fit_is_not_tried(monkeypatch):
+    monkeypatch.setattr(fields_module, "free_bytes", lambda device: 2**20)
+    with Session.from_request(small_request(options=ALONE)) as session:
+        assert "MiB are needed, 1 MiB are free" in session.notes[-1]
+        assert session._fields.rung.coarsening == 2.0

@@ -1,0 +1,278 @@
+"""The live solver and its parts: closed forms, agreement with the exact solver, derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ElasticHyperRegLib import Elasticity, Grid
+from ElasticHyperRegLib.engine.elasticity import coefficients
+from ElasticHyperRegLib.engine.prepare import prepare, problem_of
+from ElasticHyperRegLib.field import transform_points
+from ElasticHyperRegLib.metrics import tre_mm
+from ElasticHyperRegLib.session.elastic_metric import ElasticMetric
+from ElasticHyperRegLib.session.lbfgs import descend
+from ElasticHyperRegLib.session.objective import LiveObjective, on_grid, tissue_shares
+from ElasticHyperRegLib.session.solver_field import (
+    Patience,
+    SolverField,
+    images_grid,
+)
+from ElasticHyperRegLib.session.tangent import tangents
+from ElasticHyperRegLib.solver import SolverOptions
+from ElasticHyperRegLib.solver.objective import Objective
+from Testing.conftest import make_oblique_grid
+from Testing.unit.small_pair import small_request
+
+SOFT, MIDDLE, HARD = Elasticity(0.0, 0.05), Elasticity(0.05, 0.15), Elasticity(0.1, 0.8)
+
+
+def make_field(dim: int = 3, tissues: bool = True, **more) -> SolverField:
+    request = small_request(dim, **more)
+    problem = problem_of(prepare(request), np.eye(dim + 1), torch.device("cpu"))
+    grid = request.fixed.grid
+    shares = tissue_shares(request.fixed_labels, grid) if tissues else {}
+    return SolverField(problem, grid, shares)
+
+
+@pytest.fixture(scope="module")
+def field() -> SolverField:
+    made = make_field()
+    made.anchor()
+    return made
+
+
+# Grids and shares
+
+
+@given(
+    st.tuples(*[st.integers(4, 90)] * 3),
+    st.tuples(*[st.floats(0.5, 9.0)] * 3),
+    st.integers(5000, 60000),
+)
+def test_images_fit_the_budget_and_cover_the_same(shape, spacing, budget):
+    grid = Grid.from_spacing(shape, spacing)
+    images = images_grid(grid, budget)
+    assert images.voxels <= max(1.6 * budget, 8)
+    extent = [n * s for n, s in zip(grid.size, grid.spacing, strict=True)]
+    assert [n * s for n, s in zip(images.size, images.spacing, strict=True)] == pytest.approx(
+        extent
+    )
+    assert all(new >= 0.66 * old for new, old in zip(images.spacing, spacing, strict=True))
+
+
+def test_thick_slices_stay_while_pixels_are_finer():
+    stack = Grid.from_spacing((10, 128, 128), (1.4, 1.4, 10.0))
+    images = images_grid(stack, 60_000)
+    assert images.shape[0] == 10
+    assert images.spacing[0] == pytest.approx(images.spacing[1])
+    assert images_grid(stack, stack.voxels) is stack
+
+
+def test_shares_of_the_tissues_add_up_to_one():
+    request = small_request()
+    grid = images_grid(request.fixed.grid, 900)
+    shares = tissue_shares(request.fixed_labels, grid)
+    assert list(shares) == ["background", "body", "organ"]
+    total = torch.stack(list(shares.values())).sum(0)
+    assert torch.allclose(total, torch.ones_like(total), atol=1e-6)
+
+
+def test_labels_of_one_name_are_one_tissue():
+    labels = small_request().fixed_labels
+    merged = replace(labels, names={0: "rest", 1: "inside", 2: "inside"})
+    shares = tissue_shares(merged, labels.grid)
+    assert torch.equal(shares["inside"], (labels.data > 0).float())
+
+
+# The objective is the exact solver's
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_objective_is_that_of_the_exact_solver(dim):
+    request = small_request(dim)
+    options = replace(
+        request.options, elasticity=MIDDLE, tissues={"organ": HARD, "background": SOFT}
+    )
+    lam, mu = coefficients(replace(request, options=options))
+    problem = problem_of(
+        replace(prepare(request), lam=lam, mu=mu), np.eye(dim + 1), torch.device("cpu")
+    )
+    level = SolverOptions.for_dimension(dim).levels[-1]
+    shares = torch.cat(list(tissue_shares(request.fixed_labels, problem.fixed_grid).values()), 1)
+    live = LiveObjective(problem, level, shares).at([SOFT, MIDDLE, HARD])
+    exact = Objective(problem, problem.fixed_grid, live.field_grid, level.window)
+    u_vox = torch.randn(1, dim, *live.field_grid.shape) * 0.3
+    assert float(live(u_vox)) == pytest.approx(float(exact(u_vox)), rel=1e-5)
+
+
+def test_a_grid_of_its_own_keeps_the_pair():
+    field = make_field()
+    problem = field._problem
+    assert on_grid(problem, problem.fixed_grid).fixed is problem.fixed
+
+
+# Minimising
+
+
+def quadratic(size: int = 12):
+    generator = torch.Generator().manual_seed(2)
+    half = torch.randn(size, size, generator=generator)
+    matrix = half @ half.T + 0.1 * torch.eye(size)
+    right = torch.randn(size, generator=generator)
+
+    def function(x):
+        return float(0.5 * x @ matrix @ x - right @ x), matrix @ x - right
+
+    solution = torch.linalg.solve(matrix, right)
+    return function, float(-0.5 * right @ solution)
+
+
+def test_lbfgs_falls_all_the_way_down_a_quadratic():
+    function, lowest = quadratic()
+    values = list(descend(function, torch.zeros(12), lambda g: g, 0.1))
+    assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False))
+    assert values[-1] == pytest.approx(lowest, rel=1e-4)
+
+
+def test_a_perfect_metric_is_newtons_method():
+    scales = torch.tensor([1.0, 100.0, 1e4])
+
+    def function(x):
+        return float(0.5 * (scales * (x - 1) ** 2).sum()), scales * (x - 1)
+
+    values = list(descend(function, torch.zeros(3), lambda g: g / scales, 1.0))
+    assert len(values) == 1
+    assert values[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_nothing_to_do_ends_at_once():
+    assert list(descend(lambda x: (0.0, torch.zeros(3)), torch.zeros(3), lambda g: g, 1.0)) == []
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 4, 6)])
+def test_elastic_metric_solves_its_equation(shape):
+    grid = make_oblique_grid(shape, (2.0, 3.0, 5.0))
+    g = torch.randn(1, 2, *shape, dtype=torch.float64)
+    v = ElasticMetric(grid, g).solve(g, 0.1, 0.7)
+    laplacian = torch.zeros_like(v)
+    for axis, spacing in zip(range(2, v.ndim), grid.spacing[::-1], strict=True):
+        ends = v.narrow(axis, 0, 1), v.narrow(axis, v.shape[axis] - 1, 1)
+        wide = torch.cat([ends[0], v, ends[1]], dim=axis)
+        n = v.shape[axis]
+        second = wide.narrow(axis, 2, n) - 2 * v + wide.narrow(axis, 0, n)
+        laplacian += second * (min(grid.spacing) / spacing) ** 2
+    assert torch.allclose(0.1 * v - 0.7 * laplacian, g, atol=1e-10)
+
+
+# The field
+
+
+def test_refining_never_makes_it_worse(field):
+    values = [SOFT, MIDDLE, HARD]
+    start = field.anchor()
+    fields = list(field.refine(start, values, patience=Patience(0.0, 10)))
+    objective = field._objective.at(values)
+    trace = [float(objective(held.u_vox)) for held in (start, *fields)]
+    assert len(fields) == 4
+    assert all(later < earlier for earlier, later in zip(trace, trace[1:], strict=False))
+
+
+def test_landmarks_land_where_they_should(field):
+    request = small_request()
+    moved = transform_points(request.fixed_points, field.displacement(MIDDLE, {}), field.grid)
+    before = tre_mm(request.fixed_points, request.moving_points).mean()
+    assert tre_mm(moved, request.moving_points).mean() < 0.35 * before
+
+
+def test_a_stiffer_tissue_is_strained_less(field):
+    organ = small_request().fixed_labels.data == 2
+    soft, hard = (field.displacement(MIDDLE, {"organ": value}) for value in (SOFT, HARD))
+
+    def strain(d_mm):
+        changes = torch.gradient(d_mm[0], dim=(1, 2, 3))
+        return sum(float(change[:, organ[0, 0]].square().mean()) for change in changes)
+
+    assert strain(hard) < 0.9 * strain(soft)
+
+
+def test_the_same_walk_gives_the_same_fields(field):
+    def walk():
+        field.forget()
+        return [field.displacement(v, {}) for v in (MIDDLE, HARD, SOFT)]
+
+    first, second = walk(), walk()
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_what_the_solver_cannot_hold_stays_in_the_field(field):
+    d_mm = torch.randn(1, 3, *field.grid.shape)
+    assert torch.allclose(field.field(field.hold(d_mm)), d_mm, atol=1e-5)
+
+
+def test_slices_and_one_setting_everywhere():
+    flat = make_field(dim=2, tissues=False)
+    values = flat.values(MIDDLE, {})
+    assert values == (MIDDLE,)
+    start = flat.anchor()
+    end = flat.refined(start, values)
+    objective = flat._objective.at(values)
+    assert float(objective(end.u_vox)) < float(objective(start.u_vox))
+    assert flat.field(end).shape == (1, 2, *flat.grid.shape)
+
+
+def test_the_check_stops_it(field):
+    class Stop(Exception):
+        pass
+
+    def check():
+        raise Stop
+
+    with pytest.raises(Stop):
+        field.refined(field.anchor(), [MIDDLE] * 3, check)
+
+
+# Derivatives
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)), min_size=2, max_size=2))
+def test_what_is_linear_is_foreseen_exactly(pairs):
+    slopes = torch.tensor([[1.0, 2.0], [3.0, -4.0]])
+
+    def respond(values):
+        numbers = torch.tensor([[v.lam, v.mu] for v in values], dtype=torch.float64)
+        return (numbers * slopes).sum().view(1)
+
+    start = (Elasticity(0.0, 1.0), Elasticity(0.3, 0.3))
+    *_, last = tangents(start, respond, [1, 0])
+    wanted = [Elasticity(0.0, pairs[0][1]), Elasticity(*pairs[1])]
+    assert last.complete
+    assert float(last.foresee(respond(start), wanted)) == pytest.approx(
+        float(respond(wanted)), abs=1e-9
+    )
+
+
+def test_an_unknown_derivative_foretells_nothing():
+    first = next(tangents([MIDDLE, MIDDLE], lambda values: torch.zeros(1), [1]))
+    assert not first.complete
+    assert first.foresee(torch.zeros(1), [HARD, MIDDLE]) is None
+    assert first.foresee(torch.zeros(1), [MIDDLE, HARD]) is not None
+
+
+def test_the_preview_is_nearer_to_the_answer_than_what_was_there(field):
+    start = [MIDDLE] * 3
+    settled = field.refined(field.anchor(), start, patience=Patience(0.0, 70))
+    response = Patience(0.0, 10)
+    found = next(
+        tangents(start, lambda moved: field.refined(settled, moved, patience=response).u_vox, [1])
+    )
+    wanted = [MIDDLE, Elasticity(0.05, 0.4), MIDDLE]
+    answer = field.refined(settled, wanted, patience=Patience(0.0, 40))
+    foreseen = found.foresee(settled.u_vox, wanted)
+    before = float((answer.u_vox - settled.u_vox).norm())
+    assert float((answer.u_vox - foreseen).norm()) < 0.8 * before

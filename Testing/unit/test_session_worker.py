@@ -1,0 +1,236 @@
+"""One thread, latest wins: what is queued, dropped, delivered, and in which order."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+import weakref
+
+import pytest
+
+from ElasticHyperRegLib.errors import Cancelled, InputError
+from ElasticHyperRegLib.session.worker import Worker
+
+SOON = 10.0
+
+
+@pytest.fixture
+def worker():
+    made = Worker("test worker")
+    yield made
+    made.close()
+
+
+class Gate:
+    """A live request that says it has begun, then checks until it is let go."""
+
+    def __init__(self):
+        self.begun, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, turn):
+        self.begun.set()
+        while not self.open.is_set():
+            turn.check()
+            time.sleep(0.001)
+
+
+def answers_with(number_of, told):
+    return lambda turn: turn.deliver(told.append, number_of)
+
+
+def settle(worker):
+    """All that was submitted before is done."""
+    assert worker.run(lambda stop: True)
+
+
+def test_a_storm_ends_with_the_last_and_skips_what_was_overtaken(worker):
+    gate, told = Gate(), []
+    worker.submit(gate)
+    assert gate.begun.wait(SOON)
+    numbers = [worker.submit(answers_with(n, told)) for n in range(200)]
+    settle(worker)
+    assert told == [199]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_running_request_ends_at_its_next_check(worker):
+    gate = Gate()
+    worker.submit(gate)
+    assert gate.begun.wait(SOON)
+    told = []
+    worker.submit(answers_with("new", told))
+    settle(worker)
+    assert told == ["new"]
+    assert not gate.open.is_set()
+
+
+def test_nothing_is_delivered_after_being_overtaken(worker):
+    told, inside, go = [], threading.Event(), threading.Event()
+
+    def stale(turn):
+        inside.set()
+        go.wait(SOON)
+        turn.deliver(told.append, "stale")
+
+    worker.submit(stale)
+    assert inside.wait(SOON)
+    worker.submit(answers_with("fresh", told))
+    go.set()
+    settle(worker)
+    assert told == ["fresh"]
+
+
+def test_cancel_drops_all_and_the_worker_goes_on(worker):
+    gate, told = Gate(), []
+    worker.submit(gate)
+    assert gate.begun.wait(SOON)
+    worker.submit(answers_with("queued", told))
+    worker.cancel()
+    settle(worker)
+    assert told == []
+    worker.submit(answers_with("later", told))
+    settle(worker)
+    assert told == ["later"]
+
+
+def test_a_fault_is_told_and_the_worker_goes_on(worker):
+    faults, told = [], []
+    worker.submit(lambda turn: 1 / 0, faults.append)
+    settle(worker)
+    worker.submit(answers_with("next", told), faults.append)
+    settle(worker)
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
+    assert told == ["next"]
+
+
+def test_a_fault_of_the_callback_is_told_once(worker):
+    faults = []
+    worker.submit(lambda turn: turn.deliver(lambda answer: answer.nothing, 1), faults.append)
+    settle(worker)
+    assert [type(fault) for fault in faults] == [AttributeError]
+
+
+def test_a_fault_that_nobody_asked_for_is_logged(worker, caplog):
+    with caplog.at_level(logging.ERROR):
+        worker.submit(lambda turn: 1 / 0)
+        settle(worker)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_errand_waits_for_the_live_request(worker):
+    order, gate = [], Gate()
+
+    def live(turn):
+        gate(turn)
+        order.append("live")
+
+    worker.submit(live)
+    assert gate.begun.wait(SOON)
+    errand = threading.Thread(target=worker.run, args=(lambda stop: order.append("errand"),))
+    errand.start()
+    gate.open.set()
+    errand.join(SOON)
+    assert order == ["live", "errand"]
+
+
+def test_what_can_wait_gives_way_to_an_errand(worker):
+    order, idle, go = [], threading.Event(), threading.Event()
+
+    def live(turn):
+        idle.set()
+        go.wait(SOON)
+        turn.give_way()
+        order.append("background")
+
+    worker.submit(live)
+    assert idle.wait(SOON)
+    errand = threading.Thread(target=worker.run, args=(lambda stop: order.append("errand"),))
+    errand.start()
+    while not worker._errands:
+        time.sleep(0.001)
+    go.set()
+    errand.join(SOON)
+    settle(worker)
+    assert order == ["errand", "background"]
+
+
+def test_a_live_request_is_answered_within_an_errand(worker):
+    told, begun = [], threading.Event()
+
+    def errand(stop):
+        begun.set()
+        while not told:
+            assert not stop()
+        return "done"
+
+    def submit():
+        assert begun.wait(SOON)
+        worker.submit(answers_with("live", told))
+
+    other = threading.Thread(target=submit)
+    other.start()
+    assert worker.run(errand) == "done"
+    other.join(SOON)
+    assert told == ["live"]
+
+
+def test_errands_return_raise_and_are_cancelled(worker):
+    assert worker.run(lambda stop: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        worker.run(lambda stop: 1 / 0)
+
+    def endless(stop):
+        worker.cancel()
+        assert stop()
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        worker.run(endless)
+
+
+def test_an_errand_of_the_thread_itself_does_not_wait_for_itself(worker):
+    told = []
+    worker.submit(lambda turn: turn.deliver(lambda one: told.append(worker.run(lambda s: one)), 5))
+    settle(worker)
+    assert told == [5]
+
+
+def test_close_ends_the_thread_and_what_waits():
+    before = threading.active_count()
+    worker, gate = Worker("closing"), Gate()
+    worker.submit(gate)
+    assert gate.begun.wait(SOON)
+    ended = []
+
+    def waiting():
+        with pytest.raises(Cancelled):
+            worker.run(lambda stop: 1)
+        ended.append(True)
+
+    errand = threading.Thread(target=waiting)
+    errand.start()
+    while not worker._errands:
+        time.sleep(0.001)
+    worker.close()
+    worker.close()
+    errand.join(SOON)
+    assert ended == [True]
+    assert threading.active_count() == before
+    for late in (worker.submit, worker.run):
+        with pytest.raises(InputError, match="closed"):
+            late(gate)
+
+
+def test_a_request_leaves_nothing_behind(worker):
+    class Large:
+        pass
+
+    held = Large()
+    gone = weakref.ref(held)
+    worker.submit(lambda turn, held=held: turn.check())
+    settle(worker)
+    del held
+    gc.collect()
+    assert gone() is None

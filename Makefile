@@ -8,6 +8,8 @@ export PYTHON TORCH_INDEX
 
 BIN := .venv/bin
 READY := .venv/.ready
+# For rendering without a screen, and for the tests of the web page.
+DEBIAN := libegl1 libegl-mesa0 libgl1-mesa-dri chromium
 BENCH_READY := .venv-bench/.ready
 
 help: ## list the targets
@@ -17,6 +19,7 @@ demo: $(READY) ## register the package's own thorax phantom; results in demo-res
 	$(BIN)/elastic-hyperreg demo --out demo-result --overwrite
 
 test: lint ## lint and the whole test suite
+	scripts/debian.sh $(DEBIAN)
 	$(BIN)/python -m pytest -q
 
 lint: $(READY) ## style, formatting, types

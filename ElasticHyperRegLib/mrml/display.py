@@ -1,0 +1,294 @@
+"""The nodes that show one pair."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from ..errors import InputError
+from ..field import jacobian_determinant
+from ..types import Displacement, Grid
+from .checkerboard import Checkerboard
+from .colors import (
+    JACOBIAN_RANGE,
+    inverted_grey_node,
+    jacobian_color_node,
+    sensitivity_color_node,
+)
+from .followers import carried_by, follow, release
+from .geometry import LIVE
+from .glyphs import Glyphs, GlyphStyle
+from .layers import Layers, show_layers
+from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
+from .overlay import Overlay, OverlayStyle
+from .pair_state import DisplayState
+from .transforms import GridField
+
+MODES = ("fixed", "warped", "blend", "checkerboard", "difference", "flicker")
+JACOBIAN = OverlayStyle(
+    "jacobian", "Jacobian", "Volume change", JACOBIAN_RANGE, jacobian_color_node
+)
+SENSITIVITY = OverlayStyle(
+    "sensitivity", "Sensitivity", "Sensitivity (mm)", (0.0, 1.0), sensitivity_color_node
+)
+INVERTED = "inverted"
+FORMER_COLORS = "ElasticHyperReg.formerColors"
+GREY = "vtkMRMLColorTableNodeGrey"
+
+
+class RegistrationDisplay:
+    """The nodes that show one pair, made once; updates change them in place.
+
+    The moving volume is shown under one grid transform node, so that only what is seen is
+    resampled. Nothing of the user's is hardened or copied; ``close`` puts it back where it stood.
+
+    Args:
+        scene: vtkMRMLScene.
+        fixed_node: scalar volume.
+        moving_node: scalar volume; may stand under a linear transform, which is kept.
+        grid: of the displacements to come.
+        transform_node: of an earlier session of the same pair, to be used again.
+
+    Attributes:
+        transform_node: vtkMRMLGridTransformNode, fixed → moving (from parent).
+        mode: what ``show`` was told last.
+
+    Raises:
+        InputError: the moving volume stands under a transform that is not linear.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        fixed_node: Node,
+        moving_node: Node,
+        grid: Grid,
+        transform_node: Node = None,
+    ) -> None:
+        self.scene, self.fixed_node, self.moving_node = scene, fixed_node, moving_node
+        self.grid = grid
+        self.transform_node = transform_node or add_node(
+            scene, "GridTransform", f"{name_of(fixed_node)} to {name_of(moving_node)}", LIVE
+        )
+        self._field = GridField(self.transform_node, grid)
+        self._jacobian = Overlay(scene, self.transform_node, grid, JACOBIAN)
+        self._sensitivity: Overlay | None = None
+        self._board: Checkerboard | None = None
+        self._shown: Displacement | None = None
+        self._followers: list[Node] = []
+        self._glyphs = Glyphs(scene, self.transform_node, fixed_node)
+        self.mode = "warped"
+        self._blend, self._opacity, self._flicked = 0.5, 0.6, False
+        self._overlay: Overlay | None = None
+        self.follow(moving_node)
+
+    @property
+    def jacobian_node(self) -> Node:
+        """Scalar volume with det(I + ∇u) on ``grid``."""
+        return self._jacobian.node
+
+    @property
+    def jacobian_color_node(self) -> Node:
+        """Its colour table."""
+        return self._jacobian.color_node
+
+    @property
+    def sensitivity_node(self) -> Node:
+        """Scalar volume with the standard deviation in mm; ``None`` before it was set."""
+        return None if self._sensitivity is None else self._sensitivity.node
+
+    @property
+    def glyph_node(self) -> Node:
+        """Hidden transform node that draws arrows, cones or a grid."""
+        return self._glyphs.node
+
+    @property
+    def glyphs(self) -> GlyphStyle:
+        """What ``set_glyphs`` was told last."""
+        return self._glyphs.style
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes that updates write to."""
+        overlays = [self._jacobian, self._sensitivity, self._board, self._glyphs]
+        return [self.transform_node, *(item.node for item in overlays if item is not None)]
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the transform node, on which all rests, still stands in the scene."""
+        return in_scene(self.scene, self.transform_node)
+
+    @property
+    def state(self) -> DisplayState:
+        """What is shown, to be saved."""
+        style = self.glyphs
+        return DisplayState(
+            mode=self.mode,
+            blend=self._blend,
+            jacobian=self._overlay is self._jacobian,
+            overlay_opacity=self._opacity,
+            glyphs=style.style,
+            glyph_density_mm=style.density_mm,
+            glyph_scale=style.scale,
+        )
+
+    def restore(self, state: DisplayState) -> None:
+        """Show what was saved."""
+        self._blend, self._opacity = state.blend, state.overlay_opacity
+        self.set_glyphs(GlyphStyle(state.glyphs, state.glyph_density_mm, state.glyph_scale))
+        self.show(state.mode)
+        self.set_jacobian(state.jacobian, state.overlay_opacity)
+
+    def mend(self) -> bool:
+        """Replace overlays that were deleted from the scene; whether there were any."""
+        lost = [node for node in self.nodes[1:] if not in_scene(self.scene, node)]
+        if not lost:
+            return False
+        state, shown = self.state, self._shown
+        self._jacobian = Overlay(self.scene, self.transform_node, self.grid, JACOBIAN)
+        self._glyphs = Glyphs(self.scene, self.transform_node, self.fixed_node)
+        self._sensitivity = self._board = self._overlay = None
+        self.restore(replace(state, jacobian=False))
+        if shown is not None:
+            self.update(shown, jacobian_determinant(shown.u_mm, shown.grid))
+        return True
+
+    def update(self, displacement: Displacement, jacobian: torch.Tensor) -> None:
+        """Show a result: the whole map on ``grid`` and its (1, 1, *grid.shape) Jacobian."""
+        self._shown = displacement
+        self._field.write(displacement.u_mm)
+        self._jacobian.write(jacobian)
+        if self._board is not None and self.mode == "checkerboard":
+            self._board.write(displacement)
+
+    def follow(self, node: Node) -> None:
+        """Carry another node of the moving side along (segmentation, markups, model).
+
+        Raises:
+            InputError: it stands under a transform that is not linear.
+        """
+        follow(self.scene, node, self.transform_node)
+        if node not in self._followers:
+            self._followers.append(node)
+
+    def show(self, mode: str) -> None:
+        """``fixed``, ``warped``, ``blend``, ``checkerboard``, ``difference`` or ``flicker``.
+
+        Raises:
+            InputError: another mode.
+        """
+        if mode not in MODES:
+            raise InputError(f"the display mode '{mode}'", f"one of {', '.join(MODES)}")
+        self.mode, self._flicked = mode, False
+        self._invert(mode == "difference")
+        if mode == "checkerboard":
+            self._ready_board()
+        self._layers()
+
+    def flick(self) -> None:
+        """In ``flicker``: the other of fixed and warped; call it twice a second."""
+        if self.mode == "flicker":
+            self._flicked = not self._flicked
+            self._layers()
+
+    def set_blend(self, fraction: float) -> None:
+        """How much of the warped volume ``blend`` shows, 0 to 1."""
+        self._blend = min(1.0, max(0.0, fraction))
+        self._layers()
+
+    def set_jacobian(self, visible: bool, opacity: float = 0.6) -> None:
+        """Overlay of the volume change in the slice views, with its legend."""
+        self._overlay_is(self._jacobian, visible, opacity)
+
+    def set_glyphs(self, style: GlyphStyle) -> None:
+        """Arrows, cones or a bent grid from fixed points to moving ones, in 2D and 3D."""
+        self._glyphs.draw(style)
+
+    def set_sensitivity(
+        self, sd_mm: torch.Tensor | None, visible: bool = True, opacity: float = 0.6
+    ) -> None:
+        """Overlay of the standard deviation of the displacement in mm.
+
+        Args:
+            sd_mm: (1, 1, *grid.shape); ``None`` keeps what was set before.
+            visible: shown in place of the Jacobian.
+            opacity: of the overlay.
+        """
+        if sd_mm is not None:
+            if self._sensitivity is None:
+                node = self.transform_node
+                self._sensitivity = Overlay(self.scene, node, self.grid, SENSITIVITY)
+            self._sensitivity.write(sd_mm)
+            self._sensitivity.set_range(0.0, max(float(sd_mm.max()), 1e-3))
+        if self._sensitivity is not None:
+            self._overlay_is(self._sensitivity, visible, opacity)
+
+    def close(self) -> None:
+        """Put followers back under their former transforms; the nodes stay in the scene."""
+        if in_scene(self.scene, self.moving_node):
+            self._invert(False)
+        for node in self._followers:
+            if in_scene(self.scene, node) and carried_by(node, self.transform_node):
+                release(self.scene, node)
+        self._followers.clear()
+
+    def _overlay_is(self, overlay: Overlay, visible: bool, opacity: float) -> None:
+        if visible:
+            if self._overlay is not None and self._overlay is not overlay:
+                self._overlay.show_legend(False)
+            self._overlay, self._opacity = overlay, min(1.0, max(0.0, opacity))
+        elif self._overlay is overlay:
+            self._overlay = None
+        self._layers()
+        overlay.show_legend(visible)  # after the layers: the views look for them only now
+
+    def _layers(self) -> None:
+        opacity = {
+            "fixed": 0.0,
+            "blend": self._blend,
+            "difference": 0.5,
+            "flicker": float(self._flicked),
+        }.get(self.mode, 1.0)
+        board = self._board if self.mode == "checkerboard" else None
+        overlay = self._overlay
+        show_layers(
+            self.scene,
+            Layers(
+                self.fixed_node,
+                self.moving_node if board is None else board.node,
+                opacity,
+                None if overlay is None else overlay.node,
+                self._opacity,
+            ),
+        )
+
+    def _ready_board(self) -> None:
+        if self._board is None:
+            pair = self.fixed_node, self.moving_node
+            self._board = Checkerboard(self.scene, self.transform_node, *pair)
+        if self._shown is not None:
+            self._board.write(self._shown)
+
+    def _invert(self, inverted: bool) -> None:
+        """Half of the inverted moving image over the fixed one is grey where they agree."""
+        display = self.moving_node.GetDisplayNode()
+        if display is None:
+            return
+        is_inverted = role_of(display.GetColorNode()) == INVERTED
+        if inverted and not is_inverted:
+            if display.GetColorNode() is not None:
+                display.SetNodeReferenceID(FORMER_COLORS, display.GetColorNodeID())
+            display.SetAndObserveColorNodeID(self._inverted_grey().GetID())
+        elif is_inverted and not inverted:
+            former = display.GetNodeReference(FORMER_COLORS)
+            display.SetAndObserveColorNodeID(GREY if former is None else former.GetID())
+            display.RemoveNodeReferenceIDs(FORMER_COLORS)
+
+    def _inverted_grey(self) -> Node:
+        node = self.transform_node.GetNodeReference(INVERTED)
+        if node is None:
+            node = inverted_grey_node(self.scene)
+            node.SetAttribute(ROLE, INVERTED)
+            self.transform_node.SetNodeReferenceID(INVERTED, node.GetID())
+        return node

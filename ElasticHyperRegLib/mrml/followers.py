@@ -1,0 +1,55 @@
+"""Nodes carried along by a live transform, and put back where they stood."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import LIVE, matrix_to_vtk, placement
+from .nodes import Node, Scene, add_node, in_scene, name_of, role_of
+
+PLACEMENT = "placement"
+"""Role of a linear transform that keeps the place of a node which had a parent transform."""
+FORMER = "ElasticHyperReg.formerParent"
+"""Node reference to the parent transform that a carried node had; saved with the scene."""
+
+
+def follow(scene: Scene, node: Node, live: Node) -> None:
+    """Show ``node`` as ``live`` warps it, from where it stands in the world.
+
+    A linear parent transform is kept between the two. A node that another live transform carries
+    goes over to this one.
+
+    Raises:
+        InputError: a parent transform is not linear.
+    """
+    matrix = placement(node)
+    parent = node.GetParentTransformNode()
+    if role_of(parent) == PLACEMENT:
+        parent.SetAndObserveTransformNodeID(live.GetID())
+        return
+    if parent is not None and role_of(parent) != LIVE:
+        node.SetNodeReferenceID(FORMER, parent.GetID())
+    carrier = live
+    if not np.array_equal(matrix, np.eye(4)):
+        carrier = add_node(scene, "LinearTransform", f"{name_of(node)} placement", PLACEMENT)
+        carrier.SetMatrixTransformToParent(matrix_to_vtk(matrix))
+        carrier.SetAndObserveTransformNodeID(live.GetID())
+    node.SetAndObserveTransformNodeID(carrier.GetID())
+
+
+def carried_by(node: Node, live: Node) -> bool:
+    """Whether ``live`` carries ``node``."""
+    parent = node.GetParentTransformNode()
+    if role_of(parent) == PLACEMENT:
+        parent = parent.GetParentTransformNode()
+    return parent is not None and parent is live
+
+
+def release(scene: Scene, node: Node) -> None:
+    """Put a carried node back under its former parent transform."""
+    parent = node.GetParentTransformNode()
+    former = node.GetNodeReference(FORMER)
+    node.SetAndObserveTransformNodeID(former.GetID() if in_scene(scene, former) else None)
+    node.RemoveNodeReferenceIDs(FORMER)
+    if role_of(parent) == PLACEMENT and in_scene(scene, parent):
+        scene.RemoveNode(parent)

@@ -1,0 +1,116 @@
+"""What a pair's nodes hold, read at once on the thread that owns the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine.request import DEFAULT_ELASTICITY
+from ..errors import InputError
+from ..tissues import TissueScheme, load_scheme
+from ..types import Image, LabelMap
+from .geometry import ijk_to_local, placement
+from .labels import BACKGROUND, UNNAMED_COLOR, labels_from_node, tissue_colors
+from .nodes import Node, name_of
+from .options import ControllerOptions
+from .points import matched_points
+from .settings import EVERYWHERE, TissueStart
+from .volumes import image_from_node
+
+
+@dataclass(frozen=True, eq=False)
+class PairInputs:
+    """Copies of everything the session and the measures need; no node among them."""
+
+    fixed: Image
+    moving: Image
+    labels: LabelMap | None
+    moving_labels: LabelMap | None
+    fixed_mask: LabelMap | None
+    moving_mask: LabelMap | None
+    fixed_points: np.ndarray | None
+    moving_points: np.ndarray | None
+    starts: tuple[TissueStart, ...]
+
+
+def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInputs:
+    """Read the nodes of a pair, by role as in ``PairState.nodes``.
+
+    Raises:
+        InputError: fixed and moving are one node; a node holds nothing that can be used.
+    """
+    if nodes["fixed"] is nodes["moving"]:
+        raise InputError(
+            f"{name_of(nodes['fixed'])} as fixed and as moving volume", "two volumes", "choose two"
+        )
+    fixed, moving = image_from_node(nodes["fixed"]), image_from_node(nodes["moving"])
+    scheme = None if options.scheme is None else load_scheme(options.scheme)
+
+    def labels(role: str, image: Image, like: LabelMap | None = None) -> LabelMap | None:
+        node = nodes.get(role)
+        return None if node is None else labels_from_node(node, image, scheme, like)
+
+    def mask(role: str, image: Image) -> LabelMap | None:
+        node = nodes.get(role)
+        return None if node is None else labels_from_node(node, image)
+
+    tissues = labels("labels", fixed)
+    points: tuple[Any, Any] = (None, None)
+    if nodes.get("fixed_points") is not None and nodes.get("moving_points") is not None:
+        points = matched_points(nodes["fixed_points"], nodes["moving_points"])
+    return PairInputs(
+        fixed,
+        moving,
+        tissues,
+        labels("moving_labels", moving, tissues),
+        mask("fixed_mask", fixed),
+        mask("moving_mask", moving),
+        *points,
+        _starts(tissues, nodes.get("labels"), scheme),
+    )
+
+
+def signature(node: Node) -> tuple[Any, ...]:
+    """Changes when what ``read_inputs`` would read of ``node`` changes."""
+    place = (placement(node).tobytes(),)
+    if node.IsA("vtkMRMLSegmentationNode"):
+        segmentation = node.GetSegmentation()
+        keys = (segmentation.GetNthSegmentID(i) for i in range(segmentation.GetNumberOfSegments()))
+        segments = [(key, segmentation.GetSegment(key)) for key in keys]
+        images = [node.GetBinaryLabelmapInternalRepresentation(key) for key, _ in segments]
+        times = tuple(0 if image is None else image.GetMTime() for image in images)
+        return (*place, tuple(segment.GetName() for _, segment in segments), times)
+    if node.IsA("vtkMRMLVolumeNode"):
+        image = node.GetImageData()
+        return (*place, ijk_to_local(node).tobytes(), 0 if image is None else image.GetMTime())
+    return place
+
+
+def _starts(
+    labels: LabelMap | None, node: Node, scheme: TissueScheme | None
+) -> tuple[TissueStart, ...]:
+    """The rows of the tissue table: the tissues that occur, the background last."""
+    if labels is None:
+        return (TissueStart(EVERYWHERE, UNNAMED_COLOR, DEFAULT_ELASTICITY),)
+    colors = tissue_colors(node, scheme)
+    known = {} if scheme is None else scheme.elasticity()
+    names = {v: labels.names.get(v, str(v) if v else BACKGROUND) for v in _values(labels)}
+    seen = {names[value] for value in labels.present()}
+    return tuple(
+        TissueStart(
+            name,
+            colors.get(name, UNNAMED_COLOR),
+            known.get(name, DEFAULT_ELASTICITY),
+            name in seen,
+        )
+        for name in dict.fromkeys(names.values())
+    )
+
+
+def _values(labels: LabelMap) -> Iterable[int]:
+    """Label values that occur or have a name, ascending, 0 last."""
+    values = sorted({*labels.present(), *labels.names} - {0})
+    return [*values, 0] if 0 in labels.present() else values

@@ -1,0 +1,211 @@
+"""Segmentations and label map nodes ↔ tissue labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import slicer
+import torch
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from ..errors import InputError
+from ..grid import resample
+from ..tissues import TissueScheme
+from ..types import Grid, Image, LabelMap
+from .arrays import image_array
+from .arrays import image_from_array as vtk_from_array
+from .geometry import matrix_to_numpy, matrix_to_vtk, placed_grid, volume_grid
+from .nodes import Node, Scene, add_node, name_of
+from .settings import Color
+from .volumes import OUTPUT
+
+BACKGROUND = "background"
+BACKGROUND_COLOR = (90, 90, 90)
+UNNAMED_COLOR = (200, 200, 200)
+BINARY = "Binary labelmap"
+
+
+def labels_from_node(
+    node: Node,
+    reference: Grid | Image,
+    scheme: TissueScheme | None = None,
+    like: LabelMap | None = None,
+) -> LabelMap:
+    """Segmentation or label map node → labels on the grid of ``reference``.
+
+    Segment names become tissue names; where segments overlap the later one wins. A label map is
+    named by its own colour table, where it has one. Other geometries are resampled by nearest
+    neighbour where they stand in the world.
+
+    Args:
+        node: vtkMRMLSegmentationNode or vtkMRMLLabelMapVolumeNode.
+        reference: whose grid the labels get.
+        scheme: names the labels by its tissues; their values stay what they are.
+        like: labels of the other side: tissues of the same name get its label values.
+
+    Raises:
+        InputError: another kind of node, nothing labelled, an unsuitable parent transform, labels
+            that the scheme does not know.
+    """
+    grid = reference.grid if isinstance(reference, Image) else reference
+    if node is not None and node.IsA("vtkMRMLSegmentationNode"):
+        values, names = _from_segmentation(node, grid)
+    elif node is not None and node.IsA("vtkMRMLLabelMapVolumeNode"):
+        values, names = _from_label_map(node, grid)
+    else:
+        given = "no labels" if node is None else f"{name_of(node)}, a {node.GetClassName()}"
+        raise InputError(given, "a segmentation or a label map", "choose one")
+    if not values.any():
+        raise InputError(
+            f"{name_of(node)} labels nothing inside the volume",
+            "at least one voxel",
+            "check that it belongs to this volume",
+        )
+    labels = LabelMap(torch.from_numpy(values)[None, None], grid, names, name_of(node))
+    if scheme is not None:
+        tissues = {label: tissue.name for label, tissue in scheme.assignment(labels).items()}
+        labels = LabelMap(labels.data, grid, tissues, labels.name)
+    return labels if like is None else _renumbered(labels, like)
+
+
+def tissue_colors(node: Node, scheme: TissueScheme | None = None) -> dict[str, Color]:
+    """Tissue name → colour, as the segmentation, the colour table or the scheme has it."""
+    colors = {BACKGROUND: BACKGROUND_COLOR}
+    if scheme is not None:
+        return colors | {tissue.name: tissue.color for tissue in scheme.tissues}
+    if node.IsA("vtkMRMLSegmentationNode"):
+        segments = (segment for _, segment in _segments(node))
+        return colors | {s.GetName(): _eight_bits(s.GetColor()) for s in segments}
+    table, names = _color_table(node), _table_names(node)
+    if table is None:
+        return colors
+    for value in np.unique(image_array(node.GetImageData())).astype(int).tolist():
+        rgba = [0.0] * 4
+        if value and table.GetColor(value, rgba):
+            colors[names.get(value, str(value))] = _eight_bits(rgba)
+    return colors
+
+
+def node_from_labels(
+    scene: Scene, labels: LabelMap, name: str, colors: dict[str, Color] | None = None
+) -> Node:
+    """New segmentation node with one segment for each label that occurs, named by its tissue."""
+    node = add_node(scene, "Segmentation", name, OUTPUT)
+    node.CreateDefaultDisplayNodes()
+    fill_segmentation(node, labels, colors or {})
+    return node
+
+
+def fill_segmentation(node: Node, labels: LabelMap, colors: dict[str, Color]) -> None:
+    """Replace the segments of a segmentation node by the labels that occur."""
+    values = labels.data.detach().cpu().numpy()[0, 0]
+    node.GetSegmentation().RemoveAllSegments()
+    for label in labels.present():
+        if label == 0:
+            continue
+        image = slicer.vtkOrientedImageData()
+        image.DeepCopy(vtk_from_array((values == label).astype(np.uint8)))
+        image.SetGeometryFromImageToWorldMatrix(matrix_to_vtk(labels.grid.ijk_to_ras))
+        tissue = labels.name_of(label)
+        color = [part / 255 for part in colors.get(tissue, UNNAMED_COLOR)]
+        node.AddSegmentFromBinaryLabelmapRepresentation(image, tissue, color)
+
+
+def _from_label_map(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, str]]:
+    own = volume_grid(node)
+    values = image_array(node.GetImageData())
+    if values.ndim != 3 or values.min() < 0 or not np.array_equal(values, np.rint(values)):
+        raise InputError(f"{name_of(node)}, which is no label map", "whole numbers from 0 upwards")
+    return _nearest(values.astype(np.int32), own, grid), _table_names(node)
+
+
+def _table_names(node: Node) -> dict[int, str]:
+    """Names of a label map's colour table, if it was made for this label map.
+
+    Slicer's own tables name label 1 "tissue" and so on, whatever it stands for.
+    """
+    table = _color_table(node)
+    if table is None or not table.IsA("vtkMRMLColorTableNode") or table.GetType() != table.User:
+        return {}
+    named = {value: table.GetColorName(value) for value in range(1, table.GetNumberOfColors())}
+    return {value: str(name) for value, name in named.items() if name and name != "(none)"}
+
+
+def _color_table(node: Node) -> Node:
+    display = node.GetDisplayNode()
+    return None if display is None else display.GetColorNode()
+
+
+def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, str]]:
+    if not node.GetSegmentation().CreateRepresentation(BINARY):
+        raise InputError(
+            f"{name_of(node)}, which cannot be turned into voxels",
+            "a segmentation with a binary labelmap",
+            "create that representation in the Segmentations module",
+        )
+    painted = np.zeros(grid.shape, dtype=np.int32)
+    names: dict[int, str] = {}
+    layers: dict[Node, np.ndarray] = {}  # several segments may share one image
+    for value, (key, segment) in enumerate(_segments(node), start=1):
+        image = node.GetBinaryLabelmapInternalRepresentation(key)
+        names[value] = str(segment.GetName())
+        if image is None or image.GetNumberOfPoints() == 0:
+            continue
+        if image not in layers:
+            layers[image] = _nearest(image_array(image), _segment_grid(node, image), grid)
+        painted[layers[image] == segment.GetLabelValue()] = value
+    twice = {name for name in names.values() if list(names.values()).count(name) > 1}
+    if twice:
+        raise InputError(
+            f"{name_of(node)}: two segments named {min(twice)}", "each name once", "rename one"
+        )
+    return painted, names
+
+
+def _segments(node: Node) -> Iterator[tuple[str, Node]]:
+    """(ID, segment) in the order of the table."""
+    segmentation = node.GetSegmentation()
+    for index in range(segmentation.GetNumberOfSegments()):
+        key = segmentation.GetNthSegmentID(index)
+        yield key, segmentation.GetSegment(key)
+
+
+def _segment_grid(node: Node, image: Node) -> Grid:
+    """World grid of a segment's image, whose indices need not begin at 0."""
+    matrix = vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    first = np.eye(4)
+    first[:3, 3] = image.GetExtent()[::2]
+    return placed_grid(node, image.GetDimensions()[::-1], matrix_to_numpy(matrix) @ first)
+
+
+def _nearest(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray:
+    """Labels on another grid, nearest neighbour where they stand in the world, 0 outside."""
+    if own.same_as(wanted, tolerance_mm=1e-6):
+        return values.astype(np.int32)
+    data = torch.from_numpy(values.astype(np.float64))[None, None]
+    return resample(data, own, wanted, mode="nearest", fill=0.0)[0, 0].round().int().numpy()
+
+
+def _renumbered(labels: LabelMap, like: LabelMap) -> LabelMap:
+    """``labels`` with the values that ``like`` has for the same names; others get new ones."""
+    known = {name: value for value, name in like.names.items()}
+    if not labels.names or not known:
+        return labels
+    free = iter(range(max(known.values()) + 1, max(known.values()) + 2 + max(labels.present())))
+    table = {0: 0}
+    for value in labels.present():
+        if value:
+            name = labels.names.get(value)
+            table[value] = known[name] if name in known else next(free)
+    names = {table[v]: labels.names[v] for v in table if v in labels.names}
+    lookup = np.zeros(max(table) + 1, dtype=np.int32)
+    lookup[list(table)] = list(table.values())
+    data = torch.from_numpy(lookup[labels.data.numpy()])
+    return LabelMap(data, labels.grid, {**like.names, **names}, labels.name)
+
+
+def _eight_bits(color: Iterable[float]) -> Color:
+    red, green, blue = [round(255 * part) for part in color][:3]
+    return red, green, blue

@@ -1,0 +1,315 @@
+"""One live pair at work: nodes, session, display, background jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from time import perf_counter
+from typing import Any
+
+from ..engine import Progress, RegistrationResult
+from ..errors import InputError
+from ..types import Elasticity
+from .display import RegistrationDisplay
+from .events import (
+    Closed,
+    Estimated,
+    Event,
+    Exported,
+    Measured,
+    Ready,
+    Sensed,
+    Status,
+    Updated,
+    Written,
+    status_of,
+)
+from .inputs import read_inputs
+from .jobs import Jobs, failure
+from .live import LiveAnswers, open_session, rest_map
+from .nodes import Node, Scene
+from .options import ControllerOptions
+from .outputs import OutputNodes, export_result, source_of
+from .pair_state import PairState
+from .quality import Measure, Quality
+from .settings import EVERYWHERE, TissueSettings
+from .watch import Watch
+
+FLICKER_SECONDS = 0.5
+
+
+class LivePair:
+    """What ``LiveController`` does with the session and the scene; see there.
+
+    Args:
+        scene: vtkMRMLScene.
+        nodes: role (as in ``PairState.nodes``) → node; ``fixed`` and ``moving`` are required.
+        options: see ``ControllerOptions``.
+
+    Raises:
+        InputError: a node is missing, has no image, or stands under an unsuitable transform.
+    """
+
+    def __init__(self, scene: Scene, nodes: dict[str, Node], options: ControllerOptions) -> None:
+        self.scene, self.options, self._nodes = scene, options, nodes
+        self._inputs = read_inputs(nodes, options)
+        self._watch = Watch(scene, nodes)
+        self._settings = TissueSettings(self._inputs.starts)
+        self._jobs = Jobs()
+        self._session: Any = None
+        self._answers: LiveAnswers | None = None
+        self._measure: Measure | None = None
+        self._full: tuple[dict[str, Elasticity], RegistrationResult] | None = None
+        self._saved = PairState()
+        self._events: list[Event] = []
+        self._measure_again, self._flicked_at = False, 0.0
+        self.display: RegistrationDisplay | None = None
+        self.quality: Quality | None = None
+        self.estimate_found: Any = None
+        self.shown: Any = None
+        self.status, self.closed = "the pair is not prepared yet", False
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """Some of prepare, update, estimate, sensitivity, register, measure."""
+        waiting = self._answers is not None and self._answers.waiting
+        return self._jobs.busy | ({"update"} if waiting else set())
+
+    def start(self) -> None:
+        """Prepare the session in the background; ``Ready`` tells the end.
+
+        Raises:
+            InputError: that was done already, or the pair is closed.
+        """
+        if self.closed or self._answers is not None:
+            state = "closed" if self.closed else "prepared already"
+            raise InputError(f"a pair that is {state}", action="make a new one from its volumes")
+
+        def prepare(progress: Progress, cancelled: Callable[[], bool]) -> Any:
+            progress("prepare", 0.0)
+            return open_session(self._inputs, self.options)
+
+        self._jobs.run("prepare", prepare, self._ready, drop=lambda session: session.close())
+        self._say(Status("preparing the pair …"))
+
+    def poll(self) -> list[Event]:
+        """Bring what is ready into the scene; what happened since the last call, in order."""
+        if not self.closed and not self._watch.away:
+            lost = self._lost()
+            if lost:
+                self.close(lost)
+            else:
+                self._look()
+        events, self._events = self._events, []
+        for event in events:
+            self.status = status_of(event) or self.status
+        return events
+
+    def estimate(self, objective: str = "dice", method: str = "grid") -> None:
+        """Find the parameters of this pair; ``Progressed``, then ``Estimated`` or ``Failed``.
+
+        Raises:
+            InputError: the pair is not prepared, or an estimate runs already.
+        """
+        session, start = self._require_session(), self._values()
+        self._jobs.run(
+            "estimate",
+            lambda progress, cancelled: session.estimate(
+                objective, method, progress, cancelled, start=start
+            ),
+            self._estimated,
+        )
+
+    def sensitivity(self) -> None:
+        """How far the result depends on the settings; ``Sensed`` tells it is there.
+
+        Raises:
+            InputError: the pair is not prepared, or this runs already.
+        """
+        session = self._require_session()
+        self._jobs.run(
+            "sensitivity",
+            lambda progress, cancelled: session.sensitivity(
+                on_progress=progress, cancelled=cancelled
+            ),
+            self._sensed,
+        )
+
+    def measure(self) -> None:
+        """Fill the quality table for what is shown; ``Measured`` tells it is there.
+
+        Raises:
+            InputError: nothing is shown yet.
+        """
+        measure, shown = self._measure, self.shown
+        if measure is None or shown is None:
+            raise InputError("nothing is shown yet", action="wait for the first result")
+        self._measure_again = "measure" in self._jobs.busy
+        if not self._measure_again:
+            self._jobs.run(
+                "measure",
+                lambda *_: measure(shown.number, shown.displacement, shown.jacobian),
+                self._measured,
+            )
+
+    def export(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write the files of ``register`` into ``folder``; ``Exported`` tells the end.
+
+        Raises:
+            InputError: the pair is not prepared, or a full result is being made already.
+        """
+        place = Path(folder)
+        sources = {_input(role): source_of(node) for role, node in self._nodes.items()}
+        self._register(
+            lambda result: export_result(result, place, overwrite, sources),
+            lambda metrics: [Exported(place, metrics)],
+        )
+
+    def write_outputs(self) -> None:
+        """Put the full result into the scene as nodes; ``Written`` tells the end.
+
+        Raises:
+            InputError: the pair is not prepared, or a full result is being made already.
+        """
+        self._register(lambda result: result, self._written)
+
+    def cancel(self) -> None:
+        """Stop estimating, sensing or registering; ``Failed(cancelled=True)`` confirms it."""
+        self._jobs.cancel("estimate", "sensitivity", "register")
+
+    def close(self, reason: str = "the pair was closed") -> None:
+        """End the pair; the shown nodes stay, the moving volume goes back where it stood."""
+        if self.closed:
+            return
+        self.closed = True
+        self._jobs.abandon()
+        if self.display is not None:
+            self.display.close()
+        if self._session is not None:
+            # Its thread may be in the middle of something, and Python must not end before it has.
+            Thread(target=self._session.close, name="ElasticHyperReg close").start()
+        self._say(Closed(reason))
+
+    # -- below: what happens on the way, all on the thread that owns the scene ------------------
+
+    def _lost(self) -> str:
+        """Why the pair cannot go on; empty where it can."""
+        lost = self._watch.missing()
+        if not lost and self.display is not None and not self.display.anchored:
+            lost = "the live transform was deleted"
+        return lost
+
+    def _look(self) -> None:
+        for name in self._watch.changed():
+            self._say(Status(f"{name} was changed; start again to use it as it is now", True))
+        if self.display is not None and self.display.mend():
+            self._say(Status("a deleted overlay was made anew", True))
+        self._say(*self._jobs.poll())
+        self._fetch()
+        now = perf_counter()
+        if self.display is not None and now - self._flicked_at > FLICKER_SECONDS:
+            self._flicked_at = now
+            self.display.flick()
+
+    def _fetch(self) -> None:
+        if self._answers is None:
+            return
+        answer, error = self._answers.fetch()
+        if error is not None:
+            self._say(failure("update", error))
+        if answer is not None:
+            self._say(self._show(answer, answer.stage))
+
+    def _show(self, answer: Any, stage: str) -> Updated:
+        display = self._require_display()
+        display.update(answer.displacement, answer.jacobian)
+        self.shown = answer
+        if answer.final and self.options.measure_at_rest:
+            self.measure()
+        return Updated(answer.number, stage, answer.final, answer.seconds, dict(answer.metrics))
+
+    def _values(self) -> dict[str, Elasticity]:
+        """The settings as the session takes them: only tissues that it knows."""
+        known = (*self._require_session().tissues, EVERYWHERE)
+        return {name: e for name, e in self._settings.elasticity.items() if name in known}
+
+    def _submit(self) -> bool:
+        """Ask for the present settings, once there is a session."""
+        if self._answers is not None and not self.closed:
+            self._answers.submit(self._values())
+        return True
+
+    def _ready(self, session: Any) -> list[Event]:
+        self._session = session
+        pair = self._nodes["fixed"], self._nodes["moving"]
+        transform = self._saved.nodes.get("transform")
+        self.display = RegistrationDisplay(self.scene, *pair, session.grid, transform)
+        if "moving_labels" in self._nodes:
+            self.display.follow(self._nodes["moving_labels"])
+        self.display.update(*rest_map(session.grid, session.initial))
+        self.display.restore(self._saved.display)
+        self._measure = Measure(self._inputs, session.grid, session.initial)
+        self._answers = LiveAnswers(session)
+        self._submit()
+        notes = tuple(session.notes)
+        ready = Ready(session.model_name, session.device, tuple(session.tissues), notes)
+        return [ready, *(Status(note, True) for note in notes)]
+
+    def _estimated(self, found: Any) -> list[Event]:
+        self.estimate_found = found
+        known = self._settings.elasticity
+        default = found.elasticity.get(EVERYWHERE)
+        wanted = {name: found.elasticity.get(name, default) for name in known}
+        self._settings.replace({name: e for name, e in wanted.items() if e is not None})
+        self._submit()
+        return [Estimated(found), *(Status(text, True) for text in found.warnings)]
+
+    def _sensed(self, found: Any) -> list[Event]:
+        self._require_display().set_sensitivity(found.displacement_sd_mm)
+        return [Sensed(found)]
+
+    def _measured(self, quality: Quality) -> list[Event]:
+        self.quality = quality
+        if self._measure_again:
+            self.measure()
+        return [Measured(quality)]
+
+    def _written(self, result: RegistrationResult) -> list[Event]:
+        colors = {row.name: row.color for row in self._settings.rows}
+        anchor = self._require_display().transform_node
+        nodes = OutputNodes(self.scene, anchor).write(result, colors)
+        return [Written({name: str(node.GetID()) for name, node in nodes.items()})]
+
+    def _register(self, use: Callable[[Any], Any], then: Callable[[Any], list[Event]]) -> None:
+        """The full result of the present settings; ``use`` in the background, ``then`` here."""
+        session, values = self._require_session(), self._values()
+
+        def work(progress: Progress, cancelled: Callable[[], bool]) -> Any:
+            if self._full is None or self._full[0] != values:
+                self._full = values, session.register(values, progress, cancelled)
+            return use(self._full[1])
+
+        self._jobs.run("register", work, then)
+
+    def _require_session(self) -> Any:
+        if self._session is None or self.closed:
+            raise InputError(
+                "a pair that is closed" if self.closed else "a pair that is not prepared yet",
+                action="start it and wait until it is ready",
+            )
+        return self._session
+
+    def _require_display(self) -> RegistrationDisplay:
+        self._require_session()
+        if self.display is None:
+            raise InputError("a pair that is not shown yet", action="wait until it is ready")
+        return self.display
+
+    def _say(self, *events: Event) -> None:
+        self._events += events
+
+
+def _input(role: str) -> str:
+    """Role of a node → name of the request's input."""
+    return "fixed_labels" if role == "labels" else role

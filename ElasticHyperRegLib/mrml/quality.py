@@ -1,0 +1,165 @@
+"""The quality table of a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from ..field import elastic_part, inverse_map, transform_points, warp_labels, world_points
+from ..grid import coarser, resample
+from ..metrics import (
+    dice,
+    folds_fraction,
+    hd95_mm,
+    inverse_consistency_mm,
+    jacobian_by_tissue,
+    tre_mm,
+)
+from ..types import Displacement, Grid, LabelMap
+from .inputs import PairInputs
+
+
+@dataclass(frozen=True)
+class TissueQuality:
+    """One row; what does not apply is ``None``.
+
+    Attributes:
+        name: of the tissue.
+        dice: (before, after).
+        hd95_mm: (before, after).
+        volume_change: mean of J − 1 inside the tissue: 0.1 is ten per cent larger in the moving
+            image.
+        folds_fraction: of the tissue's voxels.
+    """
+
+    name: str
+    dice: tuple[float, float] | None
+    hd95_mm: tuple[float, float] | None
+    volume_change: float
+    folds_fraction: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The table and what holds for the whole map, measured on the grid of the live answers.
+
+    Attributes:
+        number: of the setting that was measured.
+        tissues: one row a tissue, background excluded.
+        folds_fraction: of all voxels.
+        inverse_consistency_mm: ``mean``, ``p95``, ``max``; empty where nothing overlaps.
+        tre_mm: ``before``, ``after``, ``n`` where there are landmarks; else empty.
+    """
+
+    number: int
+    tissues: tuple[TissueQuality, ...]
+    folds_fraction: float
+    inverse_consistency_mm: dict[str, float]
+    tre_mm: dict[str, float]
+
+
+class Measure:
+    """Measures results of one pair; safe to use in the background.
+
+    Args:
+        inputs: the pair.
+        grid: of the displacements.
+        initial: (4, 4) RAS mm, the initial alignment that is part of them.
+    """
+
+    def __init__(self, inputs: PairInputs, grid: Grid, initial: np.ndarray) -> None:
+        self.inputs, self.grid, self.initial = inputs, grid, initial
+
+    @cached_property
+    def _labels(self) -> LabelMap | None:
+        labels = self.inputs.labels
+        if labels is None:
+            return None
+        data = resample(labels.data.double(), labels.grid, self.grid, "nearest", 0.0)
+        return LabelMap(data.round().int(), self.grid, labels.names, labels.name)
+
+    @cached_property
+    def _moving_grid(self) -> Grid:
+        """Moving grid about as fine as ``grid``: the inverse of a fine one takes seconds."""
+        moving = self.inputs.moving.grid
+        spacing = np.maximum(moving.spacing, np.mean(self.grid.spacing))
+        return coarser(moving, tuple(spacing))
+
+    @cached_property
+    def _before(self) -> tuple[dict[str, float], dict[str, float]]:
+        return self._overlap(torch.zeros(1, 3, *self.grid.shape))
+
+    def __call__(self, number: int, displacement: Displacement, jacobian: torch.Tensor) -> Quality:
+        """The table of one result.
+
+        Args:
+            number: of its setting.
+            displacement: the whole map on the grid.
+            jacobian: (1, 1, *grid.shape).
+        """
+        u_mm = displacement.u_mm.detach().cpu()
+        jacobian = jacobian.detach().cpu()
+        d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
+        w_mm = inverse_map(d_mm, self.grid, self.initial, self._moving_grid)
+        return Quality(
+            number,
+            self._rows(u_mm, jacobian),
+            folds_fraction(jacobian),
+            inverse_consistency_mm(u_mm, w_mm, self.grid, self._moving_grid),
+            self._landmarks(u_mm),
+        )
+
+    def _rows(self, u_mm: torch.Tensor, jacobian: torch.Tensor) -> tuple[TissueQuality, ...]:
+        if self._labels is None:
+            return ()
+        (dice_0, hd95_0), (dice_1, hd95_1) = self._before, self._overlap(u_mm)
+        folds = jacobian_by_tissue(jacobian, self._labels)
+        mean = jacobian_mean(jacobian, self._labels)
+        return tuple(
+            TissueQuality(
+                name,
+                _both(dice_0, dice_1, name),
+                _both(hd95_0, hd95_1, name),
+                mean[name] - 1,
+                folds[name]["folds_fraction"],
+            )
+            for name in folds
+        )
+
+    def _overlap(self, u_mm: torch.Tensor) -> tuple[dict[str, float], dict[str, float]]:
+        moving = self.inputs.moving_labels
+        if moving is None or self._labels is None:
+            return {}, {}
+        data = warp_labels(moving.data, u_mm, self.grid, moving.grid)
+        warped = LabelMap(data, self.grid, moving.names, "warped labels")
+        return dice(self._labels, warped), hd95_mm(self._labels, warped)
+
+    def _landmarks(self, u_mm: torch.Tensor) -> dict[str, float]:
+        fixed, moving = self.inputs.fixed_points, self.inputs.moving_points
+        if fixed is None or moving is None:
+            return {}
+        moved = transform_points(fixed, u_mm, self.grid)
+        return {
+            "before": float(tre_mm(fixed, moving).mean()),
+            "after": float(tre_mm(moved, moving).mean()),
+            "n": len(fixed),
+        }
+
+
+def jacobian_mean(jacobian: torch.Tensor, labels: LabelMap) -> dict[str, float]:
+    """Mean of J inside each tissue, by its name: its volume in the moving image over that here."""
+    values = {v: jacobian[labels.data == v].double() for v in labels.present() if v}
+    names = dict.fromkeys(labels.name_of(v) for v in values)
+    return {
+        name: float(torch.cat([x for v, x in values.items() if labels.name_of(v) == name]).mean())
+        for name in names
+    }
+
+
+def _both(
+    before: dict[str, float], after: dict[str, float], name: str
+) -> tuple[float, float] | None:
+    return (before[name], after[name]) if name in before and name in after else None

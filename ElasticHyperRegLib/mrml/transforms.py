@@ -1,0 +1,65 @@
+"""Displacements as MRML transforms: fixed → moving is Slicer's *from parent*, with no sign flip."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import torch
+from vtkmodules.vtkCommonDataModel import vtkImageData
+
+from ..types import Displacement, Grid
+from .arrays import image_array, new_image, touched
+from .geometry import matrix_to_vtk
+from .nodes import Node, Scene, add_node
+from .volumes import OUTPUT
+
+
+def transform_node_from_displacement(scene: Scene, displacement: Displacement, name: str) -> Node:
+    """New grid transform node: what stands under it is shown as the displacement warps it.
+
+    A volume under it is resampled as warped(x) = moving(x + u(x)). A point at y of the moving side
+    is shown at the x with x + u(x) = y.
+
+    Args:
+        displacement: on any grid; moving → fixed displacements serve the inverse.
+    """
+    node = add_node(scene, "GridTransform", name, OUTPUT)
+    fill_transform(node, displacement)
+    return node
+
+
+def fill_transform(node: Node, displacement: Displacement) -> None:
+    """Give a grid transform node a new displacement."""
+    GridField(node, displacement.grid).write(displacement.u_mm)
+
+
+class GridField:
+    """The displacement grid of one transform node, edited in place.
+
+    Args:
+        node: vtkMRMLGridTransformNode; what it held is replaced by the identity.
+        grid: of the displacements to come.
+    """
+
+    def __init__(self, node: Node, grid: Grid) -> None:
+        image = new_image(grid.shape, np.dtype(np.float32), components=3)
+        image.SetOrigin(*grid.origin)
+        image.SetSpacing(*grid.spacing)
+        transform = slicer.vtkOrientedGridTransform()
+        transform.SetInterpolationModeToLinear()  # what the library's own warp does
+        direction = np.eye(4)
+        direction[:3, :3] = grid.direction
+        transform.SetGridDirectionMatrix(matrix_to_vtk(direction))
+        transform.SetDisplacementGridData(image)
+        node.SetAndObserveTransformFromParent(transform)
+        self.grid = grid
+        self._image: vtkImageData = image
+        self._transform = transform
+        self._vectors = image_array(image)
+
+    def write(self, u_mm: torch.Tensor) -> None:
+        """Show (1, 3, *grid.shape) RAS mm, fixed → moving; nothing is allocated."""
+        values = u_mm.detach()[0].movedim(0, -1)
+        torch.from_numpy(self._vectors).copy_(values)
+        touched(self._image)
+        self._transform.Modified()  # the node, and what stands under it, listens to this

@@ -1,0 +1,181 @@
+"""What a live pair survives: deletion, closing, changes, saving and loading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+from ElasticHyperRegLib import InputError
+from ElasticHyperRegLib.mrml import (
+    Closed,
+    LiveController,
+    Status,
+    Updated,
+    image_from_node,
+    new_pair_node,
+    pair_nodes,
+)
+from ElasticHyperRegLib.mrml.arrays import touched
+from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
+from Testing.mrml.fake_session import FakeSession
+from Testing.mrml.live_pair import OPTIONS, ready, shown_at, until
+
+
+@pytest.mark.parametrize("role", ["fixed volume", "moving volume", "labels"])
+def test_a_deleted_input_ends_the_pair(scene, nodes, role):
+    controller = ready(scene, nodes)
+    at = ["fixed volume", "moving volume", "labels"].index(role)
+    controller.estimate()
+    scene.RemoveNode(nodes[at])
+    closed, _ = until(controller, Closed)
+    assert "was deleted" in closed.reason and nodes[at].GetName() in closed.reason
+    assert FakeSession.made[-1].closed.wait(2)
+    assert controller.closed and controller.poll() == []
+    controller.set_elasticity("body", 0.1, 0.2)  # a slider that is still on the screen
+    assert scene.GetNumberOfNodes() > 0
+
+
+def test_closing_the_scene_ends_the_pair(scene, nodes):
+    controller = ready(scene, nodes)
+    scene.Clear(0)
+    assert until(controller, Closed)[0].reason == "the scene was closed"
+    assert FakeSession.made[-1].closed.wait(2)
+
+
+def test_closing_the_scene_while_preparing(scene, nodes):
+    controller = LiveController(scene, *nodes, options=OPTIONS)
+    controller.start()
+    scene.Clear(0)
+    until(controller, Closed)
+    assert FakeSession.made[-1].closed.wait(2)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLTransformNode") == 0
+
+
+def test_a_deleted_live_transform_ends_the_pair(scene, nodes):
+    controller = ready(scene, nodes)
+    scene.RemoveNode(controller.display.transform_node)
+    assert "live transform" in until(controller, Closed)[0].reason
+
+
+def test_a_deleted_overlay_is_made_anew(scene, nodes):
+    controller = ready(scene, nodes)
+    controller.set_elasticity("body", 0.25, 0.5)
+    until(controller, Updated)
+    scene.RemoveNode(controller.display.jacobian_node)
+    assert Status("a deleted overlay was made anew", True) in controller.poll()
+    assert scene.IsNodePresent(controller.display.jacobian_node)
+    controller.set_elasticity("body", 0.5, 0.5)
+    until(controller, Updated)
+
+
+def test_a_changed_volume_is_said_once(scene, nodes):
+    controller = ready(scene, nodes)
+    touched(nodes[0].GetImageData())
+    assert [e.warning for e in controller.poll() if isinstance(e, Status)] == [True]
+    assert controller.status.startswith("CT 1 was changed")
+    assert controller.poll() == []
+
+
+def test_a_batch_of_changes_is_left_alone(scene, nodes):
+    controller = ready(scene, nodes)
+    controller.set_elasticity("body", 0.25, 0.5)
+    scene.StartState(scene.BatchProcessState)
+    assert controller.poll() == []
+    scene.EndState(scene.BatchProcessState)
+    until(controller, Updated)
+
+
+def test_closing_puts_the_moving_side_back(scene, nodes):
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "bed")
+    shift = np.eye(4)
+    shift[:3, 3] = 1, 2, 3
+    parent.SetMatrixTransformToParent(matrix_to_vtk(shift))
+    nodes[1].SetAndObserveTransformNodeID(parent.GetID())
+    place = image_from_node(nodes[1]).grid
+    before = scene.GetNumberOfNodesByClass("vtkMRMLLinearTransformNode")
+    controller = ready(scene, nodes)
+    assert nodes[1].GetParentTransformNode() is not parent
+    assert nodes[3].GetParentTransformNode() is controller.display.transform_node
+    assert image_from_node(nodes[1]).grid.same_as(place, 1e-9)
+    controller.close()
+    assert nodes[1].GetParentTransformNode() is parent
+    assert nodes[3].GetParentTransformNode() is None
+    assert scene.GetNumberOfNodesByClass("vtkMRMLLinearTransformNode") == before
+    assert isinstance(controller.poll()[0], Closed)
+
+
+def test_one_volume_twice_is_refused(scene, nodes):
+    with pytest.raises(InputError, match="as fixed and as moving"):
+        LiveController(scene, nodes[0], nodes[0], options=OPTIONS)
+
+
+@pytest.mark.parametrize("suffix", [".mrml", ".mrb"])
+def test_a_saved_scene_brings_the_pair_back(scene, nodes, tmp_path, suffix):
+    controller = ready(scene, nodes)
+    controller.set_elasticity("body", 0.25, 0.5)
+    controller.lock_ratio("organ", True)
+    until(controller, Updated)
+    controller.keep("A")
+    controller.display.show("difference")
+    controller.store(new_pair_node(scene))
+    names = {node.GetName() for node in nodes}
+    save(scene, tmp_path / f"scene{suffix}")
+    fresh = type(scene)()
+    load(fresh, tmp_path / f"scene{suffix}")
+    (state,) = pair_nodes(fresh)
+    again = LiveController.from_state(fresh, state, FakeSession)
+    assert [(r.name, r.lam, r.mu, r.locked) for r in again.tissues] == [
+        (r.name, r.lam, r.mu, r.locked) for r in controller.tissues
+    ]
+    assert [kept.name for kept in again.kept] == ["A"]
+    before = fresh.GetNumberOfNodesByClass("vtkMRMLGridTransformNode")
+    again.start()
+    until(again, Updated)
+    assert again.display.mode == "difference"
+    assert fresh.GetNumberOfNodesByClass("vtkMRMLGridTransformNode") == before == 1
+    assert np.allclose(shown_at(again, (0, 80, 140)), (0.25, 80.5, 140), atol=1e-5)
+    assert {n.GetName() for n in again._nodes.values()} == names
+    grid = image_from_node(again._nodes["moving"]).grid
+    assert grid.same_as(image_from_node(nodes[1]).grid, 1e-3)
+    again.close()
+    fresh.Clear(1)
+
+
+def test_two_pairs_in_one_scene(scene, nodes):
+    first, second = ready(scene, nodes), ready(scene, (nodes[1], nodes[0]))
+    first.set_elasticity("body", 0.25, 0.5)
+    second.set_elasticity("everywhere", 0.5, 0.0)
+    until(first, Updated), until(second, Updated)
+    assert np.allclose(shown_at(first, (0, 80, 140)), (0.25, 80.5, 140), atol=1e-5)
+    assert np.allclose(shown_at(second, (0, 80, 140)), (0.5, 80, 140), atol=1e-5)
+    for controller in (first, second):
+        controller.store(new_pair_node(scene))
+    assert len(pair_nodes(scene)) == 2
+
+
+def save(scene, path: Path) -> None:
+    if path.suffix == ".mrb":
+        assert scene.WriteToMRB(str(path))
+        return
+    scene.SetRootDirectory(str(path.parent))
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLStorableNode")
+        if node.GetSaveWithScene() and node.AddDefaultStorageNode():
+            storage = node.GetStorageNode()
+            suffix = storage.GetDefaultWriteFileExtension()
+            storage.SetFileName(str(path.parent / f"{node.GetID()}.{suffix}"))
+            assert storage.WriteData(node)
+    scene.SetURL(str(path))
+    assert scene.Commit()
+
+
+def load(scene, path: Path) -> None:
+    if path.suffix == ".mrb":  # a bundle is a zip file; to open it Slicer's cache would be needed
+        with ZipFile(path) as bundle:
+            bundle.extractall(path.parent / "opened")
+        (path,) = (path.parent / "opened").rglob("*.mrml")
+    scene.SetURL(str(path))
+    assert scene.Connect()

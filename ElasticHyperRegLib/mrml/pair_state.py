@@ -112,7 +112,8 @@ def new_pair_node(scene: Scene, name: str = "ElasticHyperReg pair") -> Node:
     """A new parameter node for one more pair."""
     node = scene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
     node.UnRegister(None)
-    node.SetModuleName(MODULE)
+    # An attribute, as Slicer itself does since 5.0: its node selectors filter by it.
+    node.SetAttribute("ModuleName", MODULE)
     node.SetName(scene.GetUniqueNameByString(name))
     return scene.AddNode(node)
 
@@ -121,7 +122,7 @@ def pair_nodes(scene: Scene) -> list[Node]:
     """The parameter nodes of all pairs in the scene, oldest first."""
     count = scene.GetNumberOfNodesByClass("vtkMRMLScriptedModuleNode")
     nodes = [scene.GetNthNodeByClass(i, "vtkMRMLScriptedModuleNode") for i in range(count)]
-    return [node for node in nodes if node.GetModuleName() == MODULE]
+    return [node for node in nodes if node.GetAttribute("ModuleName") == MODULE]
 
 
 def _decoded(name: str, text: str) -> Any:

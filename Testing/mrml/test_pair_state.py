@@ -68,7 +68,7 @@ def test_damaged_states_are_refused(scene, parameter, value, message):
 
 def test_only_our_own_nodes_are_pairs(scene):
     other = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "other")
-    other.SetModuleName("Editor")
+    other.SetAttribute("ModuleName", "Editor")
     first, second = new_pair_node(scene), new_pair_node(scene)
     assert pair_nodes(scene) == [first, second]
     assert first.GetName() != second.GetName()

@@ -1,0 +1,242 @@
+"""ElasticHyperReg: registration in which every tissue deforms like itself, in 3D Slicer."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import slicer
+import slicer.util
+from ElasticHyperRegSlicer import library
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+library.makeImportable()
+
+POLL_SECONDS = 0.02
+
+
+class ElasticHyperReg(ScriptedLoadableModule):
+    """What 3D Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent: Any) -> None:
+        from ElasticHyperRegSlicer import samples, texts
+
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "ElasticHyperReg"
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
+        parent.dependencies = []
+        parent.contributors = ["ElasticHyperReg contributors"]
+        parent.helpText = texts.helpText()
+        parent.acknowledgementText = texts.acknowledgement()
+        icon = self.resourcePath("Icons/ElasticHyperReg.png")
+        slicer.app.connect("startupCompleted()", lambda: samples.register(icon))
+
+
+class ElasticHyperRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel, made of ``ElasticHyperRegSlicer.panel``."""
+
+    def __init__(self, parent: Any = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic: Any = None
+        self.panel: Any = None
+        self.entered = False
+
+    def setup(self) -> None:
+        """Build the panel; torch is not loaded."""
+        from ElasticHyperRegSlicer.panel import Panel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/ElasticHyperReg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = ElasticHyperRegLogic()
+        self.panel = Panel(self.ui, self.logic, self.resourcePath)
+        scene = slicer.mrmlScene
+        for event, method in (
+            (scene.StartCloseEvent, self.onSceneStartClose),
+            (scene.EndCloseEvent, self.onSceneChanged),
+            (scene.EndImportEvent, self.onSceneChanged),
+            (scene.StartSaveEvent, self.onSceneStartSave),
+        ):
+            self.addObserver(scene, event, method)
+
+    def enter(self) -> None:
+        """The user opens the module."""
+        self.entered = True
+        self.panel.showMissing()
+        self.panel.choosePair()
+
+    def exit(self) -> None:
+        """The user opens another module; a live pair goes on."""
+        self.entered = False
+        self.panel.store()
+
+    def cleanup(self) -> None:
+        """The module is closed or reloaded."""
+        self.panel.end(_("The module was closed."))
+        self.removeObservers()
+
+    def onReload(self) -> None:
+        """Reload the files beside this one too."""
+        for name in [name for name in sys.modules if name.startswith("ElasticHyperRegSlicer")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller: Any, event: Any) -> None:
+        """Let go of every node before it disappears."""
+        self.panel.forgetPair(_("The scene was closed."))
+
+    def onSceneChanged(self, caller: Any, event: Any) -> None:
+        """A scene was closed or loaded: show its first pair."""
+        if self.entered:
+            self.panel.choosePair(create=False)
+            self.panel.showState()
+
+    def onSceneStartSave(self, caller: Any, event: Any) -> None:
+        """Everything goes into the file."""
+        self.panel.store()
+
+
+class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
+    """What the module does, without its panel.
+
+    From the Python console::
+
+        logic = slicer.modules.elastichyperreg.logic  # or ElasticHyperReg.ElasticHyperRegLogic()
+        nodes = logic.register(getNode("exhale"), getNode("inhale"), getNode("tissues"),
+                               elasticity={"lung": (0.05, 0.1), "bone": (0.1, 0.8)})
+        nodes["warped"], nodes["transform"], nodes["jacobian"]
+
+    All methods raise ``ElasticHyperRegLib.errors.InputError``, one line that says what was given,
+    what was expected and what to do.
+    """
+
+    def __init__(self, parent: Any = None) -> None:
+        ScriptedLoadableModuleLogic.__init__(self, parent)
+        self.isSingletonParameterNode = False  # a scene may hold several pairs
+
+    def createParameterNode(self) -> Any:
+        """A parameter node for one more pair, not yet in the scene."""
+        node = ScriptedLoadableModuleLogic.createParameterNode(self)
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(_("Pair")))
+        return node
+
+    def openPair(self, pairNode: Any) -> Any:
+        """``LiveController`` of a pair as its parameter node describes it; not yet started."""
+        from ElasticHyperRegLib.mrml import LiveController
+
+        return LiveController.from_state(slicer.mrmlScene, pairNode)
+
+    def register(
+        self,
+        fixedVolume: Any,
+        movingVolume: Any,
+        segmentation: Any = None,
+        movingSegmentation: Any = None,
+        elasticity: Mapping[str, tuple[float, float]] | None = None,
+    ) -> dict[str, Any]:
+        """Register two volumes at full resolution; waits for it.
+
+        Args:
+            fixedVolume: vtkMRMLScalarVolumeNode that stays.
+            movingVolume: vtkMRMLScalarVolumeNode that is deformed onto it.
+            segmentation: tissues of the fixed volume, segmentation or label map.
+            movingSegmentation: tissues of the moving volume, to be warped along.
+            elasticity: tissue → (λ, μ); ``everywhere`` without a segmentation. Tissues that are
+                not named keep their preset.
+
+        Returns:
+            ``transform``, ``inverse``, ``warped``, ``jacobian`` and, with a moving segmentation,
+            ``warped_labels`` → node.
+        """
+        from ElasticHyperRegLib.mrml import LiveController
+
+        nodes = (fixedVolume, movingVolume, segmentation, movingSegmentation)
+        controller = LiveController(slicer.mrmlScene, *nodes)
+        try:
+            controller.start()
+            _wait(controller, "Ready", "prepare")
+            for tissue, (lam, mu) in (elasticity or {}).items():
+                controller.set_elasticity(tissue, lam, mu)
+            controller.settle()
+            controller.write_outputs()
+            written = _wait(controller, "Written", "register")
+        finally:
+            controller.close()
+        found = {what: slicer.mrmlScene.GetNodeByID(key) for what, key in written.nodes.items()}
+        return {what: node for what, node in found.items() if node is not None}
+
+    def batch(self, manifest: str, outputFolder: str) -> int:
+        """Register a cohort, one row of a CSV a pair; the same as ``elastic-hyperreg batch``.
+
+        Returns:
+            0 when every case is done, 2 when the input of some is at fault, 1 for a fault of ours;
+            ``summary.csv`` in the folder has the reasons.
+        """
+        from ElasticHyperRegLib.cli import main
+
+        return main(["batch", manifest, "--out", outputFolder])
+
+
+def _wait(controller: Any, event: str, job: str) -> Any:
+    """Poll until ``event`` comes.
+
+    Raises:
+        InputError: the job failed.
+    """
+    from ElasticHyperRegLib.errors import InputError
+
+    while True:
+        for happened in controller.poll():
+            if type(happened).__name__ == event:
+                return happened
+            if type(happened).__name__ == "Failed" and happened.what == job:
+                raise InputError(happened.message)
+            if type(happened).__name__ == "Closed":
+                raise InputError(happened.reason)
+        time.sleep(POLL_SECONDS)
+
+
+class ElasticHyperRegTest(ScriptedLoadableModuleTest):
+    """Self-test inside 3D Slicer: *Reload and Test* in developer mode, or ctest."""
+
+    size = 48
+
+    def setUp(self) -> None:
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        """Run all of it."""
+        self.setUp()
+        self.test_phantom()
+
+    def test_phantom(self) -> None:
+        """Register a small phantom; its landmarks must come closer."""
+        from ElasticHyperRegSlicer import samples
+
+        self.delayDisplay("Making a phantom")
+        fixed, moving, tissues, movingTissues = samples.loadPhantom(size=self.size)
+        self.delayDisplay("Registering")
+        nodes = ElasticHyperRegLogic().register(fixed, moving, tissues, movingTissues)
+        before, after = (self.difference(fixed, node) for node in (moving, nodes["warped"]))
+        self.assertLess(after, 0.8 * before)  # noise alone makes a third of it
+        self.assertGreater(slicer.util.arrayFromVolume(nodes["jacobian"]).min(), 0)
+        self.delayDisplay("Passed")
+
+    def difference(self, one: Any, other: Any) -> float:
+        """Mean absolute difference of two volumes of one geometry."""
+        arrays = [slicer.util.arrayFromVolume(node).astype(float) for node in (one, other)]
+        return float(abs(arrays[0] - arrays[1]).mean())

@@ -1,0 +1,146 @@
+"""Section *Inputs*: which nodes make the pair, and how it is brought together first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+import slicer.util
+from slicer.i18n import tr as _
+
+from . import totalsegmentator
+
+ROLES = {
+    "fixed": "fixedSelector",
+    "moving": "movingSelector",
+    "labels": "labelsSelector",
+    "moving_labels": "movingLabelsSelector",
+    "fixed_points": "fixedPointsSelector",
+    "moving_points": "movingPointsSelector",
+    "fixed_mask": "fixedMaskSelector",
+    "moving_mask": "movingMaskSelector",
+}
+"""Role in ``PairState.nodes`` → selector in the panel."""
+
+
+class InputsSection:
+    """The selectors, as nodes by role and back.
+
+    Args:
+        ui: the panel's widgets.
+        changed: called when the user changes something.
+        say: called with a line for the status and whether it is a warning.
+    """
+
+    def __init__(
+        self, ui: Any, changed: Callable[[], None], say: Callable[[str, bool], None]
+    ) -> None:
+        self.ui = ui
+        self._changed = changed
+        self._say = say
+        self._showing = False
+        for name in ROLES.values():
+            getattr(ui, name).connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
+        self._fillCombos()
+        for combo in (ui.schemeComboBox, ui.initialComboBox):
+            combo.connect("currentIndexChanged(int)", self._onChanged)
+        ui.swapButton.connect("clicked()", self.swap)
+        ui.segmentButton.connect("clicked()", self.segment)
+
+    def _fillCombos(self) -> None:
+        from ElasticHyperRegLib.resources import resource_folder
+
+        self.ui.schemeComboBox.addItem(_("Names of the segments"), None)
+        for path in sorted(resource_folder("Tissues").glob("*.toml")):
+            if path.stem != "presets":
+                self.ui.schemeComboBox.addItem(path.stem, path.stem)
+        for name, text in (
+            ("affine", _("Affine (shift, turn, scale, shear)")),
+            ("rigid", _("Rigid (shift and turn)")),
+            ("translation", _("Shift only")),
+            ("none", _("None: the frames already agree")),
+        ):
+            self.ui.initialComboBox.addItem(text, name)
+
+    def nodes(self) -> dict[str, Any]:
+        """Role → chosen node; roles without one are absent."""
+        chosen = {role: getattr(self.ui, name).currentNode() for role, name in ROLES.items()}
+        return {role: node for role, node in chosen.items() if node is not None}
+
+    @property
+    def scheme(self) -> str | None:
+        """Name of the tissue scheme."""
+        return self.ui.schemeComboBox.currentData or None
+
+    @property
+    def initial(self) -> str:
+        """Kind of the initial alignment."""
+        return self.ui.initialComboBox.currentData
+
+    def show(self, state: Any) -> None:
+        """Show a ``PairState``; where it names no volumes, two different ones are proposed."""
+        self._showing = True
+        for role, name in ROLES.items():
+            if role in state.nodes or role not in ("fixed", "moving"):
+                getattr(self.ui, name).setCurrentNode(state.nodes.get(role))
+        choose(self.ui.schemeComboBox, state.scheme)
+        choose(self.ui.initialComboBox, state.initial)
+        self._showing = False
+        self.proposeVolumes()
+
+    def proposeVolumes(self) -> None:
+        """Where both selectors show the same volume, choose another one as moving."""
+        fixed, moving = self.ui.fixedSelector.currentNode(), self.ui.movingSelector.currentNode()
+        if fixed is None or fixed is not moving:
+            return
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            if node is not fixed and node.GetClassName() == "vtkMRMLScalarVolumeNode":
+                self.ui.movingSelector.setCurrentNode(node)
+                return
+
+    def swap(self) -> None:
+        """Exchange fixed and moving, with all that belongs to them."""
+        nodes = self.nodes()
+        self._showing = True
+        for one, other in (
+            ("fixed", "moving"),
+            ("labels", "moving_labels"),
+            ("fixed_points", "moving_points"),
+            ("fixed_mask", "moving_mask"),
+        ):
+            getattr(self.ui, ROLES[one]).setCurrentNode(nodes.get(other))
+            getattr(self.ui, ROLES[other]).setCurrentNode(nodes.get(one))
+        self._showing = False
+        self._changed()
+
+    def segment(self) -> None:
+        """Segment both volumes with the TotalSegmentator extension."""
+        reason = totalsegmentator.obstacle()
+        if reason:
+            slicer.util.infoDisplay(reason, windowTitle="ElasticHyperReg")
+            return
+        nodes = self.nodes()
+        made = {}
+        for role, volume in (
+            ("labels", nodes.get("fixed")),
+            ("moving_labels", nodes.get("moving")),
+        ):
+            if volume is not None:
+                self._say(_("Segmenting {name}…").format(name=volume.GetName()), False)
+                with slicer.util.tryWithErrorDisplay(_("Segmentation failed."), waitCursor=True):
+                    made[role] = totalsegmentator.segment(volume, lambda t: self._say(t, False))
+        for role, node in made.items():
+            getattr(self.ui, ROLES[role]).setCurrentNode(node)
+        if made:
+            choose(self.ui.schemeComboBox, totalsegmentator.SCHEME)
+
+    def _onChanged(self, *_arguments: Any) -> None:
+        if not self._showing:
+            self._changed()
+
+
+def choose(combo: Any, data: Any) -> None:
+    """Select the entry with ``data``; the first one where there is none."""
+    texts = [combo.itemData(index) for index in range(combo.count)]
+    combo.setCurrentIndex(texts.index(data) if data in texts else 0)

@@ -1,0 +1,135 @@
+"""Pictures painted for the panel: the heat map of an estimate, the legend of volume change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import qt
+from slicer.i18n import tr as _
+
+Color = tuple[int, int, int]
+
+LEGEND_HEIGHT, BAR_HEIGHT = 40, 12
+SIDE = 180
+LEFT, TOP, BOTTOM, RIGHT = 44, 30, 36, 96
+BLOCK = 3
+"""Pixels of a side of the squares that the map is made of."""
+RAMP: tuple[Color, ...] = ((45, 25, 90), (200, 65, 95), (252, 235, 100))
+"""Colours of the lowest, the middle and the highest score."""
+CENTRE_TOP = int(qt.Qt.AlignHCenter) | int(qt.Qt.AlignTop)
+RIGHT_MIDDLE = int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter)
+LEFT_MIDDLE = int(qt.Qt.AlignLeft) | int(qt.Qt.AlignVCenter)
+
+
+def legendPixmap(entries: Sequence[tuple[float, Color, str]], width: int, ink: Any) -> Any:
+    """A bar of colours with what they mean below.
+
+    Args:
+        entries: value, colour, text (empty: none), from left to right.
+        width: of the picture.
+        ink: colour of the text, ``inkOf`` what it is shown on.
+    """
+    pixmap, painter = _canvas(width, LEGEND_HEIGHT, ink)
+    step = width / len(entries)
+    for index, (value, color, text) in enumerate(entries):
+        left, right = round(index * step), round((index + 1) * step)
+        painter.fillRect(left, 0, right - left, BAR_HEIGHT, qt.QColor(*color))
+        label = f"{value:g}\n{text}" if text else f"{value:g}"
+        height = LEGEND_HEIGHT - BAR_HEIGHT
+        wide = right - left  # a text may reach over its neighbours, which have none or a short one
+        painter.drawText(left - wide // 2, BAR_HEIGHT, 2 * wide, height, CENTRE_TOP, label)
+    painter.end()
+    return pixmap
+
+
+def heatMapPixmap(surface: Any, ink: Any) -> Any:
+    """Scores over λ (to the right) and μ (upwards), the chosen setting ringed.
+
+    Every place has the colour of the nearest setting that was tried; a dot marks each of these.
+
+    Args:
+        surface: ``estimation.Surface``.
+        ink: colour of axes and text, ``inkOf`` what it is shown on.
+    """
+    pixmap, painter = _canvas(LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM, ink)
+    low, high = min(surface.scores), max(surface.scores)
+    parts = [(score - low) / (high - low) if high > low else 1.0 for score in surface.scores]
+    colors = [qt.QColor(*rampColor(part)) for part in parts]
+    for x, y, nearest in _blocks(surface.settings):
+        painter.fillRect(x, y, BLOCK, BLOCK, colors[nearest])
+    for setting in surface.settings:
+        x, y = _place(setting)
+        painter.fillRect(round(x) - 1, round(y) - 1, 2, 2, qt.QColor(0, 0, 0, 110))
+    x, y = _place(surface.chosen)
+    for ring, color in ((7, "white"), (5, "black")):
+        pen = qt.QPen(qt.QColor(color))
+        pen.setWidth(2)
+        painter.setPen(pen)
+        painter.drawEllipse(round(x - ring), round(y - ring), 2 * ring, 2 * ring)
+    painter.setPen(qt.QPen(ink))
+    _axes(painter)
+    _scale(painter, low, high)
+    painter.end()
+    return pixmap
+
+
+def inkOf(widget: Any) -> Any:
+    """Text colour of a widget: readable in light and dark themes."""
+    return widget.palette.color(qt.QPalette.WindowText)
+
+
+def rampColor(part: float) -> Color:
+    """Colour of a score, 0 (lowest) to 1 (highest)."""
+    at = min(1.0, max(0.0, part)) * (len(RAMP) - 1)
+    index = min(int(at), len(RAMP) - 2)
+    one, other = RAMP[index], RAMP[index + 1]
+    red, green, blue = (round(a + (at - index) * (b - a)) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+def _place(setting: Any) -> tuple[float, float]:
+    return LEFT + SIDE * setting.lam, TOP + SIDE * (1 - setting.mu)
+
+
+def _blocks(settings: Sequence[Any]) -> list[tuple[int, int, int]]:
+    """Left, top and the index of the nearest setting of every block with λ + μ ≤ 1."""
+    steps = np.arange(0, SIDE, BLOCK)
+    lam, mu = (part.ravel() for part in np.meshgrid((steps + BLOCK / 2) / SIDE, 1 - steps / SIDE))
+    inside = lam + mu <= 1 + BLOCK / SIDE
+    lam, mu = lam[inside], mu[inside]
+    tried = np.array([[setting.lam, setting.mu] for setting in settings])
+    nearest = ((lam[:, None] - tried[:, 0]) ** 2 + (mu[:, None] - tried[:, 1]) ** 2).argmin(1)
+    left = LEFT + np.floor(lam * SIDE / BLOCK).astype(int) * BLOCK
+    top = TOP + np.round((1 - mu) * SIDE).astype(int)
+    return list(zip(left.tolist(), top.tolist(), nearest.tolist(), strict=True))
+
+
+def _axes(painter: Any) -> None:
+    painter.drawLine(LEFT, TOP, LEFT, TOP + SIDE)
+    painter.drawLine(LEFT, TOP + SIDE, LEFT + SIDE, TOP + SIDE)
+    for tick in (0.0, 0.5, 1.0):
+        x, y = round(LEFT + SIDE * tick), round(TOP + SIDE * (1 - tick))
+        painter.drawText(x - 20, TOP + SIDE + 4, 40, 14, CENTRE_TOP, f"{tick:g}")
+        painter.drawText(0, y - 8, LEFT - 16, 16, RIGHT_MIDDLE, f"{tick:g}")
+    painter.drawText(LEFT, TOP + SIDE + 18, SIDE, 16, CENTRE_TOP, _("λ volume"))
+    painter.drawText(LEFT - 30, 0, 80, 16, LEFT_MIDDLE, _("μ shape"))
+
+
+def _scale(painter: Any, low: float, high: float) -> None:
+    left, height = LEFT + SIDE + 16, SIDE // 2
+    for line in range(height):
+        color = qt.QColor(*rampColor(1 - line / height))
+        painter.fillRect(left, TOP + 20 + line, 10, 1, color)
+    painter.drawText(left, TOP, 80, 16, LEFT_MIDDLE, _("score"))
+    painter.drawText(left + 14, TOP + 12, 66, 16, LEFT_MIDDLE, f"{high:.3g}")
+    painter.drawText(left + 14, TOP + 12 + height, 66, 16, LEFT_MIDDLE, f"{low:.3g}")
+
+
+def _canvas(width: int, height: int, ink: Any) -> tuple[Any, Any]:
+    pixmap = qt.QPixmap(width, height)
+    pixmap.fill(qt.QColor(0, 0, 0, 0))
+    painter = qt.QPainter(pixmap)
+    painter.setPen(qt.QPen(ink))
+    return pixmap, painter

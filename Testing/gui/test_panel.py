@@ -1,0 +1,334 @@
+"""Every control of the panel, on the Qt stand-in; see ``standin`` for what that proves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ElasticHyperRegLib.mrml.events import (
+    Closed,
+    Estimated,
+    Exported,
+    Failed,
+    Measured,
+    Progressed,
+    Sensed,
+    Status,
+    Written,
+)
+from ElasticHyperRegLib.mrml.quality import Quality, TissueQuality
+from ElasticHyperRegLib.types import Elasticity
+
+
+def poll(widget: Any) -> None:
+    widget.panel.live.poll()
+
+
+def test_two_volumes_and_one_click_to_the_first_view(widget):
+    ui = widget.ui
+    chosen = [s.currentNode().GetName() for s in (ui.fixedSelector, ui.movingSelector)]
+    assert chosen == ["exhale", "inhale"]
+    assert ui.registerButton.enabled
+    ui.registerButton.click()
+    poll(widget)
+    assert widget.panel.live.controller.state.nodes["fixed"].GetName() == "exhale"
+    assert set(widget.panel.tissues.rows) == {"lung", "bone", "soft_tissue", "spleen"}
+    assert ui.statusLabel.text.startswith("Ready")
+
+
+def test_says_that_it_is_for_research_only(widget):
+    assert widget.ui.researchLabel.text == "Research use only, not for clinical decisions."
+
+
+def test_without_volumes_nothing_can_be_registered(make_widget):
+    widget = make_widget()
+    assert not widget.ui.registerButton.enabled
+    assert not widget.ui.estimateButton.enabled
+    assert not widget.ui.keepAButton.enabled
+    assert not widget.ui.exportButton.enabled
+
+
+def test_swap_exchanges_the_sides(widget):
+    widget.ui.swapButton.click()
+    assert widget.ui.fixedSelector.currentNode().GetName() == "inhale"
+    assert widget.ui.movingSelector.currentNode().GetName() == "exhale"
+
+
+def test_changed_inputs_end_the_live_pair_and_say_so(live, controller):
+    live.ui.swapButton.click()
+    assert controller.closed
+    assert "inputs have changed" in live.ui.statusLabel.text
+    assert live.panel.tissues.rows == {}
+
+
+@pytest.mark.parametrize("which", ["lam", "mu"])
+def test_a_slider_sets_its_tissue_and_is_settled(live, controller, which):
+    row = live.panel.tissues.rows["lung"]
+    slider, box = (row.lamSlider, row.lamBox) if which == "lam" else (row.muSlider, row.muBox)
+    slider.value = 700
+    tissue = controller.tissues[0]
+    value = tissue.lam if which == "lam" else tissue.mu
+    assert value > 0.5
+    assert box.value == pytest.approx(value)
+    assert controller.calls[-1] == ("settle",)
+
+
+def test_a_dragged_slider_is_settled_when_it_is_let_go(live, controller):
+    slider = live.panel.tissues.rows["lung"].muSlider
+    slider.setSliderDown(True)
+    for position in (400, 500, 600):
+        slider.value = position
+    assert ("settle",) not in controller.calls
+    assert slider.value == 600
+    slider.setSliderDown(False)
+    assert controller.calls[-1] == ("settle",)
+    live.ui.undoButton.click()
+    assert controller.tissues[0].mu == 0.1
+    live.ui.redoButton.click()
+    assert controller.tissues[0].mu > 0.1
+
+
+def test_a_typed_value_is_kept_to_the_digit(live, controller):
+    live.panel.tissues.rows["bone"].lamBox.value = 0.137
+    assert controller.tissues[1].lam == pytest.approx(0.137)
+
+
+def test_the_other_weight_limits_a_slider(live, controller):
+    row = live.panel.tissues.rows["bone"]
+    row.lamSlider.value = 1000
+    assert controller.tissues[1].lam == pytest.approx(0.2)
+    assert row.lamBox.maximum == pytest.approx(0.2)
+
+
+def test_lock_preset_and_reset(live, controller):
+    row = live.panel.tissues.rows["lung"]
+    row.lockButton.click()
+    assert controller.tissues[0].locked
+    row.muSlider.value = 650
+    tissue = controller.tissues[0]
+    assert tissue.lam / tissue.mu == pytest.approx(0.5, abs=1e-3)
+    actions = {action.text.partition("  ")[0]: action for action in row.menu.actions()}
+    next(action for text, action in actions.items() if text not in ("Reset", "")).trigger()
+    assert controller.calls[-1][0] == "set_preset"
+    assert controller.tissues[0].mu == pytest.approx(0.3)
+    actions["Reset"].trigger()
+    assert (controller.tissues[0].lam, controller.tissues[0].mu) == (0.05, 0.1)
+    live.panel.tissues.rows["lung"].lamBox.value = 0.3
+    live.ui.resetAllButton.click()
+    assert controller.tissues[0].lam == 0.05
+
+
+def test_a_tissue_that_is_not_there_cannot_be_moved(live):
+    row = live.panel.tissues.rows["spleen"]
+    assert not row.lamSlider.enabled
+    assert live.panel.tissues.rows["lung"].lamSlider.enabled
+
+
+def test_live_update_can_be_switched_off(live, controller):
+    live.ui.liveCheckBox.click()
+    assert controller.live is False
+
+
+def test_quality_of_the_live_answer_is_said(live, controller):
+    controller.set_elasticity("lung", mu=0.2)
+    poll(live)
+    assert live.ui.liveQualityLabel.text == "refined by the exact solver, after 0.12 s"
+    assert live.ui.foldsLabel.text == "none"
+
+
+MODES = ["warped", "fixed", "blend", "checkerboard", "flicker", "difference"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_display_mode(live, controller, mode):
+    combo = live.ui.displayModeComboBox
+    other = "fixed" if mode == "warped" else "warped"
+    combo.setCurrentIndex(combo.findData(other))
+    combo.setCurrentIndex(combo.findData(mode))
+    assert controller.display.mode == mode
+    assert live.ui.blendSlider.enabled == (mode == "blend")
+
+
+def test_display_controls_reach_the_views(live, controller):
+    ui, display = live.ui, controller.display
+    ui.displayModeComboBox.setCurrentIndex(ui.displayModeComboBox.findData("blend"))
+    ui.blendSlider.value = 30
+    assert display.last("set_blend") == (pytest.approx(0.3),)
+    ui.jacobianCheckBox.click()
+    ui.jacobianOpacitySlider.value = 80
+    assert display.last("set_jacobian") == (True, pytest.approx(0.8))
+    assert not ui.jacobianLegendLabel.pixmap.isNull()
+    ui.glyphComboBox.setCurrentIndex(ui.glyphComboBox.findData("arrows"))
+    ui.glyphDensitySlider.value = 20
+    ui.glyphScaleSlider.value = 2.5
+    style = display.last("set_glyphs")[0]
+    assert (style.style, style.density_mm, style.scale) == ("arrows", 20, 2.5)
+
+
+def test_sensitivity_is_computed_once_and_then_shown(live, controller):
+    live.ui.jacobianCheckBox.click()
+    live.ui.sensitivityCheckBox.click()
+    assert not live.ui.jacobianCheckBox.checked
+    assert "sensitivity" in controller.busy
+    controller.done("sensitivity", Sensed(SimpleNamespace(displacement_sd_mm="sd")))
+    poll(live)
+    assert controller.display.last("set_sensitivity")[:2] == ("sd", True)
+    live.ui.sensitivityCheckBox.click()
+    live.ui.sensitivityCheckBox.click()
+    assert [call[0] for call in controller.calls].count("sensitivity") == 1
+
+
+def found(tissues: tuple[str, ...] = ("lung", "bone")) -> SimpleNamespace:
+    settings = tuple(Elasticity(i / 10, j / 10) for i in range(11) for j in range(11 - i))
+    scores = tuple(0.8 + 0.1 * s.mu * (1 - s.mu) for s in settings)
+    surfaces = [
+        SimpleNamespace(tissue=t, settings=settings, scores=scores, chosen=Elasticity(0.1, 0.5))
+        for t in tissues
+    ]
+    return SimpleNamespace(
+        elasticity={tissue: Elasticity(0.1, 0.5) for tissue in tissues},
+        surfaces=tuple(surfaces),
+        surface=lambda tissue: next(s for s in surfaces if s.tissue == tissue),
+        objective={"dice": 1.0},
+        evidence="Chosen by the overlap of 2 tissues.",
+        warnings=("lung: the evidence does not determine λ",),
+        scores={tissue: {"before": 0.81, "after": 0.86} for tissue in tissues},
+    )
+
+
+def test_estimate_shows_progress_then_the_heat_map(live, controller):
+    ui = live.ui
+    ui.objectiveComboBox.setCurrentIndex(ui.objectiveComboBox.findData("soft-dice"))
+    ui.methodComboBox.setCurrentIndex(ui.methodComboBox.findData("coarse-to-fine"))
+    ui.estimateButton.click()
+    assert controller.calls[-1] == ("estimate", "soft-dice", "coarse-to-fine")
+    assert not ui.estimateButton.enabled
+    assert ui.cancelEstimateButton.enabled
+    controller.coming.append(Progressed("estimate", 0.4))
+    poll(live)
+    assert ui.estimateProgressBar.value == 40
+    controller.done("estimate", Estimated(found()))
+    poll(live)
+    assert ui.estimateButton.enabled
+    assert "0.810 → 0.860" in ui.estimateResultLabel.text
+    assert "does not determine" in ui.estimateResultLabel.text
+    assert not ui.heatMapLabel.pixmap.isNull()
+    ui.heatMapTissueComboBox.setCurrentIndex(0)
+    assert ui.heatMapTissueComboBox.currentData == "lung"
+
+
+def test_estimate_can_be_cancelled(live, controller):
+    live.ui.estimateButton.click()
+    live.ui.cancelEstimateButton.click()
+    poll(live)
+    assert live.ui.statusLabel.text == "estimate was cancelled"
+    assert live.ui.estimateButton.enabled
+
+
+def test_keep_switch_show_and_remove(live, controller):
+    ui = live.ui
+    ui.keepAButton.click()
+    live.panel.tissues.rows["lung"].muBox.value = 0.4
+    assert not ui.switchButton.enabled
+    ui.keepBButton.click()
+    ui.switchButton.click()
+    assert controller.tissues[0].mu == 0.1
+    ui.switchButton.click()
+    assert controller.tissues[0].mu == pytest.approx(0.4)
+    ui.keepNameLineEdit.text = "soft lung"
+    ui.keepButton.click()
+    names = [ui.keptTable.item(row, 0).text() for row in range(ui.keptTable.rowCount)]
+    assert names == ["A", "B", "soft lung"]
+    ui.keptTable.setCurrentCell(0, 0)
+    ui.showKeptButton.click()
+    assert controller.tissues[0].mu == 0.1
+    ui.forgetButton.click()
+    assert ui.keptTable.rowCount == 2
+
+
+def quality() -> Quality:
+    rows = (
+        TissueQuality("lung", (0.71, 0.94), (9.0, 2.1), 0.38, 0.0),
+        TissueQuality("soft_tissue", None, None, -0.02, 0.001),
+    )
+    consistency = {"mean": 0.04, "p95": 0.1, "max": 0.6}
+    return Quality(1, rows, 0.0001, consistency, {"before": 6.1, "after": 1.2, "n": 40})
+
+
+def test_quality_table(live, controller):
+    live.ui.measureButton.click()
+    assert not live.ui.measureButton.enabled
+    controller.done("measure", Measured(quality()))
+    poll(live)
+    table = live.ui.qualityTable
+    cells = [[table.item(r, c).text() for c in range(5)] for r in range(table.rowCount)]
+    assert cells == [
+        ["lung", "0.710 → 0.940", "9.0 → 2.1", "+38.0 %", "0 %"],
+        ["soft tissue", "–", "–", "-2.0 %", "0.1 %"],
+    ]
+    assert "6.10 → 1.20 mm apart (40 of them)" in live.ui.qualitySummaryLabel.text
+
+
+def test_outputs_go_to_the_scene_and_to_a_folder(live, controller, volumes, tmp_path):
+    ui = live.ui
+    ui.writeOutputsButton.click()
+    assert not ui.exportButton.enabled
+    controller.done("register", Written({"warped": volumes[1].GetID()}))
+    poll(live)
+    assert "warped: inhale" in ui.writtenLabel.text
+    assert not ui.exportButton.enabled
+    ui.exportPathLineEdit.currentPath = str(tmp_path)
+    ui.overwriteCheckBox.click()
+    ui.exportButton.click()
+    assert controller.calls[-1] == ("register", str(tmp_path), True)
+    controller.done("register", Exported(tmp_path, {}))
+    poll(live)
+    assert str(tmp_path) in ui.writtenLabel.text
+
+
+def test_stop_ends_a_pair_that_is_being_prepared(live, controller):
+    controller.jobs.add("prepare")
+    live.panel.refresh()
+    live.ui.stopButton.click()
+    assert controller.closed
+    assert live.ui.statusLabel.text == "Stopped."
+
+
+def test_stop_cancels_a_full_registration_and_stays_live(live, controller):
+    live.ui.writeOutputsButton.click()
+    live.ui.stopButton.click()
+    poll(live)
+    assert not controller.closed
+    assert live.ui.statusLabel.text == "register was cancelled"
+
+
+def test_failures_and_closing_are_said(live, controller):
+    controller.coming.append(Failed("register", "the disk is full"))
+    poll(live)
+    assert live.ui.statusLabel.text == "⚠ the disk is full"
+    controller.coming.append(Status("one coarser", warning=True))
+    poll(live)
+    assert live.ui.statusLabel.text == "⚠ one coarser"
+    controller.coming.append(Closed("the fixed volume was deleted"))
+    poll(live)
+    assert live.panel.live.controller is None
+    assert live.ui.statusLabel.text == "the fixed volume was deleted"
+
+
+def test_a_fault_in_the_controller_ends_the_pair_and_is_said(live, controller, monkeypatch, caplog):
+    def broken():
+        raise RuntimeError("no such tensor")
+
+    monkeypatch.setattr(controller, "poll", broken)
+    poll(live)
+    assert live.panel.live.controller is None
+    assert "no such tensor" in live.ui.statusLabel.text
+    assert "no such tensor" in caplog.text
+
+
+def test_what_the_controller_refuses_is_said(live, controller):
+    live.ui.estimateButton.click()
+    live.panel.live.do("estimate", "dice", "grid")
+    assert live.ui.statusLabel.text.startswith("⚠ 'estimate' twice")

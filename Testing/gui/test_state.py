@@ -1,0 +1,128 @@
+"""State in the scene, both ways, and what the panel survives (Qt stand-in)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ElasticHyperRegLib.mrml.pair_state import DisplayState, PairState
+
+BEATS = 100
+LATE_SECONDS = 0.1
+
+
+def state_of(widget: Any) -> PairState:
+    return PairState.load(widget.panel.pairNode)
+
+
+def test_choices_go_into_the_scene_at_once(widget):
+    ui = widget.ui
+    ui.modelComboBox.setCurrentIndex(ui.modelComboBox.findData("none"))
+    ui.deviceComboBox.setCurrentIndex(ui.deviceComboBox.findData("cpu"))
+    ui.initialComboBox.setCurrentIndex(ui.initialComboBox.findData("rigid"))
+    ui.schemeComboBox.setCurrentIndex(ui.schemeComboBox.findData("thorax-ct"))
+    ui.jacobianCheckBox.click()
+    state = state_of(widget)
+    assert (state.model, state.device, state.initial) == ("none", "cpu", "rigid")
+    assert state.scheme == "thorax-ct"
+    assert state.display.jacobian
+    assert state.nodes["moving"].GetName() == "inhale"
+
+
+def test_a_script_changes_the_panel(live, controller, volumes):
+    state = state_of(live)
+    changed = PairState(
+        nodes=state.nodes,
+        elasticity={**state.elasticity, "lung": [0.3, 0.4]},
+        display=DisplayState(mode="blend", blend=0.25, glyphs="grid"),
+    )
+    changed.store(live.panel.pairNode)
+    live.panel.showState()
+    assert (controller.tissues[0].lam, controller.tissues[0].mu) == (0.3, 0.4)
+    assert live.panel.tissues.rows["lung"].muBox.value == pytest.approx(0.4)
+    assert live.ui.displayModeComboBox.currentData == "blend"
+    assert live.ui.blendSlider.value == 25
+    assert live.ui.glyphComboBox.currentData == "grid"
+
+
+def test_saved_and_restored_with_the_scene(live, controller, slicer_standin, make_widget, tmp_path):
+    live.panel.tissues.rows["lung"].muBox.value = 0.4
+    live.ui.keepAButton.click()
+    live.ui.glyphComboBox.setCurrentIndex(live.ui.glyphComboBox.findData("cones"))
+    scene = slicer_standin.mrmlScene
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    live.onSceneStartSave(None, None)
+    assert scene.Commit()
+    scene.Clear(0)
+    assert live.panel.live.controller is None
+    assert live.ui.statusLabel.text == "The scene was closed."
+    scene.Connect()
+    live.panel.choosePair()
+    live.panel.showState()
+    state = state_of(live)
+    assert state.elasticity["lung"] == [0.05, 0.4]
+    assert [kept["name"] for kept in state.kept] == ["A"]
+    assert live.ui.glyphComboBox.currentData == "cones"
+
+
+def test_several_pairs_in_one_scene(live, controller, slicer_standin):
+    live.panel.tissues.rows["lung"].muBox.value = 0.4
+    first = live.panel.pairNode
+    second = live.ui.pairSelector.addNode()
+    assert live.panel.pairNode is second
+    assert controller.closed
+    assert state_of(live).elasticity == {}
+    live.ui.swapButton.click()
+    live.ui.pairSelector.setCurrentNode(first)
+    assert live.ui.fixedSelector.currentNode().GetName() == "exhale"
+    assert state_of(live).elasticity["lung"] == [0.05, 0.4]
+    assert PairState.load(second).nodes["fixed"].GetName() == "inhale"
+
+
+def test_a_deleted_volume_ends_the_pair(live, controller, slicer_standin, volumes):
+    slicer_standin.mrmlScene.RemoveNode(volumes[1])
+    assert live.panel.live.controller is None
+    assert live.ui.statusLabel.text
+    assert not live.ui.registerButton.enabled
+
+
+def test_reloading_closes_the_live_pair(live, controller):
+    live.cleanup()
+    assert controller.calls[-1] == ("close", "The module was closed.")
+    assert live.panel.live.controller is None
+
+
+def test_registering_again_starts_anew(live, controller):
+    live.ui.registerButton.click()
+    assert controller.closed
+    assert live.panel.live.controller is not controller
+
+
+def test_a_storm_of_moves_adds_no_node_and_never_holds_the_window(live, controller, qt_timer):
+    from PySide6.QtWidgets import QApplication
+
+    scene = live.panel.pairNode.GetScene()
+    nodes, widgets = scene.GetNumberOfNodes(), len(QApplication.allWidgets())
+    slider = live.panel.tissues.rows["lung"].muSlider
+    slider.setSliderDown(True)
+    controller.jobs.add("update")
+    late, beats, last = [], 0, [time.thread_time()]
+
+    def beat():
+        now = time.thread_time()
+        late.append(now - last[0])
+        last[0] = now
+
+    timer = qt_timer(beat)
+    while len(late) < BEATS:
+        beats += 1
+        slider.value = 300 + beats % 400
+        QApplication.processEvents()
+    timer.stop()
+    slider.setSliderDown(False)
+    assert max(late) < LATE_SECONDS
+    assert controller.number > BEATS
+    assert scene.GetNumberOfNodes() == nodes
+    assert len(QApplication.allWidgets()) == widgets

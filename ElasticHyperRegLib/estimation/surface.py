@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..types import Elasticity
@@ -25,7 +25,8 @@ class Surface:
         others: what the other tissues did meanwhile: ``same setting`` or ``held``.
         settings: the (λ, μ) tried.
         scores: of each, higher is better.
-        chosen: the best; of equal ones the nearest to the start of the search.
+        chosen: the best; where the evidence does not determine λ or μ, of all that are as good
+            the nearest to the start of the search, which is the tissue's preset.
         tolerance: scores that differ by less are as good as each other.
     """
 
@@ -43,12 +44,15 @@ class Surface:
         """Surface of what was ``found``, with its best setting."""
         chosen = best_of(found, how.start)
         settings, scores = tuple(found), tuple(found.values())
-        return cls(tissue, others, settings, scores, chosen, how.tolerance)
+        surface = cls(tissue, others, settings, scores, chosen, how.tolerance)
+        if not surface.undetermined:
+            return surface
+        return replace(surface, chosen=min(surface.plausible, key=lambda s: distance(s, how.start)))
 
     @property
     def best(self) -> float:
-        """Score of the chosen setting."""
-        return self.scores[self.settings.index(self.chosen)]
+        """The highest score."""
+        return max(self.scores)
 
     @property
     def plausible(self) -> tuple[Elasticity, ...]:
@@ -56,26 +60,26 @@ class Surface:
         pairs = zip(self.settings, self.scores, strict=True)
         return tuple(s for s, score in pairs if score >= self.best - self.tolerance)
 
-    def warning(self) -> str | None:
-        """What the evidence leaves open, in one line; ``None`` where it determines both.
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """λ and μ → the lowest and highest plausible value."""
+        lam, mu = [s.lam for s in self.plausible], [s.mu for s in self.plausible]
+        return {"λ": (min(lam), max(lam)), "μ": (min(mu), max(mu))}
 
-        A parameter counts as not determined where the plausible settings span half of its range
-        or more.
-        """
-        spans = {
-            name: (min(values), max(values))
-            for name, values in (
-                ("λ", [s.lam for s in self.plausible]),
-                ("μ", [s.mu for s in self.plausible]),
-            )
-        }
-        loose = [n for n, (low, high) in spans.items() if high - low >= UNDETERMINED - TIE]
-        if not loose:
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Which of λ and μ may take half of their range or more without a worse score."""
+        return tuple(n for n, (low, high) in self.spans.items() if high - low >= UNDETERMINED - TIE)
+
+    def warning(self) -> str | None:
+        """What the evidence leaves open, in one line; ``None`` where it determines both."""
+        if not self.undetermined:
             return None
-        ranges = ", ".join(f"{n} from {low:g} to {high:g}" for n, (low, high) in spans.items())
+        ranges = ", ".join(f"{n} from {low:g} to {high:g}" for n, (low, high) in self.spans.items())
         return (
-            f"{self.tissue}: the evidence does not determine {' and '.join(loose)}; {ranges} "
-            f"score within {self.tolerance:g} of the best"
+            f"{self.tissue}: the evidence does not determine {' and '.join(self.undetermined)}; "
+            f"{ranges} score within {self.tolerance:g} of the best, and the nearest to where the "
+            "search started is kept"
         )
 
     def record(self) -> dict[str, Any]:

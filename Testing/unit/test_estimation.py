@@ -22,6 +22,7 @@ from ElasticHyperRegLib.estimation import (
     sensitivity,
 )
 from ElasticHyperRegLib.estimation.settings import around, lattice
+from ElasticHyperRegLib.estimation.surface import Choice
 from Testing.unit.fake_fields import SmoothField, ZonedField, evidence
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
@@ -259,3 +260,13 @@ def test_a_network_is_climbed(tmp_path):
     assert len(found.surface().settings) == 15 + 1 + 5
     assert len(set(found.surface().scores)) > 10
     assert found.scores["everywhere"]["after"] >= found.scores["everywhere"]["before"]
+
+
+def test_what_is_not_determined_stays_where_the_search_started():
+    start = Elasticity(0.1, 0.3)
+    flat = {Elasticity(0.0, m / 10): 0.9 + 0.0005 * m for m in range(10)} | {start: 0.9}
+    surface = Surface.over("bone", "held", flat, Choice(start, 0.01))
+    assert surface.undetermined == ("μ",)
+    assert surface.chosen == start
+    sharp = {Elasticity(0.0, m / 10): 0.9 - 0.05 * abs(m - 7) for m in range(10)} | {start: 0.5}
+    assert Surface.over("bone", "held", sharp, Choice(start, 0.01)).chosen == Elasticity(0.0, 0.7)

@@ -6,7 +6,6 @@ import csv
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,14 +33,19 @@ def revision() -> str:
     return done.stdout.strip()
 
 
-def write_record(run: Path, config: TrainingConfig, devices: int) -> None:
-    """``run.json`` and ``config.toml``: all that is needed to repeat the run."""
+def write_record(run: Path, config: TrainingConfig, command: str, devices: int) -> None:
+    """``run.json`` and ``config.toml``: all that is needed to repeat the run.
+
+    Args:
+        command: that trains the same again, with no folders of this machine: it goes into the
+            model's card.
+    """
     run.mkdir(parents=True, exist_ok=True)
     record = {
         "name": config.name,
         "seed": config.seed,
         "revision": revision(),
-        "command": " ".join(sys.argv),
+        "command": command,
         "devices": devices,
         "versions": {
             "elastic-hyperreg": __version__,

@@ -23,7 +23,7 @@ class Hardware:
     """What to train on; names as in Lightning Fabric."""
 
     accelerator: str = "auto"
-    devices: int | str = "auto"
+    devices: int = 1
     nodes: int = 1
 
 
@@ -51,10 +51,18 @@ def train(
     )
     fabric.launch()
     if fabric.is_global_zero:
-        write_record(run, config, fabric.world_size)
+        write_record(run, config, command(config_path, data, hardware), fabric.world_size)
     fabric.barrier()
     state = fit(config, sources, fabric, run, progress)
     return export(config, sources.train, state, run)
+
+
+def command(config_path: Path, data: Path | None, hardware: Hardware) -> str:
+    """The command line of a run, with file names in place of paths."""
+    words = ["elastic-hyperreg", "train", config_path.name]
+    words += [] if data is None else ["--data", data.name]
+    words += ["--out", "RUN", "--accelerator", hardware.accelerator]
+    return " ".join([*words, "--devices", str(hardware.devices), "--nodes", str(hardware.nodes)])
 
 
 def open_sources(config: TrainingConfig, data: Path | None) -> Sources:

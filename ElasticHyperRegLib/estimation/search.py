@@ -113,7 +113,7 @@ class Search:
         return next(s for s in reversed(self.surfaces) if s.tissue == tissue)
 
     def sweep(self, setting: Setting) -> Setting:
-        """Every tissue searched alone by the whole score, the others held; worse by no more than the tolerance."""
+        """Every tissue searched alone, the others held; worse by no more than the tolerance."""
         for tissue in self.tissues:
             now = {EVERYWHERE: setting.of(tissue)}
             found = explore(partial(self._with, setting, tissue), now, self.options)

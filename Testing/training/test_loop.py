@@ -50,7 +50,7 @@ def config(steps: int = 6, every: int = 3, **changes: object) -> TrainingConfig:
 
 def run(settings: TrainingConfig, folder: Path, source: Discs | None = None, progress=None):
     fabric = Fabric(accelerator="cpu", devices=1, precision=settings.optimisation.precision)
-    write_record(folder, settings, 1)
+    write_record(folder, settings, "train", 1)
     sources = Sources(source or Discs(), Discs())
     return fit(settings, sources, fabric, folder, progress or (lambda step, loss: None))
 

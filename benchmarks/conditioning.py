@@ -66,7 +66,11 @@ def answers(model: RegistrationNetwork, batch: Batch, values: torch.Tensor) -> t
 
 
 def measured(
-    model: RegistrationNetwork, batch: Batch, source: PairSource, u_vox: torch.Tensor, setting
+    model: RegistrationNetwork,
+    batch: Batch,
+    source: PairSource,
+    u_vox: torch.Tensor,
+    setting: tuple[float, float],
 ) -> tuple[float, float, float]:
     """Objective, 1 − cc² and elastic energy at (λ, μ) = (1, 1), means over the pairs."""
     scale = u_vox.new_tensor(source.spacing).view(1, -1, 1, 1)
@@ -121,7 +125,7 @@ def summary(rows: list[Row]) -> dict[str, float]:
 def shear(u_vox: torch.Tensor) -> torch.Tensor:
     """Deviatoric strain's squared norm at the cells, (N, *cells), of fields on square voxels."""
     g = forward_gradient(u_vox, (1.0,) * u_vox.shape[1])
-    mean = sum(g[a][a] for a in range(len(g))) / len(g)
+    mean = torch.stack([g[a][a] for a in range(len(g))]).mean(0)
     total = torch.zeros_like(mean)
     for a in range(len(g)):
         for b in range(len(g)):
@@ -136,6 +140,7 @@ def tissue_effects(
     """Raised tissue → every tissue → relative change of its mean shear."""
     names = source.label_names
     soft = torch.tensor([[SOFT] * len(names)])
+    assert batch.fixed_labels is not None  # ACDC has them
     labels = batch.fixed_labels[:, 0, :-1, :-1]
 
     def by_tissue(values: torch.Tensor) -> dict[str, float]:

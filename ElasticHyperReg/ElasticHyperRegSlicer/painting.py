@@ -60,14 +60,14 @@ def heatMapPixmap(surface: Any, ink: Any) -> Any:
     for x, y, nearest in _blocks(surface.settings):
         painter.fillRect(x, y, BLOCK, BLOCK, colors[nearest])
     for setting in surface.settings:
-        x, y = _place(setting)
-        painter.fillRect(round(x) - 1, round(y) - 1, 2, 2, qt.QColor(0, 0, 0, 110))
-    x, y = _place(surface.chosen)
+        left, top = (round(place) - 1 for place in _place(setting))
+        painter.fillRect(left, top, 2, 2, qt.QColor(0, 0, 0, 110))
+    middle, height = _place(surface.chosen)
     for ring, color in ((7, "white"), (5, "black")):
         pen = qt.QPen(qt.QColor(color))
         pen.setWidth(2)
         painter.setPen(pen)
-        painter.drawEllipse(round(x - ring), round(y - ring), 2 * ring, 2 * ring)
+        painter.drawEllipse(round(middle - ring), round(height - ring), 2 * ring, 2 * ring)
     painter.setPen(qt.QPen(ink))
     _axes(painter)
     _scale(painter, low, high)

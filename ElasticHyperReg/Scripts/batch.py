@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> int:
 def leave(code: int) -> None:
     """End this program; 3D Slicer has its own way."""
     slicer = sys.modules.get("slicer")
-    if hasattr(slicer, "app"):
+    if slicer is not None and hasattr(slicer, "app"):
         slicer.util.exit(code)
     sys.exit(code)
 

@@ -12,7 +12,7 @@ def image_array(image: vtkImageData) -> np.ndarray:
     scalars = image.GetPointData().GetScalars()
     components = scalars.GetNumberOfComponents()
     shape = image.GetDimensions()[::-1]
-    values: np.ndarray = vtk_to_numpy(scalars)  # type: ignore[no-untyped-call]
+    values: np.ndarray = vtk_to_numpy(scalars)
     return values.reshape(shape if components == 1 else (*shape, components))
 
 
@@ -20,7 +20,7 @@ def new_image(shape: tuple[int, ...], dtype: np.dtype, components: int = 1) -> v
     """Image of ``shape`` (K, J, I), spacing 1, filled with zeros."""
     image = vtkImageData()
     image.SetDimensions(*shape[::-1])
-    kind = get_vtk_array_type(dtype)  # type: ignore[no-untyped-call]
+    kind = get_vtk_array_type(dtype)
     image.AllocateScalars(kind, components)
     image_array(image).fill(0)
     return image

@@ -15,9 +15,9 @@ PATIENCE_SECONDS = 300
 
 @pytest.fixture
 def phantom(module, scene):
-    from ElasticHyperRegSlicer import samples
+    from ElasticHyperRegSlicer.samples import loadPhantom
 
-    return samples.loadPhantom(size=SIZE)
+    return loadPhantom(size=SIZE)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from ElasticHyperRegLib.weights import load_model
 from training.batches import training_batch
 from training.checkpoint import FILE
 from training.config import TrainingConfig, config_from_table
+from training.data import PairSample
 from training.export import export
 from training.journal import read_scores, write_record
 from training.loop import Sources, fit
@@ -40,16 +41,21 @@ def config(steps: int = 6, every: int = 3, **changes: object) -> TrainingConfig:
             "description": "discs made for a test",
             "licence": "none needed",
         },
-        "optimisation": {"steps": steps, "batch": 2, "learning_rate": 0.01, "window": 5},
+        "optimisation": {
+            "steps": steps,
+            "batch": 2,
+            "learning_rate": 0.01,
+            "window": 5,
+            **changes,
+        },
         "validation": {"every": every, "settings": [[0.0, 0.1], [0.0, 0.9]]},
         "card": {"modality": "test", "licence": "Apache-2.0"},
     }
-    table["optimisation"] |= changes
     return config_from_table(table, repr(table), "test")
 
 
 def run(settings: TrainingConfig, folder: Path, source: Discs | None = None, progress=None):
-    fabric = Fabric(accelerator="cpu", devices=1, precision=settings.optimisation.precision)
+    fabric = Fabric(accelerator="cpu", devices=1)
     write_record(folder, settings, "train", 1)
     sources = Sources(source or Discs(), Discs())
     return fit(settings, sources, fabric, folder, progress or (lambda step, loss: None))
@@ -132,17 +138,14 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
-    source = Discs()
-    original = source.sample
+    class Broken(Discs):
+        def sample(self, index: int, rng: np.random.Generator) -> PairSample:
+            sample = super().sample(index, rng)
+            sample.moving[...] = float("nan")
+            return sample
 
-    def broken(index: int, rng: np.random.Generator):
-        sample = original(index, rng)
-        sample.moving[...] = float("nan")
-        return sample
-
-    source.sample = broken
     with pytest.raises(FloatingPointError, match="no number"):
-        run(config(), tmp_path, source)
+        run(config(), tmp_path, Broken())
     assert not (tmp_path / FILE).exists()
 
 

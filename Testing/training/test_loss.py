@@ -52,6 +52,7 @@ def test_diffusion_charges_every_derivative(shear, alpha):
 
 
 def test_a_fixed_elasticity_is_scaled_as_a_whole():
+    assert FIXED.fixed_elasticity is not None
     lam, mu = FIXED.fixed_elasticity
     setting = condition(FIXED, torch.tensor([[[0.5]]]), None)
     density = energy_density(

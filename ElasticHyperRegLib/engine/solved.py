@@ -13,7 +13,13 @@ from ..solver import Problem, Solution, SolverOptions, solve
 from .request import RegistrationOptions
 
 REFINE = {2: 30, 3: 8}
-"""Iterations after a network, by dimension, where nothing else is asked for."""
+"""Iterations after a network, by dimension, while sliders move."""
+LEVELS = {2: 1, 3: 2}
+"""Finest levels solved after a network, by dimension, where no number of iterations is given.
+
+Of volumes the last alone leaves the answer short of the solver's own: on five ACDC stacks with a
+slice network 8 iterations gave a mean Dice of .750, the solver .769.
+"""
 
 
 def solved(
@@ -25,9 +31,9 @@ def solved(
 ) -> Solution:
     """The solver's answer, from ``start`` where a network has given one.
 
-    From there only the finest level is solved, a few iterations of it. The solver's field may be
-    coarser than the network's: what changes there is added to ``start``, so that what the network
-    has found in between the solver's voxels stays.
+    From there only the finest levels are solved. Where it is one, the solver's field may be coarser
+    than the network's: what changes there is added to ``start``, so that what the network has
+    found in between the solver's voxels stays.
 
     Args:
         problem: what is to be solved.
@@ -44,6 +50,8 @@ def solved(
         settings = solver_settings(options, grid.ndim)
         return solve(problem, settings, None, progress, cancelled)
     settings = refine_settings(options, grid.ndim)
+    if len(settings.levels) > 1:
+        return solve(problem, settings, start, progress, cancelled)
     (level,) = settings.levels
     spacing = [max(s, min(grid.spacing) * level.control) for s in grid.spacing]
     coarse = coarser(grid, tuple(spacing))
@@ -62,7 +70,8 @@ def solver_settings(options: RegistrationOptions, ndim: int) -> SolverOptions:
 
 
 def refine_settings(options: RegistrationOptions, ndim: int) -> SolverOptions:
-    """Settings of the solver after a network: a few iterations of the finest level alone."""
+    """Settings of the solver after a network: the finest levels, or so many iterations of one."""
     settings = SolverOptions.for_dimension(ndim)
-    iterations = REFINE[ndim] if options.refine is None else options.refine
-    return replace(settings, levels=(replace(settings.levels[-1], iterations=iterations),))
+    if options.refine is None:
+        return replace(settings, levels=settings.levels[-LEVELS[ndim] :])
+    return replace(settings, levels=(replace(settings.levels[-1], iterations=options.refine),))

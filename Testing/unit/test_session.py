@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import queue
 import threading
 import time
 import weakref
@@ -12,17 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-import ElasticHyperRegLib.session.fields as fields_module
 from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
 from ElasticHyperRegLib.session import Session, SessionInputs
-from ElasticHyperRegLib.session.devices import Rung, ladder, pick, ran_out
-from ElasticHyperRegLib.session.solver_field import SolverField
+from Testing.unit.live_answers import Answers, ask
 from Testing.unit.small_pair import small_request
-from Testing.unit.tiny_models import install, lively, tiny_spec
 
-SOON = 60.0
 ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
 SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
 
@@ -39,35 +34,6 @@ def models(tmp_path, monkeypatch):
 def session():
     with Session.from_request(small_request(options=ALONE)) as made:
         yield made
-
-
-class Answers:
-    """Takes a session's answers and faults and lets a test wait for them."""
-
-    def __init__(self):
-        self.all, self.queue = [], queue.Queue()
-
-    def __call__(self, answer):
-        self.all.append(answer)
-        self.queue.put(answer)
-
-    def fault(self, error):
-        self.queue.put(error)
-
-    def final(self, number=None):
-        while True:
-            answer = self.queue.get(timeout=SOON)
-            if isinstance(answer, Exception):
-                raise answer
-            if answer.final and number in (None, answer.number):
-                return answer
-
-
-def ask(session, values):
-    answers = Answers()
-    number = session.submit(values, answers, answers.fault)
-    assert answers.final(number).number == number
-    return answers.all
 
 
 # What a session is
@@ -127,7 +93,7 @@ def test_the_initial_alignment_is_part_of_the_answer():
 
 def test_what_is_foreseen_comes_first(session):
     ask(session, SOFT)
-    while not (session._live._settled and session._live._settled.tangent.complete):
+    while not session.foresees:
         time.sleep(0.01)
     answers = ask(session, {"everywhere": SOFT, "organ": (0.05, 0.3)})
     assert [answer.stage for answer in answers[:2]] == ["preview", "refined"]
@@ -196,11 +162,11 @@ def test_a_storm_ends_with_the_last_requests_answer(session):
 
 
 def test_memory_does_not_grow_with_the_requests(session):
-    def tensors():
+    def tensors() -> int:
         gc.collect()
         return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
-    def storm(requests):
+    def storm(requests: int) -> int:
         for step in range(requests):
             session.submit((0.0, 0.1 + step / 300), lambda answer: None)
             time.sleep(0.004)
@@ -277,131 +243,35 @@ def test_a_forgotten_session_closes_itself():
     assert threading.active_count() == before
 
 
-# With a trained model
-
-
-def test_the_network_answers_first(models):
-    install(lively(tiny_spec("CSAIN-elastic")), models / "map")
-    options = RegistrationOptions(initial="none", model="map", refine=4, device="cpu")
-    request = small_request(options=options)
-    with Session.from_request(request) as session:
-        assert session.model_name == "map"
-        assert session.tissues == ("background", "body", "organ")
-        answers = ask(session, {"organ": HARD})
-        assert answers[0].stage == "network"
-        assert answers[-1].stage == "refined"
-        again = ask(session, {"organ": HARD})
-        network = [a[-1].displacement.u_mm for a in (answers, again)]
-        assert torch.equal(*network)  # no path leads to it
-        mine = session.register({"organ": HARD})
-        wanted = RegistrationOptions(
-            tissues={"organ": Elasticity(*HARD)},
-            initial="none",
-            model="map",
-            refine=4,
-            device="cpu",
-        )
-        engines = register(small_request(options=wanted))
-        assert torch.equal(mine.displacement.u_mm, engines.displacement.u_mm)
-        assert mine.metrics["model"] == "map"
-
-
-def test_a_model_that_knows_no_tissues_has_one_setting(models):
-    install(lively(tiny_spec()), models / "one")
-    options = RegistrationOptions(initial="none", model="one", refine=0, device="cpu")
-    with Session.from_request(small_request(options=options)) as session:
-        assert session.tissues == ()
-        answers = ask(session, SOFT)
-        assert [answer.stage for answer in answers] == ["network", "network"]
-        assert answers[-1].metrics["model"] == "one"
-        with pytest.raises(InputError, match="organ"):
-            session.submit({"organ": SOFT}, print)
-
-
-def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models):
-    install(lively(tiny_spec()), models / "one")
-    request = small_request()
-    with Session(request.fixed, request.moving, request.fixed_labels, device="cpu") as session:
-        assert session.model_name == "none"
-        assert "one λ and μ for everywhere" in session.notes[0]
-    with Session(request.fixed, request.moving, device="cpu") as session:
-        assert session.model_name == "one"
-        assert session.notes == ()
-
-
 # Estimation
 
 
-def test_estimate_and_sensitivity_use_the_sessions_field(session):
-    found = session.estimate(method="coarse-to-fine", start={"everywhere": SOFT})
-    assert set(found.elasticity) == {"everywhere", "background", "body", "organ"}
-    assert found.model == "none"
-    spread = session.sensitivity([SOFT, HARD])
-    assert spread.grid is session.grid
-    assert spread.settings == 2
-    assert float(spread.displacement_sd_mm.max()) > 0
-    with pytest.raises(Cancelled):
-        session.sensitivity(cancelled=lambda: True)
+def test_estimate_and_sensitivity_use_the_sessions_field():
+    request = small_request(2)
+    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
+        told = []
+        found = session.estimate(
+            "similarity", "coarse-to-fine", lambda step, part: told.append(part), start=SOFT
+        )
+        assert set(found.elasticity) == {"everywhere"}
+        assert found.model == "none"
+        assert told[-1] == 1
+        spread = session.sensitivity([SOFT, HARD])
+        assert spread.grid is session.grid
+        assert float(spread.displacement_sd_mm.max()) > 0
+        with pytest.raises(Cancelled):
+            session.sensitivity(cancelled=lambda: True)
 
 
-# Devices
-
-
-def test_the_ladder_ends_on_the_processor_with_larger_voxels():
-    cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    assert ladder(cuda) == [Rung(cuda, 1.0), Rung(cuda, 2.0), Rung(cpu, 1.0), Rung(cpu, 2.0)]
-    assert ladder(cpu) == [Rung(cpu, 1.0), Rung(cpu, 2.0)]
-    assert pick("cpu") == cpu
-    with pytest.raises(InputError, match="tpu"):
-        pick("tpu")
-
-
-@pytest.mark.parametrize(
-    ("error", "out"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
-        (MemoryError(), True),
-        (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
-        (RuntimeError("shapes do not match"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_a_lack_of_memory_is_told_from_other_faults(error, out):
-    assert ran_out(error) is out
-
-
-def test_out_of_memory_falls_back_and_says_so(monkeypatch):
-    refine, left = SolverField.refine, [1]
-
-    def greedy(self, *args):
-        if left and left.pop():
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return refine(self, *args)
-
-    monkeypatch.setattr(SolverField, "refine", greedy)
-    with Session.from_request(small_request(2, options=ALONE)) as session:
-        grid = session.grid
-        answers = ask(session, SOFT)
-        assert answers[-1].displacement.grid is grid
-        assert "voxels 2 times as large instead of cpu: CUDA out of memory" in session.notes[-1]
-        assert not session._fields.solver.field_grid.same_as(grid)
-
-
-def test_what_fits_nowhere_is_told(monkeypatch):
-    def greedy(self, *args):
-        raise torch.OutOfMemoryError("no memory at all")
-
-    monkeypatch.setattr(SolverField, "refine", greedy)
-    with Session.from_request(small_request(2, options=ALONE)) as session:
-        with pytest.raises(torch.OutOfMemoryError):
-            ask(session, SOFT)
-        assert len(session.notes) == 2
-
-
-def test_what_cannot_fit_is_not_tried(monkeypatch):
-    monkeypatch.setattr(fields_module, "free_bytes", lambda device: 2**20)
-    with Session.from_request(small_request(options=ALONE)) as session:
-        assert "MiB are needed, 1 MiB are free" in session.notes[-1]
-        assert session._fields.rung.coarsening == 2.0
+def test_sensitivity_compares_the_neighbours_of_the_last_setting(session):
+    session.submit({"everywhere": SOFT, "organ": HARD}, lambda answer: None)
+    compared = session._neighbours()
+    session.cancel()
+    assert compared[0].of("organ") == Elasticity(*HARD)
+    assert compared[0].of("body") == Elasticity(*SOFT)
+    changed = [
+        [name for name in session.tissues if other.of(name) != compared[0].of(name)]
+        for other in compared[1:]
+    ]
+    assert {len(names) for names in changed} == {1}
+    assert {names[0] for names in changed} == set(session.tissues)

@@ -7,11 +7,12 @@ import logging
 import threading
 import time
 import weakref
+from collections.abc import Callable
 
 import pytest
 
 from ElasticHyperRegLib.errors import Cancelled, InputError
-from ElasticHyperRegLib.session.worker import Worker
+from ElasticHyperRegLib.session.worker import Turn, Worker
 
 SOON = 10.0
 
@@ -26,27 +27,28 @@ def worker():
 class Gate:
     """A live request that says it has begun, then checks until it is let go."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.begun, self.open = threading.Event(), threading.Event()
 
-    def __call__(self, turn):
+    def __call__(self, turn: Turn) -> None:
         self.begun.set()
         while not self.open.is_set():
             turn.check()
             time.sleep(0.001)
 
 
-def answers_with(number_of, told):
-    return lambda turn: turn.deliver(told.append, number_of)
+def answers_with(answer: object, told: list[object]) -> Callable[[Turn], None]:
+    return lambda turn: turn.deliver(told.append, answer)
 
 
-def settle(worker):
+def settle(worker: Worker) -> None:
     """All that was submitted before is done."""
     assert worker.run(lambda stop: True)
 
 
 def test_a_storm_ends_with_the_last_and_skips_what_was_overtaken(worker):
-    gate, told = Gate(), []
+    gate = Gate()
+    told: list[object] = []
     worker.submit(gate)
     assert gate.begun.wait(SOON)
     numbers = [worker.submit(answers_with(n, told)) for n in range(200)]
@@ -59,7 +61,7 @@ def test_a_running_request_ends_at_its_next_check(worker):
     gate = Gate()
     worker.submit(gate)
     assert gate.begun.wait(SOON)
-    told = []
+    told: list[object] = []
     worker.submit(answers_with("new", told))
     settle(worker)
     assert told == ["new"]
@@ -67,7 +69,8 @@ def test_a_running_request_ends_at_its_next_check(worker):
 
 
 def test_nothing_is_delivered_after_being_overtaken(worker):
-    told, inside, go = [], threading.Event(), threading.Event()
+    told: list[object] = []
+    inside, go = threading.Event(), threading.Event()
 
     def stale(turn):
         inside.set()
@@ -83,7 +86,8 @@ def test_nothing_is_delivered_after_being_overtaken(worker):
 
 
 def test_cancel_drops_all_and_the_worker_goes_on(worker):
-    gate, told = Gate(), []
+    gate = Gate()
+    told: list[object] = []
     worker.submit(gate)
     assert gate.begun.wait(SOON)
     worker.submit(answers_with("queued", told))
@@ -96,7 +100,8 @@ def test_cancel_drops_all_and_the_worker_goes_on(worker):
 
 
 def test_a_fault_is_told_and_the_worker_goes_on(worker):
-    faults, told = [], []
+    faults: list[Exception] = []
+    told: list[object] = []
     worker.submit(lambda turn: 1 / 0, faults.append)
     settle(worker)
     worker.submit(answers_with("next", told), faults.append)
@@ -106,7 +111,7 @@ def test_a_fault_is_told_and_the_worker_goes_on(worker):
 
 
 def test_a_fault_of_the_callback_is_told_once(worker):
-    faults = []
+    faults: list[Exception] = []
     worker.submit(lambda turn: turn.deliver(lambda answer: answer.nothing, 1), faults.append)
     settle(worker)
     assert [type(fault) for fault in faults] == [AttributeError]
@@ -157,7 +162,8 @@ def test_what_can_wait_gives_way_to_an_errand(worker):
 
 
 def test_a_live_request_is_answered_within_an_errand(worker):
-    told, begun = [], threading.Event()
+    told: list[object] = []
+    begun = threading.Event()
 
     def errand(stop):
         begun.set()
@@ -191,7 +197,7 @@ def test_errands_return_raise_and_are_cancelled(worker):
 
 
 def test_an_errand_of_the_thread_itself_does_not_wait_for_itself(worker):
-    told = []
+    told: list[object] = []
     worker.submit(lambda turn: turn.deliver(lambda one: told.append(worker.run(lambda s: one)), 5))
     settle(worker)
     assert told == [5]
@@ -218,9 +224,10 @@ def test_close_ends_the_thread_and_what_waits():
     errand.join(SOON)
     assert ended == [True]
     assert threading.active_count() == before
-    for late in (worker.submit, worker.run):
-        with pytest.raises(InputError, match="closed"):
-            late(gate)
+    with pytest.raises(InputError, match="closed"):
+        worker.submit(gate)
+    with pytest.raises(InputError, match="closed"):
+        worker.run(lambda stop: 1)
 
 
 def test_a_request_leaves_nothing_behind(worker):

@@ -1,0 +1,169 @@
+"""What computes the fields of one pair, and what it falls back to when memory runs out."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+
+from ..engine import AlignedPair, FieldModel, NetworkField, NetworkOptions, RegistrationRequest
+from ..engine.elasticity import tissue_names
+from ..engine.network_grid import network_grid
+from ..engine.prepare import problem_of
+from ..engine.request import DEFAULT_ELASTICITY
+from ..estimation.settings import Setting
+from ..field import to_grid
+from ..types import Grid
+from ..weights import ModelCard, load_model
+from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, free_bytes, ladder, ran_out
+from .objective import tissue_shares
+from .solver_field import BUDGET, SolverField, images_grid
+
+T = TypeVar("T")
+MIB = 2**20
+
+
+class Fields:
+    """Network and solver bound to one pair, on the best device and grid that memory allows.
+
+    Args:
+        request: checked; its λ and μ are not looked at.
+        pair: made ready.
+        card: of the model; ``None`` for the solver alone.
+
+    Attributes:
+        grid: where answers live; falling back later does not change it.
+        tissues: that obey a (λ, μ) of their own.
+        network: the model bound to the pair, ``None`` where there is none.
+        solver: the solver bound to it; another one after falling back.
+        notes: what fell back and why, one line each.
+
+    Raises:
+        InputError: the weights are not those of the card.
+    """
+
+    network: NetworkField | None
+    solver: SolverField
+
+    def __init__(
+        self, request: RegistrationRequest, pair: AlignedPair, card: ModelCard | None
+    ) -> None:
+        self._request, self._pair, self._card = request, pair, card
+        self.tissues = _obeyed(request, card)
+        self.grid: Grid | None = None
+        self.notes: list[str] = []
+        self._ladder = ladder(pair.device)
+        self._leave_out_what_cannot_fit()
+        self._settle()
+
+    @property
+    def rung(self) -> Rung:
+        """On what it runs."""
+        return self._ladder[0]
+
+    @property
+    def model(self) -> FieldModel:
+        """What answers first: the network, or the solver where there is none."""
+        return self.solver if self.network is None else self.network
+
+    @property
+    def exact_network(self) -> NetworkField | None:
+        """The network where it runs just as ``engine.register`` would run it."""
+        return self.network if self.rung == Rung(torch.device("cpu"), 1.0) else None
+
+    def guarded(self, work: Callable[[], T]) -> T:
+        """``work()``; where it runs out of memory, again after each step down."""
+        while True:
+            try:
+                return work()
+            except Exception as error:  # all but a lack of memory is raised again
+                self._step_down(error)
+            self._settle()
+
+    def network_answer(self, setting: Setting) -> torch.Tensor:
+        """What the network, which must be there, says: (1, D, *grid.shape) RAS mm."""
+        d_mm = self.model.displacement(setting.default, setting.tissues)
+        return to_grid(d_mm, self.model.grid, self.solver.grid)
+
+    def _settle(self) -> None:
+        """Bind everything on the first rung that bears it."""
+        while True:
+            try:
+                self._bind()
+            except Exception as error:
+                self._step_down(error)
+            else:
+                return
+
+    def _bind(self) -> None:
+        device, coarsening = self.rung.device, self.rung.coarsening
+        prepared, initial = self._pair.prepared, self._pair.initial
+        self.network = None
+        if self._card is not None:
+            options = NetworkOptions(half=device.type == "cuda", coarsening=coarsening)
+            model, labels = load_model(self._card.folder), self._request.fixed_labels
+            self.network = NetworkField(model, prepared, initial, labels, device, options)
+            self.network.displacement(DEFAULT_ELASTICITY, {})
+        fixed = self._pair.grid
+        wanted = images_grid(fixed, BUDGET) if self.network is None else self.network.grid
+        self.grid = grid = self.grid or wanted
+        budget = _budget(grid, coarsening)
+        images = images_grid(grid, budget)
+        problem = problem_of(replace(prepared, lam=0.0, mu=0.0), initial, device)
+        self.solver = SolverField(problem, grid, self._shares(images, device), budget)
+        if self.network is None:
+            self.solver.anchor()
+
+    def _shares(self, images: Grid, device: torch.device) -> dict[str, torch.Tensor]:
+        labels = self._request.fixed_labels
+        if labels is None or not self.tissues:
+            return {}
+        return {tissue: share.to(device) for tissue, share in tissue_shares(labels, images).items()}
+
+    def _leave_out_what_cannot_fit(self) -> None:
+        free = free_bytes(self.rung.device)
+        while free is not None and len(self._ladder) > 1 and self._needed() > free:
+            needed, device = self._needed() // MIB, self.rung.device
+            self._next_rung(f"about {needed} MiB are needed, {free // MIB} MiB are free")
+            if self.rung.device != device:
+                free = free_bytes(self.rung.device)
+
+    def _needed(self) -> int:
+        """Bytes that the first rung takes, roughly."""
+        fixed, coarsening = self._pair.grid, self.rung.coarsening
+        needed = SOLVER_BYTES * _budget(fixed, coarsening) + 8 * fixed.voxels
+        if self._card is not None:
+            needed += NETWORK_BYTES * network_grid(self._card, fixed, coarsening).voxels
+        return needed
+
+    def _step_down(self, error: Exception) -> None:
+        """Go to the next rung; raise ``error`` where there is none or memory is not the matter."""
+        if len(self._ladder) == 1 or not ran_out(error):
+            raise error
+        self._next_rung(str(error).partition("\n")[0][:120])
+        del error  # its traceback holds what filled the memory
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _next_rung(self, reason: str) -> None:
+        before = self._ladder.pop(0)
+        self.notes.append(f"runs on {self.rung} instead of {before}: {reason}")
+
+
+def _budget(grid: Grid, coarsening: float) -> int:
+    """Voxels of the images that the solver compares."""
+    return int(min(BUDGET, grid.voxels) / coarsening**grid.ndim)
+
+
+def _obeyed(request: RegistrationRequest, card: ModelCard | None) -> tuple[str, ...]:
+    """Tissues of the fixed labels that can have a (λ, μ) of their own, in the labels' order."""
+    if request.fixed_labels is None:
+        return ()
+    names = tuple(dict.fromkeys(tissue_names(request.fixed_labels).values()))
+    if card is None or card.model.conditioning == "map":
+        return names
+    return tuple(name for name in names if name in card.model.tissues)

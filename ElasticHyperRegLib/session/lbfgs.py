@@ -1,0 +1,91 @@
+"""Limited-memory BFGS that gives back every step, so that it can be watched and left at any time.
+
+Reference: Nocedal and Wright, Numerical Optimization, algorithm 7.4. Unlike ``torch.optim.LBFGS``
+it takes a first guess of the inverse Hessian, and begins with a step of a sensible length.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import torch
+
+MEMORY = 8
+TRIALS = 8
+SUFFICIENT = 1e-4
+
+Function = Callable[[torch.Tensor], tuple[float, torch.Tensor]]
+"""x → value and gradient."""
+Metric = Callable[[torch.Tensor], torch.Tensor]
+"""Gradient → about the inverse Hessian times it, up to a factor."""
+Pairs = deque[tuple[torch.Tensor, torch.Tensor]]
+"""Changes of x, and what they changed in the gradient."""
+
+
+def descend(function: Function, x: torch.Tensor, metric: Metric, first: float) -> Iterator[float]:
+    """Values of ``function``, each lower than the last, from ``x`` on; ends where none is found.
+
+    Args:
+        function: to be minimised.
+        x: where to begin.
+        metric: symmetric and positive.
+        first: largest change of an element of ``x`` in the first step.
+    """
+    value, gradient = function(x)
+    pairs: Pairs = deque(maxlen=MEMORY)
+    while True:
+        step = -_newton(gradient, pairs, metric)
+        if not pairs:
+            longest = float(step.abs().max())
+            if longest == 0:
+                return
+            step = step * (first / longest)
+        slope = _dot(step, gradient)
+        found = _search(function, x, step, (value, slope))
+        if found is None:
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        length, value, new = found
+        change, bend = length * step, new - gradient
+        if _dot(change, bend) > 0:
+            pairs.append((change, bend))
+        x, gradient = x + change, new
+        yield value
+
+
+def _search(
+    function: Function, x: torch.Tensor, step: torch.Tensor, now: tuple[float, float]
+) -> tuple[float, float, torch.Tensor] | None:
+    """Length that lowers the value enough, with the value and gradient there."""
+    value, slope = now
+    length = 1.0
+    for _ in range(TRIALS):
+        there, gradient = function(x + length * step)
+        if there < value and there <= value + SUFFICIENT * length * slope:
+            return length, there, gradient
+        bend = there - value - length * slope  # of the parabola through what is known
+        length *= min(0.5, max(0.1, -slope * length / (2 * bend))) if bend > 0 else 0.5
+    return None
+
+
+def _newton(gradient: torch.Tensor, pairs: Pairs, metric: Metric) -> torch.Tensor:
+    """The inverse Hessian that ``pairs`` tell, times the gradient."""
+    direction, weights = gradient, []
+    for change, bend in reversed(pairs):
+        weight = _dot(change, direction) / _dot(change, bend)
+        direction = direction - weight * bend
+        weights.append(weight)
+    direction = metric(direction)
+    if pairs:
+        change, bend = pairs[-1]
+        direction = direction * (_dot(change, bend) / _dot(bend, metric(bend)))
+    for (change, bend), weight in zip(pairs, reversed(weights), strict=True):
+        direction = direction + (weight - _dot(bend, direction) / _dot(change, bend)) * change
+    return direction
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a * b).sum(dtype=torch.float64))

@@ -1,0 +1,148 @@
+"""Answers live requests one after the other, each better field as soon as it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+
+import torch
+
+from ..engine.solved import REFINE
+from ..estimation.settings import Setting
+from ..types import Elasticity
+from .answer import Stage
+from .fields import Fields
+from .solver_field import PATIENT, Held, Patience, SolverField
+from .tangent import Tangent, tangents
+from .worker import Turn
+
+FRAME_S = 0.05
+"""A network that answers sooner needs no preview before it."""
+RESPONSE = Patience(0.0, 20)
+"""Passes of the solver after which a difference of fields is taken."""
+
+Check = Callable[[], None]
+Deliver = Callable[[Stage, torch.Tensor, bool], None]
+"""Told the stage, d (1, D, *grid.shape) RAS mm, and whether it is final; may raise to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Settled:
+    """A field that was answered to the end, and how it changes as far as that is known."""
+
+    held: Held
+    tangent: Tangent
+
+
+class Live:
+    """What one pair's answers start from: the field on screen, and derivatives of a settled one.
+
+    After a network the solver goes only so far as in ``engine.register``: it must not refit the
+    noise that the network has learnt to leave alone. Alone it goes on until the field settles.
+
+    Args:
+        fields: network and solver of the pair.
+        refine: passes of the solver after a network, ``None`` for the usual.
+    """
+
+    def __init__(self, fields: Fields, refine: int | None = None) -> None:
+        self._fields = fields
+        self._patience = PATIENT
+        if fields.network is not None:
+            passes = REFINE[fields.solver.grid.ndim] if refine is None else refine
+            self._patience = Patience(PATIENT.gain, passes)
+        self._solver = fields.solver
+        self._shown: Held | None = None
+        self._settled: _Settled | None = None
+        self._network_seconds = 0.0
+
+    @property
+    def foresees(self) -> bool:
+        """Whether every change of a setting can be foreseen."""
+        return self._settled is not None and self._settled.tangent.complete
+
+    def answer(self, setting: Setting, turn: Turn, deliver: Deliver) -> None:
+        """Deliver better and better fields for ``setting``, the last one final.
+
+        Derivatives are computed after that. The next answer starts from what was reached.
+
+        Raises:
+            Cancelled: the turn is over.
+        """
+        self._fields.guarded(lambda: self._answer(setting, turn.check, deliver))
+        self._fields.guarded(lambda: self._differentiate(setting, turn.give_way))
+
+    def _answer(self, setting: Setting, check: Check, deliver: Deliver) -> None:
+        solver = self._current_solver()
+        values = solver.values(setting.default, setting.tissues)
+        foreseen = self._foresee(values)
+        if foreseen is not None and not self._network_is_quick():
+            deliver("preview", solver.field(foreseen), False)
+        stage: Stage = "refined"
+        if self._fields.network is not None:
+            held, stage = self._ask_network(setting, check, deliver), "network"
+        else:
+            starts = [self._shown or solver.anchor(), *([foreseen] if foreseen else [])]
+            self._shown = held = solver.better(starts, values)
+        for better in solver.refine(held, values, check, self._patience):
+            self._shown = held = better
+            stage = "refined"
+            deliver(stage, solver.field(held), False)
+        deliver(stage, solver.field(held), True)
+
+    def _differentiate(self, setting: Setting, check: Check) -> None:
+        """Find out how the field on screen changes, first with the tissues that were moved."""
+        values = self._current_solver().values(setting.default, setting.tissues)
+        last, held = self._settled, self._shown
+        if held is None or (last and last.tangent.complete and last.tangent.values == values):
+            return
+        order = list(range(len(values)))
+        if last is not None:
+            before = last.tangent.values
+            order.sort(key=lambda number: values[number] == before[number])
+        respond = partial(self._response, setting, check)
+        for found in tangents(values, respond, order):
+            self._settled = _Settled(held, found)
+
+    def _current_solver(self) -> SolverField:
+        """The solver; after falling back it is a new one, and what was held is of no use."""
+        if self._solver is not self._fields.solver:
+            self._solver, self._shown, self._settled = self._fields.solver, None, None
+        return self._solver
+
+    def _network_is_quick(self) -> bool:
+        return self._fields.network is not None and self._network_seconds < FRAME_S
+
+    def _ask_network(self, setting: Setting, check: Check, deliver: Deliver) -> Held:
+        check()
+        begin = perf_counter()
+        d_mm = self._fields.network_answer(setting)
+        self._network_seconds = perf_counter() - begin
+        deliver("network", d_mm, False)
+        self._shown = held = self._solver.hold(d_mm)
+        return held
+
+    def _foresee(self, values: Sequence[Elasticity]) -> Held | None:
+        """The field that the derivatives foretell, where they are known."""
+        if self._settled is None:
+            return None
+        held = self._settled.held
+        u_vox = self._settled.tangent.foresee(held.u_vox, values)
+        return None if u_vox is None else Held(u_vox, held.detail_mm)
+
+    def _response(
+        self, setting: Setting, check: Check, values: Sequence[Elasticity]
+    ) -> torch.Tensor:
+        """The field under values near those of ``setting``, in the solver's own unknowns."""
+        check()
+        solver = self._solver
+        if self._fields.network is not None:
+            near = Setting(values[0])
+            if solver.tissues:
+                named = dict(zip(solver.tissues, values, strict=True))
+                near = Setting(setting.default, {t: named[t] for t in self._fields.tissues})
+            return solver.hold(self._fields.network_answer(near)).u_vox
+        start = self._shown or solver.anchor()
+        return solver.refined(start, values, check, RESPONSE).u_vox

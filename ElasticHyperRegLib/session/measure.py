@@ -1,0 +1,88 @@
+"""What is said of a live field: the whole map, its Jacobian, and its figures on the live grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..engine import AlignedPair, RegistrationRequest
+from ..field import jacobian_determinant, transform_points, warp_labels, world_points
+from ..grid import apply_matrix, resample
+from ..metrics import dice, folds_fraction, jacobian_summary, mean_dice, tre_mm
+from ..types import Displacement, Grid, LabelMap
+
+Record = dict[str, Any]
+
+
+class Measure:
+    """Measures fields of one pair on ``grid``; what does not depend on the field is kept.
+
+    Args:
+        request: with the evidence: labels of both images, landmarks.
+        pair: with the initial alignment.
+        grid: where fields are given.
+    """
+
+    def __init__(self, request: RegistrationRequest, pair: AlignedPair, grid: Grid) -> None:
+        self._request, self._grid = request, grid
+        rest = torch.zeros(1, grid.ndim, *grid.shape)
+        self._linear = np.array(pair.initial)
+        self._linear[:-1, -1] = 0
+        shift = np.array(pair.initial) - np.diag([*[1.0] * grid.ndim, 0.0])
+        self._shift = apply_matrix(shift, world_points(grid, rest))
+        self._labels: LabelMap | None = None
+        if request.fixed_labels is not None and request.moving_labels is not None:
+            self._labels = _on(request.fixed_labels, grid)
+        self._before = self._scores(rest)
+
+    def whole(self, d_mm: torch.Tensor) -> tuple[Displacement, torch.Tensor]:
+        """The whole map u(x) = A(x + d(x)) − x and det(I + ∇u) of it, on the processor."""
+        u_mm = apply_matrix(self._linear, d_mm.cpu()) + self._shift
+        return Displacement(u_mm, self._grid), jacobian_determinant(u_mm, self._grid)
+
+    def quick(self, jacobian: torch.Tensor) -> Record:
+        """Folds and volume change."""
+        return {
+            "folds_fraction": folds_fraction(jacobian),
+            "jacobian": jacobian_summary(jacobian),
+        }
+
+    def evidence(self, u_mm: torch.Tensor) -> Record:
+        """Overlap and landmark error before and after; what does not apply is absent."""
+        after = self._scores(u_mm)
+        record: Record = {
+            name: {"before": before, "after": after[name]}
+            for name, before in self._before.items()
+            if name != "dice"
+        }
+        if "dice" in after:
+            before = self._before["dice"]
+            record["dice"] = {
+                tissue: {"before": before[tissue], "after": value}
+                for tissue, value in after["dice"].items()
+                if tissue in before
+            }
+        if "tre_mm" in record:
+            record["tre_mm"]["n"] = len(np.asarray(self._request.fixed_points))
+        return record
+
+    def _scores(self, u_mm: torch.Tensor) -> Record:
+        request, scores = self._request, Record()
+        if self._labels is not None and request.moving_labels is not None:
+            moving = request.moving_labels
+            data = warp_labels(moving.data, u_mm, self._grid, moving.grid)
+            overlap = dice(self._labels, LabelMap(data, self._grid, moving.names))
+            if overlap:
+                scores |= {"dice": overlap, "mean_dice": mean_dice(overlap)}
+        if request.fixed_points is not None and request.moving_points is not None:
+            moved = transform_points(request.fixed_points, u_mm, self._grid)
+            scores["tre_mm"] = float(tre_mm(moved, request.moving_points).mean())
+        return scores
+
+
+def _on(labels: LabelMap, grid: Grid) -> LabelMap:
+    # In double precision every label value is a whole number still.
+    data = resample(labels.data.double(), labels.grid, grid, mode="nearest").round()
+    return LabelMap(data.to(labels.data.dtype), grid, labels.names, labels.name)

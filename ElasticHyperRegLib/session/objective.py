@@ -1,0 +1,103 @@
+"""The solver's objective for one pair on one grid, where λ and μ of each tissue change at will.
+
+All that hangs on the images alone is computed once. Λ and Γ are linear in the values of the
+tissues, Λ = Σₜ λₜ wₜ with wₜ the share of tissue t in each voxel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ..energies import Coefficient
+from ..engine.elasticity import tissue_names
+from ..grid import coarser, resample
+from ..solver import Level, Problem
+from ..solver.objective import Objective
+from ..types import Elasticity, Grid, LabelMap
+
+
+class LiveObjective(Objective):
+    """E(u) of a pair where its images lie; ``at`` gives it for other (λ, μ) at hardly any cost.
+
+    Args:
+        problem: the pair, as ``on_grid`` gives it; its λ and μ are not looked at.
+        level: which window, and how much coarser the field is than the images.
+        shares: of each tissue in each voxel, (1, T, *problem.fixed_grid.shape); ``None`` where
+            one (λ, μ) holds everywhere.
+
+    Attributes:
+        best_value: lowest objective met since ``at``.
+        best: the field (1, D, *field_grid.shape) in voxels that had it.
+    """
+
+    best: torch.Tensor
+
+    def __init__(self, problem: Problem, level: Level, shares: torch.Tensor | None) -> None:
+        grid = problem.fixed_grid
+        spacing = [max(s, min(grid.spacing) * level.control) for s in grid.spacing]
+        field_grid = coarser(grid, tuple(spacing))
+        super().__init__(replace(problem, lam=0.0, mu=0.0), grid, field_grid, level.window)
+        self._image_shares = shares
+        self._field_shares = None if shares is None else resample(shares, grid, field_grid)
+        self.best_value = math.inf
+
+    def at(self, values: Sequence[Elasticity]) -> LiveObjective:
+        """The same objective under other values: one for each tissue, or one for everywhere."""
+        fresh = copy(self)
+        fresh.lam = _painted([v.lam for v in values], self._field_shares)
+        fresh.mu = _painted([v.mu for v in values], self._field_shares)
+        fresh.weight = _painted([1 - v.lam - v.mu for v in values], self._image_shares)
+        fresh.best_value = math.inf
+        return fresh
+
+    def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:
+        """E(u), (1,); remembers the best field met."""
+        value = super().__call__(u_vox)
+        if float(value.detach()) < self.best_value:
+            self.best_value, self.best = float(value.detach()), u_vox.detach()
+        return value
+
+
+def on_grid(problem: Problem, grid: Grid) -> Problem:
+    """``problem`` with the fixed image on ``grid`` and the moving image about as coarse."""
+    moving = problem.moving_grid
+    axes = np.abs(moving.direction.T @ grid.direction)
+    wanted = axes @ np.asarray(grid.spacing) / axes.sum(axis=1)
+    moving_grid = coarser(moving, tuple(np.maximum(wanted, moving.spacing)))
+
+    def there(data: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
+        return resample(data.float(), source, target)
+
+    fixed_mask, moving_mask = problem.fixed_mask, problem.moving_mask
+    return replace(
+        problem,
+        fixed=there(problem.fixed, problem.fixed_grid, grid),
+        moving=there(problem.moving, moving, moving_grid),
+        fixed_grid=grid,
+        moving_grid=moving_grid,
+        fixed_mask=None if fixed_mask is None else there(fixed_mask, problem.fixed_grid, grid),
+        moving_mask=None if moving_mask is None else there(moving_mask, moving, moving_grid),
+    )
+
+
+def tissue_shares(labels: LabelMap, grid: Grid) -> dict[str, torch.Tensor]:
+    """Tissue → its share in each voxel of ``grid``, (1, 1, *grid.shape); they add up to 1."""
+    names = tissue_names(labels)
+    shares = {}
+    for tissue in dict.fromkeys(names.values()):
+        mine = [label for label, name in names.items() if name == tissue]
+        here = torch.isin(labels.data, torch.tensor(mine, dtype=labels.data.dtype))
+        shares[tissue] = resample(here.float(), labels.grid, grid)
+    return shares
+
+
+def _painted(values: Sequence[float], shares: torch.Tensor | None) -> Coefficient:
+    if shares is None:
+        return values[0]
+    return torch.einsum("t,nt...->n...", shares.new_tensor(values), shares)[:, None]

@@ -1,0 +1,367 @@
+"""The session: prepares a pair once, answers every (λ, μ), latest wins."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from time import perf_counter
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from ..engine import (
+    NetworkField,
+    Progress,
+    RegistrationOptions,
+    RegistrationRequest,
+    RegistrationResult,
+    Run,
+    align_pair,
+    answer,
+    bind_model,
+    model_choice,
+)
+from ..engine.check import check_request, pick_device
+from ..engine.elasticity import EVERYWHERE, tissue_names
+from ..engine.model import AUTO, ModelChoice
+from ..engine.report import peak_memory_mib
+from ..engine.run import never, silent
+from ..estimation import Estimate, EstimateOptions, Evidence, Sensitivity, Setting, estimate
+from ..estimation import sensitivity as spread
+from ..estimation.settings import around
+from ..types import Elasticity, Grid, Image, LabelMap
+from ..weights import ModelCard
+from .answer import Answer, SessionInputs, Stage
+from .devices import pick, ran_out
+from .fields import Fields
+from .live import Live
+from .measure import Measure
+from .values import Values, setting
+from .worker import Turn, Worker
+
+NEIGHBOUR = 0.1
+"""How far the settings that ``sensitivity`` compares lie from the present one."""
+_serial = count(1)
+
+
+class Session:
+    """One pair of images, live: every new (λ, μ) is answered at once, then refined.
+
+    The constructor aligns the pair and computes all that does not depend on λ and μ, which takes
+    seconds. After that one thread does all the work; ``submit``, ``cancel`` and the attributes
+    never wait for it. Sessions share nothing.
+
+    Args:
+        fixed: image whose frame the answers live in.
+        moving: image to be warped.
+        labels: tissues of the fixed image; without them one (λ, μ) holds everywhere.
+        model: ``auto`` (a trained model where one fits), ``none`` (the solver alone) or a name.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        inputs: what else is known.
+
+    Attributes:
+        tissues: names that may be given a (λ, μ) of their own.
+        grid: where answers live: covers the fixed image, coarser where that is large.
+        initial: (D+1, D+1) RAS mm, fixed → moving points, part of every answer.
+        model_name: of the model that answers, ``none`` for the solver alone.
+
+    Raises:
+        InputError: the pair cannot be registered as it is.
+    """
+
+    def __init__(
+        self,
+        fixed: Image,
+        moving: Image,
+        labels: LabelMap | None = None,
+        model: str = "auto",
+        device: str = "auto",
+        inputs: SessionInputs | None = None,
+    ) -> None:
+        given = inputs or SessionInputs()
+        self._request = request = _request(fixed, moving, labels, given, model, device)
+        check_request(request)
+        self._run = Run()
+        self._pair = align_pair(request, pick(device), self._run)
+        choice = _choice(request)
+        self._fields = Fields(request, self._pair, choice.card)
+        self._notes = [] if choice.card else [f"the solver answers: {choice.reason}"]
+        self.model_name = self._fields.model.name
+        self.tissues = self._fields.tissues
+        self.grid: Grid = self._fields.solver.grid
+        self.initial: np.ndarray = self._pair.initial
+        self._measure = Measure(request, self._pair, self.grid)
+        self._live = Live(self._fields, given.refine)
+        self._asked = Setting(given.elasticity)
+        self._worker = Worker(f"elastic-hyperreg-session-{next(_serial)}")
+        self._finish = weakref.finalize(self, self._worker.close)
+
+    @classmethod
+    def from_request(cls, request: RegistrationRequest) -> Session:
+        """The session of a request; its (λ, μ) for everywhere holds where none is given later."""
+        options = request.options
+        inputs = SessionInputs(
+            moving_labels=request.moving_labels,
+            fixed_mask=request.fixed_mask,
+            moving_mask=request.moving_mask,
+            fixed_points=request.fixed_points,
+            moving_points=request.moving_points,
+            initial=options.initial,
+            seed=options.seed,
+            refine=options.refine,
+            elasticity=options.elasticity,
+        )
+        pair = (request.fixed, request.moving, request.fixed_labels)
+        return cls(*pair, options.model, options.device, inputs)
+
+    @property
+    def device(self) -> str:
+        """Where it runs, after any fall-back."""
+        return self._fields.rung.device.type
+
+    @property
+    def foresees(self) -> bool:
+        """Whether all derivatives are there: any new (λ, μ) has a preview within a frame."""
+        return self._live.foresees
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What fell back and why, one line each."""
+        return (*self._notes, *self._fields.notes)
+
+    def register(
+        self,
+        elasticity: Values,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> RegistrationResult:
+        """The exact answer on the fixed image's own grid; waits for it.
+
+        It does not depend on what was answered before: ``engine.register`` gives the same field
+        for the same request, bit for bit. Live requests go first.
+
+        Raises:
+            InputError: a tissue is not there; the session is closed.
+            Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
+        """
+        asked = self._setting(elasticity)
+        options = replace(
+            self._request.options, elasticity=asked.default, tissues=dict(asked.tissues)
+        )
+        request = replace(self._request, options=options)
+        return self._worker.run(
+            lambda stop: self._register(request, Run(progress or silent, _either(stop, cancelled)))
+        )
+
+    def submit(
+        self,
+        elasticity: Values,
+        on_result: Callable[[Answer], None],
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> int:
+        """Ask for the field of new (λ, μ); returns the request's number at once.
+
+        The latest request wins: the one before it is dropped at its next iteration, and no answer
+        of it is delivered from then on. Answers become better one by one; the last is ``final``.
+        Both functions are called from the session's thread: a shell passes on what it is given.
+        A fault ends this request, not the session; without ``on_error`` it is logged.
+
+        Raises:
+            InputError: a tissue is not there; the session is closed.
+        """
+        self._asked = asked = self._setting(elasticity)
+        return self._worker.submit(lambda turn: self._answer(asked, turn, on_result), on_error)
+
+    def estimate(
+        self,
+        objective: str | Mapping[str, float] = "dice",
+        method: str = "grid",
+        on_progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        start: Values | None = None,
+    ) -> Estimate:
+        """(λ, μ) of each tissue for this subject, by the fields that answer live; waits for it.
+
+        Args:
+            objective: see ``EstimateOptions``.
+            method: likewise.
+            on_progress: told the fraction done.
+            cancelled: true stops it.
+            start: values that the search starts from and goes back to on ties.
+
+        Raises:
+            InputError: the evidence does not allow the objective; the session is closed.
+            Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
+        """
+        first = self._setting({} if start is None else start)
+        options = EstimateOptions(
+            objective, method, elasticity=first.default, tissues=first.tissues
+        )
+        evidence = Evidence.of(self._request, self.initial)
+
+        def work(stop: Callable[[], bool]) -> Estimate:
+            self._fields.solver.forget()
+            halt = _either(stop, cancelled)
+            return estimate(self._fields.model, evidence, options, on_progress, halt)
+
+        return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
+
+    def sensitivity(
+        self,
+        settings: Sequence[Values] | None = None,
+        on_progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Sensitivity:
+        """Where the field depends on λ and μ rather than on the images; waits for it.
+
+        Args:
+            settings: that are compared, such as ``Estimate.plausible()``; by default the one
+                submitted last and its neighbours, one tissue moved at a time.
+            on_progress: told the fraction done.
+            cancelled: true stops it.
+
+        Raises:
+            InputError: fewer than two settings; a tissue is not there; the session is closed.
+            Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
+        """
+        compared = self._neighbours() if settings is None else [self._setting(v) for v in settings]
+        labels = self._request.fixed_labels
+
+        def work(stop: Callable[[], bool]) -> Sensitivity:
+            self._fields.solver.forget()
+            halt = _either(stop, cancelled)
+            model = self._fields.model
+            return spread(model, compared, labels, self.initial, on_progress, halt)
+
+        return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
+
+    def cancel(self) -> None:
+        """Drop what is queued and running; nothing of it is delivered. The session goes on."""
+        self._worker.cancel()
+
+    def close(self) -> None:
+        """Stop the work and end the thread; may be called again."""
+        self._finish.detach()
+        self._worker.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _setting(self, values: Values) -> Setting:
+        return setting(values, self._request.options.elasticity, self.tissues)
+
+    def _neighbours(self) -> list[Setting]:
+        names = self.tissues or (EVERYWHERE,)
+        moved = [
+            self._asked.with_tissue(name, value)
+            for name in names
+            for value in around(self._asked.of(name), NEIGHBOUR)
+        ]
+        return [self._asked, *moved]
+
+    def _answer(self, asked: Setting, turn: Turn, on_result: Callable[[Answer], None]) -> None:
+        names = self.tissues or (EVERYWHERE,)
+        values: dict[str, Elasticity] = {name: asked.of(name) for name in names}
+
+        def deliver(stage: Stage, d_mm: torch.Tensor, final: bool) -> None:
+            turn.check()
+            displacement, jacobian = self._measure.whole(d_mm)
+            metrics = {
+                **self._measure.quick(jacobian),
+                **(self._measure.evidence(displacement.u_mm) if final else {}),
+                "elasticity": {name: [v.lam, v.mu] for name, v in values.items()},
+                "model": self.model_name,
+                "device": self.device,
+            }
+            seconds = perf_counter() - turn.began
+            turn.deliver(
+                on_result,
+                Answer(turn.number, values, stage, displacement, jacobian, metrics, final, seconds),
+            )
+
+        self._live.answer(asked, turn, deliver)
+
+    def _register(self, request: RegistrationRequest, run: Run) -> RegistrationResult:
+        begin = perf_counter()
+        choice = model_choice(request)
+        device = pick_device(request.options.device)
+        pair = replace(self._pair, device=device)
+        try:
+            result = answer(request, pair, choice, self._bound_to(request), run)
+        except Exception as error:
+            if device.type == "cpu" or not ran_out(error):
+                raise
+            self._notes.append(f"register ran on cpu instead of {device.type}: out of memory")
+            pair = replace(pair, device=torch.device("cpu"))
+            result = answer(request, pair, choice, lambda c: bind_model(c, request, pair), run)
+        seconds = {**self._run.seconds, **run.seconds, "total": perf_counter() - begin}
+        return replace(result, metrics=result.metrics | {"seconds": seconds} | peak_memory_mib())
+
+    def _bound_to(self, request: RegistrationRequest) -> Callable[[ModelCard], NetworkField]:
+        """Gives the network that answers live where it is the one wanted."""
+
+        def bound(card: ModelCard) -> NetworkField:
+            mine = self._fields.exact_network
+            if mine is not None and mine.name == card.name:
+                return mine
+            pair = replace(self._pair, device=pick_device(request.options.device))
+            return bind_model(card, request, pair)
+
+        return bound
+
+
+def _request(
+    fixed: Image,
+    moving: Image,
+    labels: LabelMap | None,
+    given: SessionInputs,
+    model: str,
+    device: str,
+) -> RegistrationRequest:
+    # The engine knows no mps: what must be repeatable bit for bit runs on the processor there.
+    options = RegistrationOptions(
+        elasticity=given.elasticity,
+        initial=given.initial,
+        model=model,
+        refine=given.refine,
+        device="cpu" if device == "mps" else device,
+        seed=given.seed,
+    )
+    return RegistrationRequest(
+        fixed=fixed,
+        moving=moving,
+        fixed_labels=labels,
+        moving_labels=given.moving_labels,
+        fixed_mask=given.fixed_mask,
+        moving_mask=given.moving_mask,
+        fixed_points=given.fixed_points,
+        moving_points=given.moving_points,
+        options=options,
+    )
+
+
+def _choice(request: RegistrationRequest) -> ModelChoice:
+    """The model that answers live: with ``auto`` it must obey tissues that differ."""
+    labels, options = request.fixed_labels, request.options
+    if options.model != AUTO or labels is None:
+        return model_choice(request)
+    first = next(iter(tissue_names(labels).values()))
+    other = Elasticity(options.elasticity.mu, options.elasticity.lam)
+    differ = {first: other if other != options.elasticity else Elasticity(0.0, 1.0)}
+    return model_choice(replace(request, options=replace(options, tissues=differ)))
+
+
+def _either(stop: Callable[[], bool], cancelled: Callable[[], bool] | None) -> Callable[[], bool]:
+    asked = cancelled or never
+    return lambda: stop() or asked()

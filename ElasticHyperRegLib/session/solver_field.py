@@ -1,0 +1,233 @@
+"""The solver as a ``FieldModel``: on a grid that it can afford, warm-started, better and better.
+
+L-BFGS from the field that is there: from a warm start it is done in some twenty passes, where the
+descent of ``solver.solve``, made to cross valleys, begins with steps that are too long to improve.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ..engine.request import DEFAULT_ELASTICITY
+from ..field import mm_to_vox, to_grid, vox_to_mm
+from ..grid import coarser, pyramid, resize
+from ..solver import Level, Problem, SolverOptions, solve
+from ..types import Elasticity, Grid
+from .elastic_metric import ElasticMetric
+from .lbfgs import descend
+from .objective import LiveObjective, on_grid
+
+BUDGET = 48**3
+"""Voxels of the images that are compared: some 30 ms a pass on one core."""
+PULL = 0.1
+"""About how much the images curve the objective, for a displacement in voxels."""
+SOFTEST = 0.05
+"""Stiffness λ + 2μ that is at least assumed where steps are measured."""
+FIRST_VOX = 0.3
+"""Largest change of the unknowns in the first pass, in voxels of the field's grid."""
+WINDOW = 5
+EVERY = 3
+"""Passes from one field to the next."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When refining ends.
+
+    Args:
+        gain: of the objective over ``WINDOW`` passes, so little that it has settled.
+        passes: so many at most.
+    """
+
+    gain: float
+    passes: int
+
+
+PATIENT = Patience(2e-5, 91)
+HASTY = Patience(2e-4, 16)
+"""For the many fields of an estimate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A field as the solver holds it.
+
+    Attributes:
+        u_vox: (1, D, *field grid) in voxels of it, what the solver changes.
+        detail_mm: what it leaves alone, (1, D, *grid.shape) mm: too fine for its grid.
+    """
+
+    u_vox: torch.Tensor
+    detail_mm: torch.Tensor | None = None
+
+
+class SolverField:
+    """The field that minimises (1 − Λ − Γ)·NCC + W on a coarse grid, as a ``FieldModel``.
+
+    ``displacement`` starts from the nearest of the settings it was asked for before, so that a
+    walk through neighbouring settings is quick; after ``forget`` the same walk gives the same
+    fields.
+
+    Args:
+        problem: the pair at full resolution; its λ and μ are not looked at.
+        grid: where fields are wanted.
+        shares: tissue → its share in each voxel of ``images_grid(grid, budget)``; empty where
+            one (λ, μ) holds everywhere.
+        budget: voxels of the images that are compared, at most about that many.
+    """
+
+    name = "none"
+
+    def __init__(
+        self,
+        problem: Problem,
+        grid: Grid,
+        shares: Mapping[str, torch.Tensor],
+        budget: int = BUDGET,
+    ) -> None:
+        self.grid = grid
+        self.tissues = tuple(shares)
+        self._problem = on_grid(problem, images_grid(grid, budget))
+        level = _level(problem.fixed_grid, self._problem.fixed_grid)
+        every = torch.cat(list(shares.values()), dim=1) if shares else None
+        self._objective = LiveObjective(self._problem, level, every)
+        self._metric = ElasticMetric(self.field_grid, self._problem.fixed)
+        self._known: list[tuple[tuple[Elasticity, ...], Held]] = []
+        self._anchor: Held | None = None
+
+    @property
+    def field_grid(self) -> Grid:
+        """Where the solver's own unknowns live."""
+        return self._objective.field_grid
+
+    def anchor(self) -> Held:
+        """A rough field under the default (λ, μ), found from nothing, large motion included."""
+        if self._anchor is None:
+            coarse, *_ = pyramid(self._problem.fixed_grid, 2)
+            lam, mu = DEFAULT_ELASTICITY.lam, DEFAULT_ELASTICITY.mu
+            problem = replace(on_grid(self._problem, coarse), lam=lam, mu=mu)
+            options = SolverOptions.for_dimension(coarse.ndim)
+            found = solve(problem, replace(options, levels=options.levels[:1]))
+            u_mm = to_grid(found.u_mm, coarse, self.field_grid)
+            self._anchor = Held(mm_to_vox(u_mm, self.field_grid))
+        return self._anchor
+
+    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+        """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
+        values = self.values(default, tissues)
+        start = min(self._known, key=lambda known: _distance(known[0], values), default=None)
+        held = self.refined(self.anchor() if start is None else start[1], values, patience=HASTY)
+        self._known.append((values, held))
+        return self.field(held)
+
+    def forget(self) -> None:
+        """Let the next ``displacement`` start from the anchor."""
+        self._known.clear()
+
+    def values(
+        self, default: Elasticity, tissues: Mapping[str, Elasticity]
+    ) -> tuple[Elasticity, ...]:
+        """(λ, μ) of each of ``tissues``, or the one for everywhere."""
+        return tuple(tissues.get(name, default) for name in self.tissues) or (default,)
+
+    def hold(self, d_mm: torch.Tensor) -> Held:
+        """A field found elsewhere, (1, D, *grid.shape) RAS mm, as the solver holds it."""
+        u_vox = mm_to_vox(to_grid(d_mm, self.grid, self.field_grid), self.field_grid)
+        return Held(u_vox, d_mm - self.field(Held(u_vox)))
+
+    def field(self, held: Held) -> torch.Tensor:
+        """(1, D, *grid.shape) RAS mm."""
+        d_mm = resize(vox_to_mm(held.u_vox, self.field_grid), self.grid.shape)
+        return d_mm if held.detail_mm is None else d_mm + held.detail_mm
+
+    @torch.no_grad()
+    def better(self, candidates: Sequence[Held], values: Sequence[Elasticity]) -> Held:
+        """The candidate of the lowest objective."""
+        objective = self._objective.at(values)
+        return min(candidates, key=lambda held: float(objective(held.u_vox)))
+
+    def refine(
+        self,
+        held: Held,
+        values: Sequence[Elasticity],
+        check: Callable[[], None] = lambda: None,
+        patience: Patience = PATIENT,
+    ) -> Iterator[Held]:
+        """Better and better fields, until the objective settles.
+
+        Args:
+            held: to start from.
+            values: (λ, μ) of each of ``tissues``, or the one for everywhere.
+            check: called at every pass; may raise to stop.
+            patience: when it ends.
+        """
+        objective, start = self._objective.at(values), held.u_vox
+        voxels = start[0, 0].numel()
+
+        def energy(change: torch.Tensor) -> tuple[float, torch.Tensor]:
+            check()
+            with torch.enable_grad():
+                unknown = change.requires_grad_()
+                value = voxels * objective(start + unknown).sum()
+                (gradient,) = torch.autograd.grad(value, unknown)
+            return float(value.detach()), gradient
+
+        stiffness = max(SOFTEST, sum(v.lam + 2 * v.mu for v in values) / len(values))
+
+        def metric(gradient: torch.Tensor) -> torch.Tensor:
+            return self._metric.solve(gradient, PULL, stiffness)
+
+        descent = descend(energy, torch.zeros_like(start), metric, FIRST_VOX)
+        trace: list[float] = []
+        for value in itertools.islice(descent, patience.passes):
+            trace.append(value / voxels)
+            settled = len(trace) > WINDOW and trace[-1 - WINDOW] - value / voxels < patience.gain
+            if settled or len(trace) % EVERY == 1:
+                yield Held(objective.best, held.detail_mm)
+            if settled:
+                return
+
+    def refined(
+        self,
+        held: Held,
+        values: Sequence[Elasticity],
+        check: Callable[[], None] = lambda: None,
+        patience: Patience = PATIENT,
+    ) -> Held:
+        """The last and best of ``refine``."""
+        for better in self.refine(held, values, check, patience):
+            held = better
+        return held
+
+
+def images_grid(grid: Grid, budget: int) -> Grid:
+    """``grid`` itself, or the coarser one over its extent of about ``budget`` voxels.
+
+    The finest axes are made coarser first: thick slices stay until the pixels are as large.
+    """
+    if grid.voxels <= budget:
+        return grid
+    extent = np.asarray(grid.size) * np.asarray(grid.spacing)
+    low, high = min(grid.spacing), float(extent.max())
+    for _ in range(40):
+        middle = (low + high) / 2
+        fits = np.prod(extent / np.maximum(grid.spacing, middle)) <= budget
+        low, high = (low, middle) if fits else (middle, high)
+    return coarser(grid, tuple(np.maximum(grid.spacing, high)))
+
+
+def _level(fixed: Grid, images: Grid) -> Level:
+    """The level of the exact solver at about the resolution of ``images``."""
+    levels = SolverOptions.for_dimension(fixed.ndim).levels
+    halvings = round(math.log2(max(1.0, min(images.spacing) / min(fixed.spacing))))
+    return levels[-1 - min(halvings, len(levels) - 1)]
+
+
+def _distance(a: Sequence[Elasticity], b: Sequence[Elasticity]) -> float:
+    return sum(abs(x.lam - y.lam) + abs(x.mu - y.mu) for x, y in zip(a, b, strict=True))

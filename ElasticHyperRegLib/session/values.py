@@ -1,0 +1,40 @@
+"""λ and μ as a caller may write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..engine.elasticity import EVERYWHERE
+from ..errors import InputError
+from ..estimation.settings import Given, Setting
+from ..types import Elasticity
+
+Values = Setting | Given | Mapping[str, Given]
+"""One (λ, μ) for everywhere, or by tissue; ``everywhere`` stands for the tissues not named."""
+
+
+def setting(values: Values, default: Elasticity, known: tuple[str, ...]) -> Setting:
+    """What ``values`` say.
+
+    Args:
+        values: one (λ, μ), or (λ, μ) by tissue.
+        default: of tissues that they do not name.
+        known: tissues that they may name, besides ``everywhere``.
+
+    Raises:
+        InputError: an unknown tissue, no pair of numbers, or a (λ, μ) out of range.
+    """
+    try:
+        chosen = Setting.read(values, default)
+    except TypeError as error:
+        raise InputError(
+            f"the elasticity {values!r}", "two numbers λ, μ, or such by tissue"
+        ) from error
+    unknown = [name for name in chosen.tissues if name not in known]
+    if unknown:
+        raise InputError(
+            f"λ and μ for {', '.join(unknown)}",
+            f"{EVERYWHERE} or tissues of the fixed labels: {', '.join(known) or 'there are none'}",
+            "correct the name, or give labels that have it",
+        )
+    return chosen

@@ -1,0 +1,39 @@
+"""What takes the answers of a live session in a test."""
+
+from __future__ import annotations
+
+import queue
+
+from ElasticHyperRegLib.session import Answer, Session, Values
+
+SOON = 60.0
+
+
+class Answers:
+    """Takes a session's answers and faults and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self.all: list[Answer] = []
+        self.queue: queue.Queue[Answer | Exception] = queue.Queue()
+
+    def __call__(self, answer: Answer) -> None:
+        self.all.append(answer)
+        self.queue.put(answer)
+
+    def fault(self, error: Exception) -> None:
+        self.queue.put(error)
+
+    def final(self, number: int | None = None) -> Answer:
+        while True:
+            answer = self.queue.get(timeout=SOON)
+            if isinstance(answer, Exception):
+                raise answer
+            if answer.final and number in (None, answer.number):
+                return answer
+
+
+def ask(session: Session, values: Values) -> list[Answer]:
+    answers = Answers()
+    number = session.submit(values, answers, answers.fault)
+    assert answers.final(number).number == number
+    return answers.all

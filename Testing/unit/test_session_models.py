@@ -1,0 +1,141 @@
+"""Live sessions with a trained model, and on devices that run out of memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import ElasticHyperRegLib.session.fields as fields_module
+from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
+from ElasticHyperRegLib.session import Session
+from ElasticHyperRegLib.session.devices import Rung, ladder, pick, ran_out
+from ElasticHyperRegLib.session.solver_field import SolverField
+from Testing.unit.live_answers import ask
+from Testing.unit.small_pair import small_request
+from Testing.unit.tiny_models import install, lively, tiny_spec
+
+ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
+SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    """The user's model folder of this test, empty."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
+    return folder
+
+
+# With a trained model
+
+
+def test_the_network_answers_first(models):
+    install(lively(tiny_spec("CSAIN-elastic")), models / "map")
+    options = RegistrationOptions(initial="none", model="map", refine=4, device="cpu")
+    request = small_request(options=options)
+    with Session.from_request(request) as session:
+        assert session.model_name == "map"
+        assert session.tissues == ("background", "body", "organ")
+        answers = ask(session, {"organ": HARD})
+        assert answers[0].stage == "network"
+        assert answers[-1].stage == "refined"
+        again = ask(session, {"organ": HARD})
+        network = [a[-1].displacement.u_mm for a in (answers, again)]
+        assert torch.equal(*network)  # no path leads to it
+        mine = session.register({"organ": HARD})
+        wanted = RegistrationOptions(
+            tissues={"organ": Elasticity(*HARD)},
+            initial="none",
+            model="map",
+            refine=4,
+            device="cpu",
+        )
+        engines = register(small_request(options=wanted))
+        assert torch.equal(mine.displacement.u_mm, engines.displacement.u_mm)
+        assert mine.metrics["model"] == "map"
+
+
+def test_a_model_that_knows_no_tissues_has_one_setting(models):
+    install(lively(tiny_spec()), models / "one")
+    options = RegistrationOptions(initial="none", model="one", refine=0, device="cpu")
+    with Session.from_request(small_request(options=options)) as session:
+        assert session.tissues == ()
+        answers = ask(session, SOFT)
+        assert [answer.stage for answer in answers] == ["network", "network"]
+        assert answers[-1].metrics["model"] == "one"
+        with pytest.raises(InputError, match="organ"):
+            session.submit({"organ": SOFT}, print)
+
+
+def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models):
+    install(lively(tiny_spec()), models / "one")
+    request = small_request()
+    with Session(request.fixed, request.moving, request.fixed_labels, device="cpu") as session:
+        assert session.model_name == "none"
+        assert "one λ and μ for everywhere" in session.notes[0]
+    with Session(request.fixed, request.moving, device="cpu") as session:
+        assert session.model_name == "one"
+        assert session.notes == ()
+
+
+# Devices
+
+
+def test_the_ladder_ends_on_the_processor_with_larger_voxels():
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert ladder(cuda) == [Rung(cuda, 1.0), Rung(cuda, 2.0), Rung(cpu, 1.0), Rung(cpu, 2.0)]
+    assert ladder(cpu) == [Rung(cpu, 1.0), Rung(cpu, 2.0)]
+    assert pick("cpu") == cpu
+    with pytest.raises(InputError, match="tpu"):
+        pick("tpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
+        (MemoryError(), True),
+        (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_other_faults(error, out):
+    assert ran_out(error) is out
+
+
+def test_out_of_memory_falls_back_and_says_so(monkeypatch):
+    refine, left = SolverField.refine, [1]
+
+    def greedy(self, *args):
+        if left and left.pop():
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return refine(self, *args)
+
+    monkeypatch.setattr(SolverField, "refine", greedy)
+    with Session.from_request(small_request(2, options=ALONE)) as session:
+        grid = session.grid
+        answers = ask(session, SOFT)
+        assert answers[-1].displacement.grid is grid
+        assert "voxels 2 times as large instead of cpu: CUDA out of memory" in session.notes[-1]
+        assert not session._fields.solver.field_grid.same_as(grid)
+
+
+def test_what_fits_nowhere_is_told(monkeypatch):
+    def greedy(self, *args):
+        raise torch.OutOfMemoryError("no memory at all")
+
+    monkeypatch.setattr(SolverField, "refine", greedy)
+    with Session.from_request(small_request(2, options=ALONE)) as session:
+        with pytest.raises(torch.OutOfMemoryError):
+            ask(session, SOFT)
+        assert len(session.notes) == 2
+
+
+def test_what_cannot_fit_is_not_tried(monkeypatch):
+    monkeypatch.setattr(fields_module, "free_bytes", lambda device: 2**20)
+    with Session.from_request(small_request(options=ALONE)) as session:
+        assert "MiB are needed, 1 MiB are free" in session.notes[-1]
+        assert session._fields.rung.coarsening == 2.0

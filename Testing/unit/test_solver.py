@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import jacobian_determinant, warp
 from ElasticHyperRegLib.grid import coarser, gaussian_smooth, resample, resize
 from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, solve
+from ElasticHyperRegLib.solver.descent import _Adam
 from ElasticHyperRegLib.types import Grid
 
 QUICK = SolverOptions(levels=(Level(30, 7, 1, 1.5), Level(30, 7, 1, 1.5)))
@@ -180,3 +183,26 @@ def test_resize_agrees_with_resampling_by_position():
     coarse = coarser(fine, (2.0, 2.0, 2.0))
     data = torch.rand(2, 3, *coarse.shape)
     assert torch.allclose(resize(data, fine.shape), resample(data, coarse, fine), atol=1e-5)
+
+
+def test_its_adam_is_adam():
+    own = torch.randn(40)
+    reference = own.clone().requires_grad_()
+    adam, theirs = _Adam(own, 0.2), torch.optim.Adam([reference], lr=0.2, eps=_Adam.EPSILON)
+    for _ in range(15):
+        gradient = torch.randn(40)
+        adam.step(gradient)
+        reference.grad = gradient
+        theirs.step()
+    torch.testing.assert_close(own, reference.detach(), rtol=1e-6, atol=1e-7)
+
+
+def test_solving_does_not_load_the_compiler():
+    script = (
+        "import sys, torch; from ElasticHyperRegLib.solver import Problem, solve; "
+        "from ElasticHyperRegLib import Grid; grid = Grid.from_spacing((8, 8), (1.0, 1.0)); "
+        "image = torch.rand(1, 1, 8, 8); solve(Problem(image, image, grid, grid, 0.0, 0.1)); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == 0

@@ -26,7 +26,7 @@ from ..engine import (
 )
 from ..engine.check import check_request, pick_device
 from ..engine.elasticity import EVERYWHERE, tissue_names
-from ..engine.model import AUTO, ModelChoice
+from ..engine.model import AUTO, NONE, ModelChoice
 from ..engine.report import peak_memory_mib
 from ..engine.run import never, silent
 from ..estimation import Estimate, EstimateOptions, Evidence, Sensitivity, Setting, estimate
@@ -44,6 +44,7 @@ from .worker import Turn, Worker
 
 NEIGHBOUR = 0.1
 """How far the settings that ``sensitivity`` compares lie from the present one."""
+NO_MODEL = "no trained model fits this pair: the solver answers"
 _serial = count(1)
 
 
@@ -88,7 +89,7 @@ class Session:
         self._pair = align_pair(request, pick(device), self._run)
         choice = _choice(request)
         self._fields = Fields(request, self._pair, choice.card)
-        self._notes = [] if choice.card else [f"the solver answers: {choice.reason}"]
+        self._notes = [] if choice.card or model == NONE else [NO_MODEL]
         self.model_name = self._fields.model.name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid

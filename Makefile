@@ -3,7 +3,7 @@
 #   make demo TORCH_INDEX=URL          a package index to take PyTorch from (see README)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench screenshots clean
 export PYTHON TORCH_INDEX
 
 BIN := .venv/bin
@@ -13,10 +13,11 @@ DEBIAN := libegl1 libegl-mesa0 libgl1-mesa-dri chromium
 BENCH_READY := .venv-bench/.ready
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## register the package's own thorax phantom; results in demo-result/
 	$(BIN)/elastic-hyperreg demo --out demo-result --overwrite
+	@echo "With sliders, in the browser: $(BIN)/elastic-hyperreg serve --demo"
 
 test: lint ## lint and the whole test suite
 	scripts/debian.sh $(DEBIAN)
@@ -34,6 +35,12 @@ format: $(READY) ## let ruff fix style and formatting
 bench: $(READY) $(BENCH_READY) ## compare with other registration programs; results in bench-result/
 	$(BIN)/python -m benchmarks.run all --out bench-result
 	$(BIN)/python -m benchmarks.scaling --out bench-result
+	$(BIN)/python -m benchmarks.live --out bench-result
+
+screenshots: $(READY) ## make the pictures of the panel and of the page again
+	scripts/debian.sh $(DEBIAN)
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m scripts.screenshots_panel
+	$(BIN)/python -m scripts.screenshots_web
 
 clean: ## remove environments, caches and results
 	rm -rf .venv .venv-bench build dist *.egg-info demo-result bench-result

@@ -1,0 +1,197 @@
+"""The whole loop in a real browser: from a slider to the picture, and everything around it."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image as Picture
+
+from ElasticHyperRegLib.cli.shell import run
+from ElasticHyperRegLib.io import write_image, write_labels
+from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
+
+from .conftest import DEMO_SIZE, Tab
+
+pytestmark = pytest.mark.slow
+CORONAL = 2
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The phantom as a user has it: files."""
+    folder = tmp_path_factory.mktemp("phantom")
+    phantom = make_phantom(PhantomOptions(size=DEMO_SIZE))
+    for side in ("fixed", "moving"):
+        write_image(getattr(phantom, side), folder / f"{side}.nii.gz", dtype="int16")
+        write_labels(getattr(phantom, f"{side}_labels"), folder / f"{side}_labels.nii.gz")
+    return folder
+
+
+def picture(tab: Tab, view: int = CORONAL) -> np.ndarray:
+    """What a view shows, (rows, columns, 3), once it no longer changes."""
+    area = tab.page.locator(".layout-grid-item").nth(view)
+    taken = [b""]
+    while len(taken) < PATIENCE and (len(taken) < 4 or len(set(taken[-4:])) > 1):
+        tab.page.wait_for_timeout(300)
+        taken.append(area.screenshot())
+    return np.asarray(Picture.open(io.BytesIO(taken[-1])).convert("RGB"), dtype=float)
+
+
+def choose(tab: Tab, label: str, option: str) -> None:
+    tab.page.locator(".open-dialog .v-select", has_text=label).click()
+    tab.page.locator(".v-overlay .v-list-item", has_text=re.compile(f"^{option}$")).click()
+
+
+def test_demo_shows_the_pair(demo):
+    rows = demo.page.locator("[data-tissue]")
+    names = [rows.nth(i).get_attribute("data-tissue") for i in range(rows.count())]
+    assert names == ["soft_tissue", "lung", "bone", "heart", "liver", "background"]
+    assert demo.page.locator(".layout-grid-item").count() == 4
+    assert all(picture(demo, view).std() > 20 for view in range(4))
+    assert "Research use only" in demo.page.inner_text("header")
+    assert float(demo.page.inner_text("[data-answer]").split("→")[1].split()[0]) > 0.85
+
+
+def test_dragging_mu_changes_the_picture_where_the_tissue_is(demo):
+    demo.press("1")
+    grey = picture(demo).mean(axis=2)
+    demo.press("2")
+    before, number, mu = picture(demo), demo.number(), demo.weight("lung", "mu")
+    demo.drag("lung", "mu", 0.95)
+    demo.settled(number)
+    changed = np.abs(picture(demo) - before).mean(axis=2)
+
+    rows, columns = grey.shape
+    middle = np.s_[60 : rows // 2, columns // 4 : 3 * columns // 4]
+    lung = changed[middle][grey[middle] < 90]
+    liver = changed[3 * rows // 4 : -40, columns // 4 : columns // 2]
+    assert lung.size > 1000
+    assert lung.mean() > 1
+    assert lung.mean() > 3 * liver.mean()
+    assert demo.weight("lung", "mu") > mu + 0.3
+    assert demo.weight("bone", "mu") == pytest.approx(0.81)
+
+
+def test_volume_change_and_arrows_are_drawn_over_the_picture(demo):
+    bare = picture(demo)
+    demo.press("j")
+    demo.page.wait_for_selector(".legend")
+    coloured = picture(demo)
+    assert np.abs(coloured - bare).mean() > 5
+    demo.press("g")
+    demo.page.wait_for_selector("[data-glyphs=arrows].v-btn--active")
+    assert np.abs(picture(demo) - coloured).max() > 50
+    demo.page.click("[data-glyphs=off]")
+    demo.press("j")
+    demo.page.wait_for_selector(".legend", state="detached")
+    demo.press("3")
+
+
+def test_undo_brings_the_value_back(demo):
+    number = demo.number()
+    demo.press("Control+z")
+    demo.settled(number)
+    demo.becomes("lung", "mu", 0.3)
+
+
+def test_quality_table_holds_every_tissue(demo):
+    demo.page.click('[data-tab="quality"]')
+    table = demo.page.locator('[data-table="quality"]')
+    table.wait_for()
+    text = table.inner_text()
+    assert all(name in text for name in ("soft tissue", "lung", "bone", "heart", "liver"))
+    assert "→" in text
+
+
+def test_kept_settings_are_shown_again(demo):
+    demo.page.click('[data-tab="compare"]')
+    demo.page.click('[data-action="keep"]')
+    first, number = demo.weight("liver", "lam"), demo.number()
+    demo.tissue("liver").locator("button").nth(1).click()
+    demo.page.locator('.v-overlay--active [data-preset="bone"]').click()
+    demo.settled(number)
+    assert demo.weight("liver", "mu") == pytest.approx(0.81)
+    demo.page.click('[data-action="keep"]')
+    demo.page.locator('[data-kept="A"] button').first.click()
+    demo.page.wait_for_selector('[data-kept="A"].shown')
+    demo.becomes("liver", "lam", first)
+    demo.press("Shift+2")
+    demo.page.wait_for_selector('[data-kept="B"].shown')
+    demo.becomes("liver", "mu", 0.81)
+
+
+def test_estimate_is_cancelled(demo):
+    demo.page.click('[data-tab="estimate"]')
+    before = demo.weight("lung", "mu")
+    demo.page.click('[data-action="estimate"]')
+    demo.page.click('[data-action="cancel"]')
+    demo.page.wait_for_selector('[data-action="cancel"]', state="detached")
+    assert demo.weight("lung", "mu") == before
+
+
+def test_estimate_sets_the_values_and_draws_the_surface(demo):
+    demo.page.click('[data-tab="estimate"]')
+    demo.page.click('[data-action="estimate"]')
+    demo.page.wait_for_selector("[data-chosen]")
+    cells = demo.page.locator(".heat-map rect")
+    assert cells.count() >= 15
+    assert cells.first.bounding_box()["width"] > 5
+    assert demo.page.locator(".estimate .figures tbody tr").count() >= 1
+
+
+def test_broken_upload_says_what_is_wrong(demo, tmp_path):
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(b"not a volume")
+    demo.press("o")
+    role = demo.page.locator('[data-role="fixed"]')
+    role.locator("input").set_input_files(broken)
+    role.locator(".problem").wait_for()
+    assert "broken.nii.gz" in role.inner_text()
+    assert "expected" in role.inner_text()
+    demo.page.keyboard.press("Escape")
+
+
+def test_uploaded_pair_gives_the_transform_of_the_command_line(
+    browser, server, demo, files, tmp_path
+):
+    before = demo.number()
+    tab = Tab(browser, server.url)
+    tab.settled()
+    tab.press("o")
+    for role in ("fixed", "moving", "fixed_labels", "moving_labels"):
+        place = tab.page.locator(f'[data-role="{role}"]')
+        place.locator("input").set_input_files(files / f"{role}.nii.gz")
+        place.locator(".given").wait_for()
+    choose(tab, "Initial alignment", "none")
+    choose(tab, "Tissue names", "phantom")
+    tab.page.click('[data-action="start"]')
+    tab.page.locator(".pair-title", has_text="moving.nii.gz").wait_for()
+    tab.page.wait_for_function("!document.querySelector('.curtain')")
+    with tab.page.expect_download() as caught:
+        tab.press("d")
+    caught.value.save_as(tmp_path / "result.zip")
+    with zipfile.ZipFile(tmp_path / "result.zip") as archive:
+        archive.extractall(tmp_path / "page")
+    arguments = ["register", "--out", str(tmp_path / "line")]
+    for role in ("fixed", "moving", "fixed_labels", "moving_labels"):
+        arguments += [f"--{role.replace('_', '-')}", str(files / f"{role}.nii.gz")]
+    assert run([*arguments, "--tissues", "phantom", "--initial", "none"]) == 0
+    ours, theirs = (
+        sitk.ReadTransform(str(tmp_path / place / "transform.h5")) for place in ("page", "line")
+    )
+    centre = np.array([4.5, -12.0, -181.0])
+    for point in centre + np.random.default_rng(0).uniform(-90, 90, (50, 3)):
+        assert np.allclose(ours.TransformPoint(point), theirs.TransformPoint(point), atol=1e-4)
+    assert demo.number() == before  # the other tab was left alone
+    assert tab.errors == []
+    tab.page.close()
+
+
+def test_console_stays_silent(demo):
+    assert demo.errors == []

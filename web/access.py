@@ -1,0 +1,90 @@
+"""Who may connect: the token, the name the browser used, and the page that asked."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web as http
+from aiohttp.typedefs import Handler
+
+from .options import LOOPBACK_NAMES, is_loopback
+
+COOKIE = "elastic-hyperreg"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    # Vue compiles its templates in the page, which needs eval; nothing comes from elsewhere.
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; "
+    "frame-ancestors 'none'",
+}
+
+Middleware = Callable[[http.Request, Handler], Awaitable[http.StreamResponse]]
+
+
+def same(given: str, expected: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell how far they agree."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+class Access:
+    """Checks every request before anything else sees it.
+
+    The token comes once in the address (``?token=``), or in an ``Authorization: Bearer`` header.
+    The browser then gets a cookie with a secret of this run, so that the token stays in no
+    address, history or log.
+
+    Args:
+        host: the address that is listened on.
+        token: the secret to know; None asks for none.
+    """
+
+    def __init__(self, host: str, token: str | None) -> None:
+        self._local = is_loopback(host)
+        self._token = token
+        self._ticket = secrets.token_urlsafe(32)
+
+    @http.middleware
+    async def check(self, request: http.Request, handler: Handler) -> http.StreamResponse:
+        """Refuse with 403 what comes by another name or page, with 401 what lacks the token."""
+        self._check_origin(request)
+        if self._token is not None and not self._has_ticket(request):
+            return self._admit(request, self._token)
+        return await handler(request)
+
+    def _check_origin(self, request: http.Request) -> None:
+        """No page of another site may speak through the user's browser."""
+        name = urlsplit(f"//{request.host}").hostname
+        if self._local and name not in LOOPBACK_NAMES:
+            raise http.HTTPForbidden(text=f"This server is not called {name}.")
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            raise http.HTTPForbidden(text="Another site's page may not use this server.")
+
+    def _has_ticket(self, request: http.Request) -> bool:
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        if scheme == "Bearer" and self._token is not None and same(bearer, self._token):
+            return True
+        return same(request.cookies.get(self._cookie(request), ""), self._ticket)
+
+    def _admit(self, request: http.Request, token: str) -> http.Response:
+        if not same(request.query.get("token", ""), token):
+            raise http.HTTPUnauthorized(text="Wrong or missing token: open …/?token=YOUR-TOKEN")
+        answer = http.HTTPSeeOther(request.path)
+        answer.set_cookie(self._cookie(request), self._ticket, httponly=True, samesite="Lax")
+        raise answer
+
+    @staticmethod
+    def _cookie(request: http.Request) -> str:
+        """Cookies know no ports; two servers on one machine must not share theirs."""
+        return f"{COOKIE}-{urlsplit(f'//{request.host}').port or 80}"
+
+
+async def add_headers(request: http.Request, response: http.StreamResponse) -> None:
+    """Say what the browser must not do with any answer."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)

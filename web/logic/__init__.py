@@ -1,0 +1,1 @@
+"""What the page does: state ↔ the live controller. No rule of its own."""

@@ -1,0 +1,82 @@
+"""Settings that are kept to be compared, A, B and so on."""
+
+from __future__ import annotations
+
+from string import ascii_uppercase
+from typing import Any
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.mrml import Kept, Ready, Updated
+
+from .live import Live, told
+
+
+class CompareLogic:
+    """Keeps what is shown, and shows it again.
+
+    Args:
+        state: of the page.
+        live: the open pair.
+    """
+
+    def __init__(self, state: State, live: Live) -> None:
+        self._state = state
+        self._live = live
+        live.on(Ready, self._refresh)
+        live.on(Updated, self._leave)
+
+    @told
+    def keep(self) -> None:
+        """Keep what is shown under the next free letter."""
+        taken = {kept.name for kept in self._live.now.kept}
+        name = next((letter for letter in ascii_uppercase if letter not in taken), "Z")
+        self._live.now.keep(name)
+        self._state.shown_kept = name
+        self._refresh()
+
+    @told
+    def switch_to(self, name: str) -> None:
+        """Show a kept setting again."""
+        self._live.now.switch_to(name)
+        self._state.shown_kept = name
+
+    @told
+    def switch_to_number(self, number: int) -> None:
+        """Show the kept setting of that place in the list, from 0."""
+        kept = self._live.now.kept
+        if number < len(kept):
+            self.switch_to(kept[number].name)
+
+    @told
+    def forget(self, name: str) -> None:
+        """Remove a kept setting."""
+        self._live.now.forget(name)
+        self._refresh()
+
+    def _refresh(self, *_: Any) -> None:
+        controller = self._live.controller
+        self._state.kept = [] if controller is None else [shown(kept) for kept in controller.kept]
+
+    def _leave(self, event: Updated) -> None:
+        if event.stage != "kept":
+            self._state.shown_kept = ""
+
+
+def shown(kept: Kept) -> dict[str, Any]:
+    """A kept setting as a row of the list."""
+    metrics = kept.metrics
+    dice = metrics.get("mean_dice", {}).get("after")
+    folds = metrics.get("folds_fraction")
+    return {
+        "name": kept.name,
+        "values": [
+            {
+                "name": name.replace("_", " "),
+                "text": f"λ {value.lam:.3f}  μ {value.mu:.3f}",
+            }
+            for name, value in kept.elasticity.items()
+        ],
+        "dice": "" if dice is None else f"{dice:.3f}",
+        "folds": "" if folds is None else f"{100 * folds:.2f} %",
+    }

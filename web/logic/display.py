@@ -1,0 +1,97 @@
+"""Display switches → the nodes that show the pair."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.mrml import GlyphStyle, Ready, RegistrationDisplay, Sensed
+
+from ..state import GLYPHS, MODES
+from .live import Live, told
+
+FLICKER_SECONDS = 0.5
+KEYS = ("mode", "blend", "jacobian", "jacobian_opacity")
+GLYPH_KEYS = ("glyphs", "glyph_spacing_mm", "glyph_scale")
+
+
+class DisplayLogic:
+    """Blend, volume change, arrows, sensitivity.
+
+    Args:
+        state: of the page.
+        live: the open pair.
+    """
+
+    def __init__(self, state: State, live: Live) -> None:
+        self._state = state
+        self._live = live
+        self._flicked = 0.0
+        state.change("mode", "blend")(self._show_mode)
+        state.change("jacobian", "jacobian_opacity")(self._show_jacobian)
+        state.change(*GLYPH_KEYS)(self._show_glyphs)
+        state.change("sensitivity")(self._show_sensitivity)
+        live.on(Ready, self._show_all)
+        live.on(Sensed, self._take_sensitivity)
+
+    @property
+    def _display(self) -> RegistrationDisplay | None:
+        controller = self._live.controller
+        return None if controller is None else controller.display
+
+    def flicker(self) -> None:
+        """Called often: swaps the images twice a second where the user wants that."""
+        now = time.monotonic()
+        if (
+            self._state.mode == "flicker"
+            and self._display
+            and now - self._flicked > FLICKER_SECONDS
+        ):
+            self._flicked = now
+            self._display.flick()
+
+    def next_glyphs(self) -> None:
+        """The next kind of arrows."""
+        self._state.glyphs = GLYPHS[(GLYPHS.index(self._state.glyphs) + 1) % len(GLYPHS)]
+
+    @told
+    def sense(self) -> None:
+        """Compute the sensitivity of what is shown."""
+        self._live.now.sensitivity()
+
+    def _show_all(self, _event: Ready) -> None:
+        self._show_mode()
+        self._show_jacobian()
+        self._show_glyphs()
+        self._state.update({"sensitivity": False, "sensitivity_known": False})
+
+    @told
+    def _show_mode(self, **_: Any) -> None:
+        if self._display and self._state.mode in MODES:
+            self._display.set_blend(float(self._state.blend) / 100)
+            self._display.show(self._state.mode)
+
+    @told
+    def _show_jacobian(self, **_: Any) -> None:
+        if self._display:
+            opacity = float(self._state.jacobian_opacity) / 100
+            self._display.set_jacobian(bool(self._state.jacobian), opacity)
+
+    @told
+    def _show_glyphs(self, **_: Any) -> None:
+        if self._display:
+            state = self._state
+            spacing, scale = float(state.glyph_spacing_mm), float(state.glyph_scale)
+            self._display.set_glyphs(GlyphStyle(state.glyphs, spacing, scale))
+
+    def _take_sensitivity(self, event: Sensed) -> None:
+        self._state.update({"sensitivity_known": True, "sensitivity": True, "jacobian": False})
+        if self._display:
+            self._display.set_sensitivity(event.sensitivity.displacement_sd_mm)
+
+    @told
+    def _show_sensitivity(self, **_: Any) -> None:
+        if self._display and self._state.sensitivity_known:
+            self._display.set_sensitivity(None, visible=bool(self._state.sensitivity))

@@ -1,0 +1,128 @@
+"""Finding the parameters of the pair, and the picture of how well they are determined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.estimation.surface import Surface
+from ElasticHyperRegLib.mrml import Estimated, Ready
+from ElasticHyperRegLib.types import Elasticity
+
+from .live import Live, told
+
+TINY = 1e-6
+VIRIDIS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
+
+
+class EstimateLogic:
+    """Starts and stops estimation; keeps its answer for the heat map.
+
+    Args:
+        state: of the page.
+        live: the open pair.
+    """
+
+    def __init__(self, state: State, live: Live) -> None:
+        self._state = state
+        self._live = live
+        self._found: Any = None
+        live.on(Estimated, self._show)
+        live.on(Ready, self._forget)
+        state.change("surface_tissue")(self._show_surface)
+
+    @told
+    def start(self) -> None:
+        """Find λ and μ for this pair."""
+        self._state.progress = 0
+        self._live.now.estimate(self._state.objective, self._state.method)
+
+    @told
+    def cancel(self) -> None:
+        """Stop whatever takes long."""
+        self._live.now.cancel()
+
+    def cancel_if_busy(self) -> None:
+        """Stop what takes long, where something does."""
+        if {"estimate", "sensitivity", "register"} & set(self._state.busy):
+            self.cancel()
+
+    def _forget(self, _event: Ready) -> None:
+        self._found = None
+        self._state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
+
+    def _show(self, event: Estimated) -> None:
+        found = self._found = event.estimate
+        tissues = list(dict.fromkeys(surface.tissue for surface in found.surfaces))
+        self._state.estimate = {
+            "evidence": found.evidence,
+            "warnings": list(found.warnings),
+            "fields": found.fields,
+            "seconds": f"{found.seconds:.1f}",
+            "tissues": tissues,
+            "rows": [
+                {
+                    "name": name.replace("_", " "),
+                    "lam": f"{value.lam:.2f}",
+                    "mu": f"{value.mu:.2f}",
+                    "before": _number(found.scores.get(name, {}).get("before")),
+                    "after": _number(found.scores.get(name, {}).get("after")),
+                }
+                for name, value in found.elasticity.items()
+            ],
+        }
+        self._state.surface_tissue = tissues[0] if tissues else ""
+        self._show_surface()
+
+    def _show_surface(self, **_: Any) -> None:
+        tissue = self._state.surface_tissue
+        if self._found is not None and tissue:
+            self._state.surface = heat_map(self._found.surface(tissue))
+
+
+def heat_map(surface: Surface) -> dict[str, Any]:
+    """Cells of the triangle λ + μ ≤ 1 for the page to draw, 0 to 1 along both axes."""
+    low, high = min(surface.scores), max(surface.scores)
+    sizes = [_room(setting, surface.settings) for setting in surface.settings]
+    found = zip(surface.settings, surface.scores, sizes, strict=True)
+    coarse_first = sorted(found, key=lambda one: -one[2])
+    return {
+        "low": _number(low),
+        "high": _number(high),
+        "lam": surface.chosen.lam,
+        "mu": surface.chosen.mu,
+        "cells": [
+            {
+                "lam": setting.lam,
+                "mu": setting.mu,
+                "size": size,
+                "color": shade((score - low) / (high - low) if high > low else 0.5),
+                "text": f"λ {setting.lam:.2f}, μ {setting.mu:.2f}: {score:.4f}",
+            }
+            for setting, score, size in coarse_first
+        ],
+    }
+
+
+def shade(fraction: float) -> str:
+    """Colour of a fraction, dark for 0 and bright for 1."""
+    place = fraction * (len(VIRIDIS) - 1)
+    index = min(int(place), len(VIRIDIS) - 2)
+    one, two = (_channels(VIRIDIS[index + i]) for i in (0, 1))
+    mixed = (a + (b - a) * (place - index) for a, b in zip(one, two, strict=True))
+    return "#" + "".join(f"{round(channel):02x}" for channel in mixed)
+
+
+def _channels(color: str) -> tuple[int, ...]:
+    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def _room(setting: Elasticity, others: tuple[Elasticity, ...]) -> float:
+    """Side of the square that a setting stands for: the distance to the next one."""
+    distances = (max(abs(o.lam - setting.lam), abs(o.mu - setting.mu)) for o in others)
+    return min((d for d in distances if d > TINY), default=0.1)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,187 @@
+"""The live controller of the page: told to whoever listens, asked over and over."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.mrml import (
+    Closed,
+    Failed,
+    LiveController,
+    Progressed,
+    Ready,
+    Status,
+    Updated,
+)
+
+POLL_SECONDS = 0.02
+MOST_SECONDS = 1.0
+LOG = logging.getLogger(__name__)
+
+Event = Any
+Method = TypeVar("Method", bound=Callable[..., None])
+
+
+def told(method: Method) -> Method:
+    """A user's fault in a method is shown in the page; a fault of ours too, and is logged.
+
+    The object has the open pair as its ``_live``.
+    """
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except InputError as error:
+            self._live.say(str(error), bad=True)
+        except Exception as error:
+            LOG.exception("in %s", method.__qualname__)
+            self._live.say(f"A fault of this program: {error}", bad=True)
+
+    return cast(Method, wrapped)
+
+
+class Live:
+    """Holds the controller, and passes its events on.
+
+    Args:
+        state: of the page.
+
+    Attributes:
+        controller: of the open pair; None before.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.controller: LiveController | None = None
+        self._live = self
+        self._state = state
+        self._listeners: list[tuple[type, Callable[[Any], None]]] = []
+        self.on(Status, self._show_status)
+        self.on(Progressed, self._show_progress)
+        self.on(Ready, self._show_ready)
+        self.on(Updated, self._show_answer)
+        self.on(Failed, self._show_failure)
+        self.on(Closed, self._show_end)
+
+    @property
+    def now(self) -> LiveController:
+        """The controller.
+
+        Raises:
+            InputError: no pair is open.
+        """
+        if self.controller is None or not self._state.pair_ready:
+            raise InputError("no pair", "two scans that are open", "open a pair first")
+        return self.controller
+
+    def on(self, kind: type, function: Callable[[Any], None]) -> None:
+        """Call ``function`` with every event of ``kind``, in the page's own thread."""
+        self._listeners.append((kind, function))
+
+    def replace(self, controller: LiveController) -> None:
+        """End the pair that was open, and begin with another."""
+        self.close()
+        self.controller = controller
+        self._state.update({"pair_ready": False, "progress": 0, "answer": {}})
+        controller.start()
+
+    def close(self) -> None:
+        """End the pair."""
+        if self.controller is not None:
+            self.controller.close()
+            self.controller = None
+        self._state.pair_ready = False
+
+    async def run(self) -> None:
+        """Ask the controller what happened, for ever.
+
+        Drawing its answers holds up everything else, so it gets half of the time at most.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            begun = loop.time()
+            await asyncio.sleep(POLL_SECONDS)
+            drawing = loop.time() - begun - POLL_SECONDS
+            await asyncio.sleep(min(drawing, MOST_SECONDS))
+            if self.controller is None:
+                continue
+            with self._state:
+                self._poll(self.controller)
+
+    def say(self, text: str, bad: bool = False) -> None:
+        """Show a line to the user for a while; ``bad`` until it is put away."""
+        self._state.update({"message": text, "message_bad": bad, "message_open": True})
+
+    @told
+    def _poll(self, controller: LiveController) -> None:
+        for event in controller.poll():
+            self._tell(event)
+        self._show_busy()
+
+    def _tell(self, event: Event) -> None:
+        for kind, function in self._listeners:
+            if isinstance(event, kind):
+                function(event)
+
+    def _show_busy(self) -> None:
+        controller = self.controller
+        if controller is None:
+            return
+        state = self._state
+        state.busy = sorted(controller.busy)
+        state.can_undo, state.can_redo = controller.can_undo, controller.can_redo
+
+    def _show_status(self, event: Status) -> None:
+        self._state.status = event.text
+        if event.warning:
+            self.say(event.text)
+
+    def _show_progress(self, event: Progressed) -> None:
+        self._state.progress = round(100 * event.fraction)
+
+    def _show_ready(self, event: Ready) -> None:
+        model = "exact solver" if event.model == "none" else f"model {event.model}"
+        self._state.update(
+            {
+                "pair_ready": True,
+                "model_line": f"{model} on {event.device}",
+                "notes": list(event.notes),
+            }
+        )
+
+    def _show_answer(self, event: Updated) -> None:
+        self._state.answer = {
+            "stage": event.stage,
+            "final": event.final,
+            "milliseconds": round(1000 * event.seconds),
+            "number": event.number,
+            **figures(event.metrics),
+        }
+
+    def _show_failure(self, event: Failed) -> None:
+        self.say(event.message, bad=not event.cancelled)
+
+    def _show_end(self, event: Closed) -> None:
+        self.close()
+        self._state.status = event.reason
+
+
+def figures(metrics: dict[str, Any]) -> dict[str, str]:
+    """The figures of an answer that fit into one line."""
+    found = {}
+    if "mean_dice" in metrics:
+        dice = metrics["mean_dice"]
+        found["dice"] = f"{dice['before']:.3f} → {dice['after']:.3f}"
+    if "folds_fraction" in metrics:
+        found["folds"] = f"{100 * metrics['folds_fraction']:.2f} %"
+    if "jacobian" in metrics:
+        volume = metrics["jacobian"]
+        found["jacobian"] = f"{volume['min']:.2f} … {volume['max']:.2f}"
+    return found

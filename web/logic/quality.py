@@ -1,0 +1,106 @@
+"""The table of figures, and the result folder to take away."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.mrml import Exported, Failed, Measured, Quality, Ready, Updated
+
+from .live import Live, told
+
+
+class QualityLogic:
+    """Shows what was measured; makes the archive of the result.
+
+    Args:
+        state: of the page.
+        live: the open pair.
+
+    Attributes:
+        archive: the last result folder as a zip file; None before there is one.
+    """
+
+    def __init__(self, state: State, live: Live) -> None:
+        self._state = state
+        self._live = live
+        self._place = Path(tempfile.mkdtemp(prefix="elastic-hyperreg-result-"))
+        self.archive: Path | None = None
+        self._count = 0
+        live.on(Measured, self._show)
+        live.on(Updated, self._outdate)
+        live.on(Ready, self._forget)
+        live.on(Exported, self._pack)
+        live.on(Failed, self._failed)
+
+    @told
+    def measure(self) -> None:
+        """Measure what is shown."""
+        self._live.now.measure()
+
+    @told
+    def export(self) -> None:
+        """Register exactly, and make the archive of its result folder."""
+        controller = self._live.now
+        self._count += 1
+        controller.export(self._place / f"result-{self._count}")
+
+    def _pack(self, event: Exported) -> None:
+        archive = shutil.make_archive(str(event.folder), "zip", event.folder)
+        shutil.rmtree(event.folder)
+        if self.archive is not None:
+            self.archive.unlink(missing_ok=True)
+        self.archive = Path(archive)
+        self._state.download = {"number": self._count, "name": "elastic-hyperreg-result.zip"}
+
+    def _failed(self, event: Failed) -> None:
+        if event.what == "register":
+            shutil.rmtree(self._place / f"result-{self._count}", ignore_errors=True)
+
+    def _forget(self, _event: Ready) -> None:
+        self._state.quality = {}
+
+    def _outdate(self, event: Updated) -> None:
+        if self._state.quality and self._state.quality["number"] != event.number:
+            self._state.quality = {**self._state.quality, "stale": True}
+
+    def _show(self, event: Measured) -> None:
+        self._state.quality = shown(event.quality)
+
+
+def shown(quality: Quality) -> dict[str, Any]:
+    """The table for the page; what does not apply is empty."""
+    return {
+        "number": quality.number,
+        "stale": False,
+        "rows": [
+            {
+                "name": row.name.replace("_", " "),
+                "dice": _pair(row.dice, ".3f"),
+                "hd95": _pair(row.hd95_mm, ".1f"),
+                "volume": f"{100 * row.volume_change:+.1f} %",
+                "folds": f"{100 * row.folds_fraction:.2f} %",
+            }
+            for row in quality.tissues
+        ],
+        "lines": _lines(quality),
+    }
+
+
+def _lines(quality: Quality) -> list[str]:
+    lines = [f"Folded voxels: {100 * quality.folds_fraction:.3f} %"]
+    there = quality.inverse_consistency_mm
+    if there:
+        lines.append(f"There and back: mean {there['mean']:.2f} mm, 95 % {there['p95']:.2f} mm")
+    tre = quality.tre_mm
+    if tre:
+        lines.append(f"Landmarks ({tre['n']:.0f}): {tre['before']:.2f} → {tre['after']:.2f} mm")
+    return lines
+
+
+def _pair(values: tuple[float, float] | None, form: str) -> str:
+    return "" if values is None else f"{values[0]:{form}} → {values[1]:{form}}"

@@ -1,0 +1,146 @@
+"""The tissue table: sliders ↔ λ and μ."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.mrml import Estimated, Ready, TissueRow, Updated
+from ElasticHyperRegLib.tissues import slider_to_value, value_to_slider
+
+from .live import Live, told
+
+NAMES = ("lam", "mu")
+
+
+class TissueLogic:
+    """Sliders of every tissue, presets, locks, reset, undo.
+
+    State, for row ``i``: ``lam_i`` and ``mu_i`` are the sliders' positions (0 to 1) and
+    ``row_i`` what else its row shows.
+
+    Args:
+        state: of the page.
+        live: the open pair.
+    """
+
+    def __init__(self, state: State, live: Live) -> None:
+        self._state = state
+        self._live = live
+        self._written: dict[str, float] = {}
+        self._watched = 0
+        live.on(Ready, self._refresh)
+        live.on(Estimated, self._refresh)
+        live.on(Updated, self._refresh_moduli)
+
+    @property
+    def rows(self) -> list[TissueRow]:
+        """The table as it stands."""
+        controller = self._live.controller
+        return [] if controller is None else controller.tissues
+
+    @told
+    def settle(self, index: int, name: str, position: float) -> None:
+        """A slider was let go at a position, which the page may not have been sent yet."""
+        self._move(index, name, position)
+        self._live.now.settle()
+
+    @told
+    def set_preset(self, tissue: str, preset: str) -> None:
+        """A preset was chosen."""
+        self._live.now.set_preset(tissue, preset)
+        self._refresh()
+
+    @told
+    def reset(self, tissue: str | None = None) -> None:
+        """Back to the start, one tissue or all."""
+        self._live.now.reset(tissue)
+        self._refresh()
+
+    @told
+    def lock(self, tissue: str, locked: bool) -> None:
+        """Keep λ/μ, or let it go."""
+        self._live.now.lock_ratio(tissue, locked)
+        self._refresh()
+
+    @told
+    def undo(self) -> None:
+        """One step back."""
+        self._live.now.undo()
+        self._refresh()
+
+    @told
+    def redo(self) -> None:
+        """One step forward again."""
+        self._live.now.redo()
+        self._refresh()
+
+    @told
+    def set_live(self, live: bool) -> None:
+        """Update while a slider moves, or only once it rests."""
+        self._live.now.set_live(live)
+
+    def _watch(self, count: int) -> None:
+        for index in range(self._watched, count):
+            for name in NAMES:
+                self._state.change(f"{name}_{index}")(partial(self._moved, index, name))
+        self._watched = max(self._watched, count)
+
+    @told
+    def _moved(self, index: int, name: str, **_: Any) -> None:
+        """The browser moved a slider."""
+        self._move(index, name, self._state[f"{name}_{index}"])
+
+    def _move(self, index: int, name: str, position: float) -> None:
+        """Set λ or μ; a position that the page wrote itself is left alone."""
+        key, rows = f"{name}_{index}", self.rows
+        if position == self._written.get(key) or index >= len(rows):
+            return
+        row = rows[index]
+        value = slider_to_value(float(position), room(row, name))
+        self._live.now.set_elasticity(row.name, **{name: value})
+        self._written[key] = position
+        self._refresh(moving=key)
+
+    def _refresh(self, *_: Any, moving: str = "") -> None:
+        rows = self.rows
+        self._watch(len(rows))
+        for index, row in enumerate(rows):
+            self._state[f"row_{index}"] = shown(row)
+            for name in NAMES:
+                key = f"{name}_{index}"
+                if key == moving:  # under the user's hand: it must not jump
+                    continue
+                position = value_to_slider(getattr(row, name), room(row, name))
+                self._written[key] = position
+                self._state[key] = position
+
+    def _refresh_moduli(self, event: Updated) -> None:
+        if event.stage == "kept":
+            self._refresh()
+
+
+def room(row: TissueRow, name: str) -> float:
+    """The largest value that λ or μ of a row can take where the other stays, or moves along."""
+    own, other = (row.lam, row.mu) if name == "lam" else (row.mu, row.lam)
+    if row.locked and own + other:
+        return own / (own + other)
+    return 1 - other
+
+
+def shown(row: TissueRow) -> dict[str, Any]:
+    """What a row shows beside its sliders."""
+    red, green, blue = row.color
+    return {
+        "name": row.name,
+        "title": row.name.replace("_", " "),
+        "color": f"rgb({red},{green},{blue})",
+        "lam": f"{row.lam:.3f}",
+        "mu": f"{row.mu:.3f}",
+        "young": f"{row.young:.2f}",
+        "poisson": f"{row.poisson:.2f}",
+        "present": row.present,
+        "locked": row.locked,
+    }

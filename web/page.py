@@ -1,0 +1,127 @@
+"""One page: scene, views, session and controls, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from trame_server import Server
+from trame_slicer import module as trame_slicer_module
+
+from ElasticHyperRegLib.estimation.options import METHODS, OBJECTIVES
+from ElasticHyperRegLib.mrml import Ready, jacobian_legend
+from ElasticHyperRegLib.tissues import presets
+from ElasticHyperRegLib.tissues.load import scheme_names
+from ElasticHyperRegLib.weights import list_models
+
+from .demo import SIZE, start_demo
+from .inputs import Inputs
+from .keys import Keys
+from .logic.compare import CompareLogic
+from .logic.display import DisplayLogic
+from .logic.estimate import EstimateLogic
+from .logic.live import Live
+from .logic.opening import OpeningLogic
+from .logic.quality import QualityLogic
+from .logic.tissues import TissueLogic
+from .options import PageOptions
+from .scene import Views
+from .state import DEFAULTS
+from .ui import layout
+from .ui.tissues import TissueTable
+
+STYLES = ["page/page.css"]
+SCRIPTS = ["page/page.js"]
+
+
+class Page:
+    """Everything behind one tab.
+
+    Args:
+        server: of the tab; not started yet.
+        options: what the page may do.
+        demo: the phantom to open at once, on its way.
+
+    Attributes:
+        inputs: take uploads.
+    """
+
+    def __init__(
+        self, server: Server, options: PageOptions, demo: Future[Any] | None = None
+    ) -> None:
+        server.enable_module(trame_slicer_module)
+        server.enable_module({"styles": STYLES, "scripts": SCRIPTS})
+        self._server = server
+        self._demo = demo
+        state = self._state = server.state
+        state.update(DEFAULTS)
+        state.update(choices())
+        self.inputs = Inputs(options)
+        self._views = Views(server)
+        self._live = live = Live(state)
+        self._logics = layout.Logics(
+            tissues=TissueLogic(state, live),
+            display=DisplayLogic(state, live),
+            estimate=EstimateLogic(state, live),
+            compare=CompareLogic(state, live),
+            quality=QualityLogic(state, live),
+            opening=OpeningLogic(state, live, self._views, self.inputs, options.device),
+            demo=self.open_demo,
+        )
+        self._table = TissueTable(server, self._logics.tissues)
+        layout.build(server, self._views, self._logics)
+        live.on(Ready, self._rebuild)
+        state.change("theme")(lambda theme, **_: self._views.set_theme(theme))
+        server.trigger("uploading")(self._logics.opening.uploading)
+        server.trigger("upload_failed")(self.uploaded)
+        server.trigger("key")(Keys(state, self._views, self._logics).press)
+        server.controller.on_server_ready.add_task(self._run)
+
+    @property
+    def result(self) -> Path | None:
+        """The archive to download."""
+        return self._logics.quality.archive
+
+    def uploaded(self, role: str, problem: str) -> None:
+        """An upload ended well, or with a problem."""
+        self._logics.opening.uploaded(role, problem)
+
+    async def open_demo(self) -> None:
+        """Open the phantom pair."""
+        self._demo = self._demo or start_demo(SIZE)
+        await self._logics.opening.open_demo(self._demo)
+
+    async def _run(self, **_: Any) -> None:
+        self._logics.opening.list_folder()
+        tasks = [self._live.run(), self._flicker()]
+        if self._demo is not None:
+            tasks.append(self.open_demo())
+        await asyncio.gather(*tasks)
+
+    async def _flicker(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            self._logics.display.flicker()
+
+    def _rebuild(self, event: Ready) -> None:
+        self._table.build(len(self._logics.tissues.rows))
+
+
+def choices() -> dict[str, list[Any]]:
+    """What the page's menus offer."""
+    return {
+        "schemes": list(scheme_names()),
+        "models": ["auto", "none", *(card.name for card in list_models())],
+        "objectives": list(OBJECTIVES),
+        "methods": list(METHODS),
+        "presets": [
+            {"title": preset.title, "value": name, "source": preset.source}
+            for name, preset in presets().items()
+        ],
+        "legend": [
+            {"value": f"{value:g}", "color": f"rgb{color}", "text": text}
+            for value, color, text in jacobian_legend()
+        ],
+    }

@@ -1,0 +1,150 @@
+"""The scene and its views: three slices and 3D, drawn here and shown in the browser."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from trame_server import Server
+from trame_slicer.app.ui import (
+    create_vertical_slice_view_gutter_ui,
+    create_vertical_view_gutter_ui,
+)
+from trame_slicer.core import LayoutManager, SlicerApp
+from trame_slicer.rca_view import RemoteViewFactory
+from trame_slicer.views import (
+    AbstractView,
+    Layout,
+    LayoutDirection,
+    SliceView,
+    ThreeDView,
+    ViewLayoutDefinition,
+    ViewType,
+)
+from trame_slicer.views.render_scheduler import NoScheduleRendering
+
+from ElasticHyperRegLib.mrml.nodes import role_of
+
+SLICES_PER_SECOND = 30.0
+SOLIDS_PER_SECOND = 2.0
+"""3D, while the mouse is elsewhere: it takes longest to draw, and must not hold up the slices."""
+JPEG_QUALITY = 90  # trame's own quality at rest: equal, so nothing is drawn twice
+SURFACE = "Closed surface"
+SURFACE_OPACITY = 0.4
+OUTLINE_OPACITY = 0.5
+BACKGROUNDS = {"dark": ("#1b1d20", "#34373c"), "light": ("#f4f5f7", "#cfd5dc")}
+
+
+class Views:
+    """A MRML scene with its application logic, and the views that show it.
+
+    Args:
+        server: the trame server that the views send their pictures through.
+
+    Attributes:
+        app: trame-slicer's application: scene, logics, views.
+        layout: puts the views into the page.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.app = SlicerApp()
+        for kind, view_type, gutter, rate in (
+            (
+                SliceView,
+                ViewType.SLICE_VIEW,
+                create_vertical_slice_view_gutter_ui,
+                SLICES_PER_SECOND,
+            ),
+            (ThreeDView, ViewType.THREE_D_VIEW, create_vertical_view_gutter_ui, SOLIDS_PER_SECOND),
+        ):
+            factory = RemoteViewFactory(
+                server,
+                # A view that is being set up would be drawn a hundred times for nobody.
+                partial(kind, scheduled_render_strategy=NoScheduleRendering()),
+                view_type,
+                populate_view_ui_f=gutter,
+                target_fps=SLICES_PER_SECOND,
+                blur_fps=rate,
+                interactive_quality=JPEG_QUALITY,
+            )
+            self.app.view_manager.register_factory(factory)
+        self.layout = LayoutManager(self.app.scene, self.app.view_manager, server)
+        self.layout.register_layout("all", _all_views())
+        self.layout.set_layout("all")
+        for view in [*self.slices, *self.solid]:
+            _draw_plainly(view)
+        for view in self.slices:  # trame-slicer draws anew for its own calls only
+            view.modified.connect(SliceView.schedule_render)
+
+    @property
+    def scene(self) -> Any:
+        """The vtkMRMLScene."""
+        return self.app.scene
+
+    @property
+    def slices(self) -> list[SliceView]:
+        """Axial, sagittal, coronal."""
+        return self.app.view_manager.get_slice_views()
+
+    @property
+    def solid(self) -> list[ThreeDView]:
+        """The 3D view."""
+        return self.app.view_manager.get_threed_views()
+
+    def clear(self) -> None:
+        """Remove the nodes of the pair before; clearing the scene would take the views with it."""
+        nodes = self.scene.GetNodes()
+        ours = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
+        for node in [node for node in ours if role_of(node)]:
+            self.scene.RemoveNode(node)
+
+    def show(self, fixed: Any, tissues: Any) -> None:
+        """Show a pair that has just been opened: the fixed volume, and its tissues in 3D."""
+        self.app.display_manager.show_volume_in_slice_background(fixed)
+        if tissues is not None:
+            tissues.CreateClosedSurfaceRepresentation()
+            display = tissues.GetDisplayNode()
+            display.SetPreferredDisplayRepresentationName3D(SURFACE)
+            display.SetOpacity3D(SURFACE_OPACITY)
+            display.SetVisibility2DFill(False)
+            display.SetOpacity2DOutline(OUTLINE_OPACITY)
+        for view in self.slices:
+            view.set_visible_in_3d(tissues is None)
+        self.app.display_manager.reset_views()
+
+    def step(self, number: int, steps: int) -> None:
+        """Move slice view ``number`` by whole slices."""
+        if number < len(self.slices):
+            view = self.slices[number]
+            low, high = view.get_slice_range()
+            view.set_slice_value(
+                min(high, max(low, view.get_slice_value() + steps * view.get_slice_step()))
+            )
+
+    def set_theme(self, theme: str) -> None:
+        """Background of the 3D view; slices stay black, as radiologists expect."""
+        look = ViewLayoutDefinition.threed_view(background_color=BACKGROUNDS[theme])
+        for view in self.solid:
+            view.set_view_properties(look.properties)
+            view.schedule_render()
+
+
+def _all_views() -> Layout:
+    """Axial and 3D above, coronal and sagittal below."""
+    rows = [
+        [ViewLayoutDefinition.axial_view(), ViewLayoutDefinition.threed_view()],
+        [ViewLayoutDefinition.coronal_view(), ViewLayoutDefinition.sagittal_view()],
+    ]
+    return Layout(
+        LayoutDirection.Vertical, [Layout(LayoutDirection.Horizontal, row) for row in rows]
+    )
+
+
+def _draw_plainly(view: AbstractView) -> None:
+    """One sample a pixel and one pass: without a GPU anything more takes several times as long.
+
+    With several samples Mesa's software renderer draws no depth-peeled surface at all.
+    """
+    view.render_window().SetMultiSamples(0)
+    view.renderer().SetUseDepthPeeling(False)
+    view.renderer().SetUseFXAA(isinstance(view, ThreeDView))

@@ -1,0 +1,103 @@
+"""Display switches."""
+
+from __future__ import annotations
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as vuetify
+
+from ..logic.display import DisplayLogic
+from ..state import GLYPHS, MODES
+from .parts import slider
+
+MODE_ICONS = dict(
+    zip(
+        MODES,
+        (
+            "mdi-image-outline",
+            "mdi-image-move",
+            "mdi-layers-outline",
+            "mdi-checkerboard",
+            "mdi-minus-box-multiple-outline",
+            "mdi-lightning-bolt-outline",
+        ),
+        strict=True,
+    )
+)
+
+
+def build(logic: DisplayLogic) -> None:
+    """The tab Display."""
+    with vuetify.VBtnToggle(
+        v_model=("mode",),
+        mandatory=True,
+        density="compact",
+        variant="outlined",
+        divided=True,
+        classes="modes",
+    ):
+        for number, mode in enumerate(MODES, start=1):
+            vuetify.VBtn(
+                mode,
+                value=mode,
+                prepend_icon=MODE_ICONS[mode],
+                size="small",
+                title=f"{mode} (key {number})",
+                raw_attrs=[f'data-mode="{mode}"'],
+            )
+    slider("Blend, fixed to warped", "blend", (0, 100, 1), v_if=("mode === 'blend'",))
+    with html.Div(classes="switch-row"):
+        _switch("jacobian", "Volume change (Jacobian)")
+        html.Div(v_if=("jacobian",), classes="grow")
+        slider("Opacity", "jacobian_opacity", (10, 100, 5), v_if=("jacobian",), classes="short")
+    _legend()
+    _glyphs()
+    with html.Div(classes="switch-row"):
+        _switch("sensitivity", "Sensitivity (mm)", disabled=("!sensitivity_known",))
+        vuetify.VBtn(
+            "Compute",
+            click=logic.sense,
+            size="small",
+            variant="tonal",
+            disabled=("!pair_ready || busy.includes('sensitivity')",),
+            title="How far the result depends on the settings",
+        )
+
+
+def _switch(name: str, label: str, **kwargs: object) -> None:
+    vuetify.VSwitch(
+        v_model=(name,),
+        label=label,
+        color="primary",
+        density="compact",
+        hide_details=True,
+        raw_attrs=[f'data-switch="{name}"'],
+        **kwargs,
+    )
+
+
+def _legend() -> None:
+    """The colours of the volume change; blue shrinks, red grows, as the views' own legend."""
+    with (
+        html.Div(v_if=("jacobian",), classes="legend"),
+        html.Div(v_for="step in legend", key="step.value", classes="legend-step"),
+    ):
+        html.Div(classes="legend-color", style=("{background: step.color}",))
+        html.Span("{{ step.value }}")
+        html.Span("{{ step.text }}")
+
+
+def _glyphs() -> None:
+    with html.Div(classes="switch-row"):
+        html.Span("Deformation", classes="row-label")
+        with vuetify.VBtnToggle(
+            v_model=("glyphs",),
+            mandatory=True,
+            density="compact",
+            variant="outlined",
+            divided=True,
+        ):
+            for style in GLYPHS:
+                vuetify.VBtn(style, value=style, size="small", raw_attrs=[f'data-glyphs="{style}"'])
+    with html.Div(v_if=("glyphs !== 'off'",)):
+        slider("Distance ${glyph_spacing_mm} mm", "glyph_spacing_mm", (5, 40, 1))
+        slider("Length × ${glyph_scale}", "glyph_scale", (0.5, 5, 0.5))

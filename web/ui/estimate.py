@@ -1,0 +1,87 @@
+"""Finding the parameters, and the heat map of the answer."""
+
+from __future__ import annotations
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as vuetify
+from trame_client.widgets.core import HtmlElement
+
+from ..logic.estimate import EstimateLogic
+from .parts import select, shows
+
+FRAME = (
+    'viewBox="-0.14 -0.06 1.3 1.28" class="heat-map" role="img" aria-label="Score over λ and μ" '
+    'font-size="0.075" fill="currentColor"'
+)
+CELL = (
+    'v-for="(c, n) in surface.cells" :key="n" :fill="c.color" '
+    ':x="c.lam - c.size / 2" :y="1 - c.mu - c.size / 2" '
+    ':width="c.size" :height="c.size"'
+)
+CHOSEN = (
+    ':cx="surface.lam" :cy="1 - surface.mu" r="0.025" fill="none" stroke="#fff" '
+    'stroke-width="0.014" data-chosen="1"'
+)
+
+
+def build(logic: EstimateLogic) -> None:
+    """The tab Estimate."""
+    with html.Div(classes="two"):
+        select("Judge by", "objective", ("objectives",))
+        select("Search", "method", ("methods",))
+    with html.Div(classes="switch-row"):
+        vuetify.VBtn(
+            "Estimate λ and μ",
+            click=logic.start,
+            color="primary",
+            size="small",
+            disabled=("!pair_ready || busy.includes('estimate')",),
+            raw_attrs=['data-action="estimate"'],
+        )
+        vuetify.VBtn(
+            "Cancel",
+            click=logic.cancel,
+            size="small",
+            variant="tonal",
+            v_if=("busy.includes('estimate')",),
+            raw_attrs=['data-action="cancel"'],
+        )
+        html.Span("{{ progress }} %", v_if=("busy.includes('estimate')",), classes="value")
+    with html.Div(v_if=("estimate.rows",), classes="estimate"):
+        html.P("{{ estimate.evidence }}", classes="note")
+        _heat_map()
+        _scores()
+        with html.Details(v_if=("estimate.warnings.length",)):
+            html.Summary("Not determined by the evidence: {{ estimate.warnings.length }}")
+            html.P("{{ line }}", v_for="line in estimate.warnings", key="line", classes="note")
+        html.P(
+            "{{ estimate.fields }} fields in {{ estimate.seconds }} s. The values are set; "
+            "undo brings yours back.",
+            classes="note",
+        )
+
+
+def _heat_map() -> None:
+    with html.Div(v_if=("surface.cells",), classes="heat"):
+        select("Tissue", "surface_tissue", ("estimate.tissues",))
+        with HtmlElement("svg", raw_attrs=[FRAME]):
+            with HtmlElement("rect", raw_attrs=[CELL]):
+                HtmlElement("title", "{{ c.text }}")
+            HtmlElement("circle", raw_attrs=[CHOSEN])
+            HtmlElement("text", "λ →", raw_attrs=['x="0.45" y="1.16"'])
+            HtmlElement("text", "μ ↑", raw_attrs=['x="-0.13" y="0.5"'])
+        with html.Div(classes="heat-scale"):
+            html.Span("{{ surface.low }}")
+            html.Div(classes="viridis")
+            html.Span("{{ surface.high }}")
+
+
+def _scores() -> None:
+    with html.Table(classes="figures"):
+        with html.Thead(), html.Tr():
+            for title in ("", "λ", "μ", "before", "after"):
+                html.Th(title)
+        with html.Tbody(), html.Tr(v_for="row in estimate.rows", key="row.name"):
+            html.Th("{{ row.name }}")
+            for name in ("lam", "mu", "before", "after"):
+                html.Td(shows(f"row.{name}"))

@@ -1,0 +1,92 @@
+"""The dialog in which a pair is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from trame.widgets import html
+from trame.widgets import vuetify3 as vuetify
+
+from ..inputs import ACCEPTED
+from ..logic.opening import OpeningLogic
+from .parts import icon_button, select, shows
+
+TITLES = {
+    "fixed": "Fixed scan, which stays",
+    "moving": "Moving scan, which is deformed",
+    "fixed_labels": "Tissue labels of the fixed scan (optional)",
+    "moving_labels": "Tissue labels of the moving scan (optional)",
+}
+
+
+def build(logic: OpeningLogic, demo: Callable[[], Awaitable[None]]) -> None:
+    """The dialog."""
+    with (
+        vuetify.VDialog(v_model=("open_dialog",), max_width=720, scrollable=True),
+        vuetify.VCard(title="Open a pair of scans", classes="open-dialog"),
+    ):
+        with vuetify.VCardText():
+            html.P(
+                "NIfTI, NRRD or MetaImage files, or a zip archive with the slices of one "
+                "DICOM series. Files stay on this server only while the page is open.",
+                classes="note",
+            )
+            for role, title in TITLES.items():
+                _file(logic, role, title)
+            with html.Div(classes="three"):
+                select(
+                    "Initial alignment",
+                    "initial_alignment",
+                    ("['none', 'translation', 'rigid', 'affine']",),
+                )
+                select("Tissue names", "scheme", ("schemes",), clearable=True)
+                select("Model", "model", ("models",))
+        with vuetify.VCardActions():
+            vuetify.VBtn(
+                "Open the demo", click=demo, variant="text", raw_attrs=['data-action="demo"']
+            )
+            vuetify.VSpacer()
+            vuetify.VBtn("Close", click="open_dialog = false", v_if=("pair_ready",))
+            vuetify.VBtn(
+                "Register",
+                click=logic.start,
+                color="primary",
+                variant="flat",
+                disabled=("!given.fixed || !given.moving",),
+                raw_attrs=['data-action="start"'],
+            )
+
+
+def _file(logic: OpeningLogic, role: str, title: str) -> None:
+    with html.Div(classes="file", raw_attrs=[f'data-role="{role}"']):
+        html.Div(title, classes="file-title")
+        with html.Div(classes="file-row"):
+            html.Input(
+                type="file",
+                raw_attrs=[
+                    f'accept="{",".join(ACCEPTED)},.gz" aria-label="{title}" '
+                    f"@change=\"window.elasticHyperReg.upload('{role}', $event)\""
+                ],
+            )
+            html.Span("✓ " + shows(f"given.{role}"), v_if=(f"given.{role}",), classes="given")
+            icon_button(
+                "mdi-close",
+                f"Take back: {title}",
+                v_if=(f"given.{role}",),
+                click=(logic.remove, f"['{role}']"),
+            )
+        vuetify.VAutocomplete(
+            v_if=("data_names.length",),
+            label="or from the server's folder",
+            items=("data_names",),
+            density="compact",
+            variant="outlined",
+            hide_details=True,
+            update_modelValue=(logic.take_from_folder, f"['{role}', $event]"),
+        )
+        html.P(
+            shows(f"problems.{role}"),
+            v_if=(f"problems.{role}",),
+            classes="note problem",
+            raw_attrs=['role="alert"'],
+        )

@@ -1,0 +1,106 @@
+"""The tissue table."""
+
+from __future__ import annotations
+
+from trame.ui.html import DivLayout
+from trame.widgets import html
+from trame.widgets import vuetify3 as vuetify
+from trame_server import Server
+
+from ..logic.tissues import TissueLogic
+from .parts import icon_button, shows
+
+TEMPLATE = "tissues"
+STEP = 0.005
+GREEK = {"lam": "λ", "mu": "μ"}
+MEANING = {"lam": "resistance to change of volume", "mu": "resistance to change of shape"}
+
+
+class TissueTable:
+    """One row a tissue: λ, μ, preset, lock, reset. Built anew when a pair is opened.
+
+    Args:
+        server: of the page.
+        logic: what the controls do.
+    """
+
+    def __init__(self, server: Server, logic: TissueLogic) -> None:
+        self._server = server
+        self._logic = logic
+        self._rows = -1
+        self.build(0)
+
+    def build(self, rows: int) -> None:
+        """Make the table with so many rows, unless it has them."""
+        if rows == self._rows:
+            return
+        self._rows = rows
+        with DivLayout(self._server, TEMPLATE) as layout:
+            for index in range(rows):
+                self._row(index)
+            layout.flush_content()
+
+    def _row(self, index: int) -> None:
+        row = f"row_{index}"
+        with html.Div(
+            classes=(f"['tissue', {{absent: !{row}.present}}]",),
+            raw_attrs=[f':data-tissue="{row}.name"'],
+        ):
+            with html.Div(classes="tissue-head"):
+                html.Span(classes="swatch", style=(f"{{background: {row}.color}}",))
+                html.Span(shows(f"{row}.title"), classes="tissue-name")
+                html.Span(
+                    f"E {shows(row + '.young')}  ν {shows(row + '.poisson')}",
+                    classes="moduli",
+                    title="Young's modulus relative to the stiffest tissue, Poisson's ratio",
+                )
+                self._buttons(row)
+            with html.Div(classes="weights"):
+                for name in GREEK:
+                    self._slider(index, name)
+
+    def _buttons(self, row: str) -> None:
+        icon_button(
+            (f"{row}.locked ? 'mdi-lock' : 'mdi-lock-open-variant-outline'",),
+            "Keep the ratio of λ and μ",
+            click=(self._logic.lock, f"[{row}.name, !{row}.locked]"),
+        )
+        with (
+            icon_button("mdi-tune-variant", "Presets"),
+            vuetify.VMenu(activator="parent", max_height=360),
+            vuetify.VList(density="compact"),
+        ):
+            vuetify.VListItem(
+                v_for="preset in presets",
+                key="preset.value",
+                title=("preset.title",),
+                subtitle=("preset.source",),
+                click=(self._logic.set_preset, f"[{row}.name, preset.value]"),
+                raw_attrs=[':data-preset="preset.value"'],
+            )
+        icon_button(
+            "mdi-restore", "Back to the start values", click=(self._logic.reset, f"[{row}.name]")
+        )
+
+    def _slider(self, index: int, name: str) -> None:
+        letter = GREEK[name]
+        settle = (self._logic.settle, f"[{index}, '{name}', {name}_{index}]")
+        with html.Div(classes="weight", keyup=settle):
+            html.Span(letter, classes="letter", title=MEANING[name])
+            vuetify.VSlider(
+                v_model=(f"{name}_{index}",),
+                min=0,
+                max=1,
+                step=STEP,
+                end=(self._logic.settle, f"[{index}, '{name}', $event]"),
+                density="compact",
+                hide_details=True,
+                color="primary",
+                thumb_size=16,
+                track_size=3,
+                raw_attrs=[
+                    f":aria-label=\"row_{index}.title + ' {letter}'\"",
+                    f'data-weight="{name}"',
+                ],
+            )
+            html.Span(shows(f"row_{index}.{name}"), classes="value")

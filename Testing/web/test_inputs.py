@@ -164,13 +164,14 @@ def test_no_state_of_the_page_hides_a_part_of_trames_state():
     assert [name for name in DEFAULTS if hasattr(trame_state, name)] == []
 
 
-def test_heat_map_gives_every_setting_the_room_up_to_the_next():
-    settings = tuple(Elasticity(*pair) for pair in ((0, 0), (0, 0.5), (0.5, 0), (0, 0.25)))
-    surface = Surface("lung", "held", settings, (0.1, 0.4, 0.2, 0.3), settings[1], 0.01)
+def test_heat_map_shows_the_nearest_score_everywhere():
+    settings = (Elasticity(0, 0), Elasticity(0, 1), Elasticity(1, 0))
+    surface = Surface("lung", "held", settings, (0.1, 0.4, 0.25), settings[1], 0.01)
     drawn = heat_map(surface)
-    sizes = {(cell["lam"], cell["mu"]): cell["size"] for cell in drawn["cells"]}
-    assert sizes == {(0.5, 0): 0.5, (0, 0): 0.25, (0, 0.5): 0.25, (0, 0.25): 0.25}
-    assert drawn["cells"][0]["lam"] == 0.5  # the largest lies below the others
-    assert (drawn["low"], drawn["high"], drawn["mu"]) == ("0.100", "0.400", 0.5)
-    colors = {(cell["lam"], cell["mu"]): cell["color"] for cell in drawn["cells"]}
-    assert (colors[0, 0], colors[0, 0.5]) == ("#440154", "#fde725")
+    colors = {(round(c["lam"], 3), round(c["mu"], 3)): c["color"] for c in drawn["cells"]}
+    assert all(lam + mu <= 1 + 1e-9 for lam, mu in colors)
+    assert colors[0, 0] == colors[0.25, 0.25] == "#440154"
+    assert colors[0, 1] == colors[0.25, 0.75] == "#fde725"
+    assert colors[1, 0] not in (colors[0, 0], colors[0, 1])
+    assert (drawn["low"], drawn["high"], drawn["mu"]) == ("0.100", "0.400", 1)
+    assert len(drawn["tried"]) == 3

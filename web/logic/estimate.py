@@ -8,11 +8,11 @@ from trame_server.state import State
 
 from ElasticHyperRegLib.estimation.surface import Surface
 from ElasticHyperRegLib.mrml import Estimated, Ready
-from ElasticHyperRegLib.types import Elasticity
 
 from .live import Live, told
 
-TINY = 1e-6
+CELLS = 24
+"""Of the heat map along each axis."""
 VIRIDIS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
 
 
@@ -82,27 +82,38 @@ class EstimateLogic:
 
 
 def heat_map(surface: Surface) -> dict[str, Any]:
-    """Cells of the triangle λ + μ ≤ 1 for the page to draw, 0 to 1 along both axes."""
+    """The triangle λ + μ ≤ 1 for the page to draw: every cell in the colour of the nearest score.
+
+    ``tried`` are the settings that the colours come from.
+    """
     low, high = min(surface.scores), max(surface.scores)
-    sizes = [_room(setting, surface.settings) for setting in surface.settings]
-    found = zip(surface.settings, surface.scores, sizes, strict=True)
-    coarse_first = sorted(found, key=lambda one: -one[2])
+    colors = [shade((s - low) / (high - low) if high > low else 0.5) for s in surface.scores]
     return {
         "low": _number(low),
         "high": _number(high),
+        "side": 1 / CELLS,
         "lam": surface.chosen.lam,
         "mu": surface.chosen.mu,
         "cells": [
+            {"lam": a / CELLS, "mu": b / CELLS, "color": colors[_nearest(surface, a, b)]}
+            for a in range(CELLS + 1)
+            for b in range(CELLS + 1 - a)
+        ],
+        "tried": [
             {
                 "lam": setting.lam,
                 "mu": setting.mu,
-                "size": size,
-                "color": shade((score - low) / (high - low) if high > low else 0.5),
                 "text": f"λ {setting.lam:.2f}, μ {setting.mu:.2f}: {score:.4f}",
             }
-            for setting, score, size in coarse_first
+            for setting, score in zip(surface.settings, surface.scores, strict=True)
         ],
     }
+
+
+def _nearest(surface: Surface, a: int, b: int) -> int:
+    """Which setting lies nearest to cell (a, b)."""
+    distances = [(s.lam - a / CELLS) ** 2 + (s.mu - b / CELLS) ** 2 for s in surface.settings]
+    return distances.index(min(distances))
 
 
 def shade(fraction: float) -> str:
@@ -116,12 +127,6 @@ def shade(fraction: float) -> str:
 
 def _channels(color: str) -> tuple[int, ...]:
     return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
-
-
-def _room(setting: Elasticity, others: tuple[Elasticity, ...]) -> float:
-    """Side of the square that a setting stands for: the distance to the next one."""
-    distances = (max(abs(o.lam - setting.lam), abs(o.mu - setting.mu)) for o in others)
-    return min((d for d in distances if d > TINY), default=0.1)
 
 
 def _number(value: float | None) -> str:

@@ -14,13 +14,17 @@ FRAME = (
     'font-size="0.075" fill="currentColor"'
 )
 CELL = (
-    'v-for="(c, n) in surface.cells" :key="n" :fill="c.color" '
-    ':x="c.lam - c.size / 2" :y="1 - c.mu - c.size / 2" '
-    ':width="c.size" :height="c.size"'
+    'v-for="(c, n) in surface.cells" :key="n" :fill="c.color" :stroke="c.color" '
+    'stroke-width="0.002" :x="c.lam - surface.side / 2" :y="1 - c.mu - surface.side / 2" '
+    ':width="surface.side" :height="surface.side"'
+)
+TRIED = (
+    'v-for="(t, n) in surface.tried" :key="n" :cx="t.lam" :cy="1 - t.mu" r="0.012" '
+    'fill="#000" fill-opacity="0.45" data-tried="1"'
 )
 CHOSEN = (
-    ':cx="surface.lam" :cy="1 - surface.mu" r="0.025" fill="none" stroke="#fff" '
-    'stroke-width="0.014" data-chosen="1"'
+    ':cx="surface.lam" :cy="1 - surface.mu" r="0.026" fill="#fff" stroke="#000" '
+    'stroke-width="0.012" data-chosen="1"'
 )
 
 
@@ -65,8 +69,9 @@ def _heat_map() -> None:
     with html.Div(v_if=("surface.cells",), classes="heat"):
         select("Tissue", "surface_tissue", ("estimate.tissues",))
         with HtmlElement("svg", raw_attrs=[FRAME]):
-            with HtmlElement("rect", raw_attrs=[CELL]):
-                HtmlElement("title", "{{ c.text }}")
+            HtmlElement("rect", raw_attrs=[CELL])
+            with HtmlElement("circle", raw_attrs=[TRIED]):
+                HtmlElement("title", "{{ t.text }}")
             HtmlElement("circle", raw_attrs=[CHOSEN])
             HtmlElement("text", "λ →", raw_attrs=['x="0.45" y="1.16"'])
             HtmlElement("text", "μ ↑", raw_attrs=['x="-0.13" y="0.5"'])

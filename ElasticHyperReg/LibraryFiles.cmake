@@ -214,6 +214,12 @@ set(LIBRARY_PYTHON_SCRIPTS
 
 set(LIBRARY_RESOURCES
   ElasticHyperRegLib/py.typed
+  Resources/Models/cardiac-elas-g/card.json
+  Resources/Models/cardiac-elas-g/model.safetensors
+  Resources/Models/cardiac-elas-g-labels/card.json
+  Resources/Models/cardiac-elas-g-labels/model.safetensors
+  Resources/Models/cardiac-elas-sas/card.json
+  Resources/Models/cardiac-elas-sas/model.safetensors
   Resources/README.md
   Resources/Tissues/abdomen-ct.toml
   Resources/Tissues/abdomen-mr.toml

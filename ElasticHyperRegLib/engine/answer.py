@@ -11,7 +11,7 @@ import torch
 
 from .. import __version__
 from ..field import inverse_map, jacobian_determinant, to_grid, with_initial, world_points
-from ..solver import Problem, Solution
+from ..solver import Solution
 from ..types import Displacement, Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .elasticity import coefficients, one_setting, slip, used_elasticity
@@ -102,7 +102,9 @@ def answer(
             start = to_grid(_network_answer(request, field), field.grid, pair.grid)
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:
-            solution = solved(_problem(request, pair), request.options, start, done, run.cancelled)
+            prepared, initial, device = pair.prepared, pair.initial, pair.device
+            problem = problem_of(prepared, coefficients(request), initial, device)
+            solution = solved(problem, request.options, start, done, run.cancelled)
             start = solution.u_mm
     d_mm = start.detach().cpu()
     with run.step("measure"):
@@ -117,11 +119,6 @@ def _network_answer(request: RegistrationRequest, field: NetworkField) -> torch.
         return field.displacement(everywhere, {})
     values = {name: Elasticity(*value) for name, value in used_elasticity(request).items()}
     return field.displacement(request.options.elasticity, values)
-
-
-def _problem(request: RegistrationRequest, pair: AlignedPair) -> Problem:
-    lam, mu = coefficients(request)
-    return problem_of(replace(pair.prepared, lam=lam, mu=mu), pair.initial, pair.device)
 
 
 def _result(

@@ -1,4 +1,4 @@
-"""A request made ready for the solver: intensities, masks, maps, initial alignment."""
+"""A request made ready for the solver: intensities, masks, initial alignment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ..field import warp, with_initial, world_points
 from ..grid import coarser, resample
 from ..solver import Problem
 from ..types import Grid, Image, LabelMap
-from .elasticity import coefficients
 from .intensity import field_of_view, normalised, without_padding
 from .request import RegistrationRequest
 
@@ -46,12 +45,10 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Both images made ready, and λ, μ as numbers or maps on the fixed grid."""
+    """Both images made ready."""
 
     fixed: Side
     moving: Side
-    lam: Coefficient
-    mu: Coefficient
 
 
 def prepare(request: RegistrationRequest) -> Prepared:
@@ -63,7 +60,6 @@ def prepare(request: RegistrationRequest) -> Prepared:
     return Prepared(
         _side(request.fixed, request.fixed_mask),
         _side(request.moving, request.moving_mask),
-        *coefficients(request),
     )
 
 
@@ -91,20 +87,33 @@ def initial_alignment(
     return matrix
 
 
-def problem_of(prepared: Prepared, initial: np.ndarray, device: torch.device) -> Problem:
-    """What the solver is given, on ``device``."""
+def problem_of(
+    prepared: Prepared,
+    elasticity: tuple[Coefficient, Coefficient],
+    initial: np.ndarray,
+    device: torch.device,
+) -> Problem:
+    """What the solver is given, on ``device``.
+
+    Args:
+        prepared: both images.
+        elasticity: λ and μ, numbers or maps on the fixed grid.
+        initial: A, (D+1, D+1) RAS mm, fixed → moving points.
+        device: where the solver computes.
+    """
 
     def there(data: torch.Tensor) -> torch.Tensor:
         return data.to(device)
 
     fixed, moving = prepared.fixed, prepared.moving
+    lam, mu = (there(c) if isinstance(c, torch.Tensor) else c for c in elasticity)
     return Problem(
         fixed=there(fixed.data),
         moving=there(moving.data),
         fixed_grid=fixed.image.grid,
         moving_grid=moving.image.grid,
-        lam=there(prepared.lam) if isinstance(prepared.lam, torch.Tensor) else prepared.lam,
-        mu=there(prepared.mu) if isinstance(prepared.mu, torch.Tensor) else prepared.mu,
+        lam=lam,
+        mu=mu,
         initial=initial,
         fixed_mask=None if fixed.mask is None else there(fixed.mask),
         moving_mask=None if moving.mask is None else there(moving.mask),

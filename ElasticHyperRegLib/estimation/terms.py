@@ -14,12 +14,12 @@ from math import nan
 import numpy as np
 import torch
 
-from ..engine import RegistrationOptions, RegistrationRequest
+from ..engine import RegistrationRequest
 from ..engine.prepare import prepare, problem_of
 from ..field import jacobian_determinant, mm_to_vox, with_initial
 from ..grid import apply_matrix, coarser, resample, sample
 from ..solver.objective import Objective
-from ..types import Elasticity, Grid, LabelMap
+from ..types import Grid, LabelMap
 from .evidence import given
 from .place import Landing, Place, nearest
 
@@ -186,9 +186,8 @@ class Similarity(Term):
             given(evidence.moving, "moving image"),
             fixed_mask=evidence.fixed_mask,
             moving_mask=evidence.moving_mask,
-            options=RegistrationOptions(elasticity=Elasticity(0, 0)),
         )
-        problem = problem_of(prepare(request), place.initial, place.device)
+        problem = problem_of(prepare(request), (0.0, 0.0), place.initial, place.device)
         self._mask = problem.moving_mask
         self._landing = Landing(place, problem.moving_grid)
         # What leaves the moving mask must not count as alike: it is weighted here instead.

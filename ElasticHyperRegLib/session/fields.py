@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -112,7 +111,7 @@ class Fields:
         self.grid = grid = self.grid or wanted
         budget = _budget(grid, coarsening)
         images = images_grid(grid, budget)
-        problem = problem_of(replace(prepared, lam=0.0, mu=0.0), initial, device)
+        problem = problem_of(prepared, (0.0, 0.0), initial, device)
         self.solver = SolverField(problem, grid, self._shares(images, device), budget)
         if self.network is None:
             self.solver.anchor()

@@ -35,7 +35,7 @@ SOFT, MIDDLE, HARD = Elasticity(0.0, 0.05), Elasticity(0.05, 0.15), Elasticity(0
 
 def make_field(dim: int = 3, tissues: bool = True, **more) -> SolverField:
     request = small_request(dim, **more)
-    problem = problem_of(prepare(request), np.eye(dim + 1), torch.device("cpu"))
+    problem = problem_of(prepare(request), (0.0, 0.0), np.eye(dim + 1), torch.device("cpu"))
     grid = request.fixed.grid
     shares = tissue_shares(request.fixed_labels, grid) if tissues else {}
     return SolverField(problem, grid, shares)
@@ -100,10 +100,8 @@ def test_objective_is_that_of_the_exact_solver(dim):
     options = replace(
         request.options, elasticity=MIDDLE, tissues={"organ": HARD, "background": SOFT}
     )
-    lam, mu = coefficients(replace(request, options=options))
-    problem = problem_of(
-        replace(prepare(request), lam=lam, mu=mu), np.eye(dim + 1), torch.device("cpu")
-    )
+    wanted = coefficients(replace(request, options=options))
+    problem = problem_of(prepare(request), wanted, np.eye(dim + 1), torch.device("cpu"))
     level = SolverOptions.for_dimension(dim).levels[-1]
     shares = torch.cat(list(tissue_shares(request.fixed_labels, problem.fixed_grid).values()), 1)
     live = LiveObjective(problem, level, shares).at([SOFT, MIDDLE, HARD])

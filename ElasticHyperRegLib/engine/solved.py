@@ -8,8 +8,7 @@ from dataclasses import replace
 import torch
 
 from ..field import to_grid
-from ..grid import coarser
-from ..solver import Problem, Solution, SolverOptions, solve
+from ..solver import Problem, Solution, SolverOptions, field_grid, solve
 from .request import RegistrationOptions
 
 REFINE = {2: 30, 3: 8}
@@ -53,8 +52,7 @@ def solved(
     if len(settings.levels) > 1:
         return solve(problem, settings, start, progress, cancelled)
     (level,) = settings.levels
-    spacing = [max(s, min(grid.spacing) * level.control) for s in grid.spacing]
-    coarse = coarser(grid, tuple(spacing))
+    coarse = field_grid(grid, level)
     unseen = start - to_grid(to_grid(start, grid, coarse), coarse, grid)
     solution = solve(problem, settings, start, progress, cancelled)
     return replace(solution, u_mm=solution.u_mm + unseen)

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from ..energies import Coefficient
 from ..engine.elasticity import tissue_names
-from ..grid import coarser, resample
-from ..solver import Level, Problem
+from ..grid import resample
+from ..solver import Level, Problem, field_grid, matching_grid
 from ..solver.objective import Objective
 from ..types import Elasticity, Grid, LabelMap
 
@@ -40,11 +39,10 @@ class LiveObjective(Objective):
 
     def __init__(self, problem: Problem, level: Level, shares: torch.Tensor | None) -> None:
         grid = problem.fixed_grid
-        spacing = [max(s, min(grid.spacing) * level.control) for s in grid.spacing]
-        field_grid = coarser(grid, tuple(spacing))
-        super().__init__(replace(problem, lam=0.0, mu=0.0), grid, field_grid, level.window)
+        coarse = field_grid(grid, level)
+        super().__init__(replace(problem, lam=0.0, mu=0.0), grid, coarse, level.window)
         self._image_shares = shares
-        self._field_shares = None if shares is None else resample(shares, grid, field_grid)
+        self._field_shares = None if shares is None else resample(shares, grid, coarse)
         self.best_value = math.inf
 
     def at(self, values: Sequence[Elasticity]) -> LiveObjective:
@@ -67,9 +65,7 @@ class LiveObjective(Objective):
 def on_grid(problem: Problem, grid: Grid) -> Problem:
     """``problem`` with the fixed image on ``grid`` and the moving image about as coarse."""
     moving = problem.moving_grid
-    axes = np.abs(moving.direction.T @ grid.direction)
-    wanted = axes @ np.asarray(grid.spacing) / axes.sum(axis=1)
-    moving_grid = coarser(moving, tuple(np.maximum(wanted, moving.spacing)))
+    moving_grid = matching_grid(moving, grid)
 
     def there(data: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
         return resample(data.float(), source, target)

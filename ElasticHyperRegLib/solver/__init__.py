@@ -1,6 +1,15 @@
 """The exact solver: finds the displacement that minimises (1 − Λ − Γ)·NCC + W for one pair."""
 
-from .problem import Level, Problem, SolverOptions
+from .objective import matching_grid
+from .problem import Level, Problem, SolverOptions, field_grid
 from .solve import Solution, solve
 
-__all__ = ["Level", "Problem", "Solution", "SolverOptions", "solve"]
+__all__ = [
+    "Level",
+    "Problem",
+    "Solution",
+    "SolverOptions",
+    "field_grid",
+    "matching_grid",
+    "solve",
+]

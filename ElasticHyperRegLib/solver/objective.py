@@ -31,7 +31,7 @@ class Objective:
         mu_image = _coefficient(problem.mu, problem.fixed_grid, image_grid)
         self.weight = 1 - lam_image - mu_image
         fixed = resample(problem.fixed, problem.fixed_grid, image_grid)
-        moving_grid = _matching_grid(problem, image_grid)
+        moving_grid = matching_grid(problem.moving_grid, image_grid)
         self.moving = resample(problem.moving, problem.moving_grid, moving_grid)
         self.moving_mask = _mask(problem.moving_mask, problem.moving_grid, moving_grid)
         fixed_mask = _mask(problem.fixed_mask, problem.fixed_grid, image_grid)
@@ -88,9 +88,8 @@ def _mask(mask: torch.Tensor | None, grid: Grid, level: Grid) -> torch.Tensor | 
     return None if mask is None else resample(mask.float(), grid, level)
 
 
-def _matching_grid(problem: Problem, image_grid: Grid) -> Grid:
+def matching_grid(moving: Grid, image_grid: Grid) -> Grid:
     """The moving image's grid, made as coarse as ``image_grid`` where that is coarser."""
-    moving = problem.moving_grid
     axes = np.abs(moving.direction.T @ image_grid.direction)
     wanted = axes @ np.asarray(image_grid.spacing) / axes.sum(axis=1)
     return coarser(moving, tuple(np.maximum(wanted, moving.spacing)))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..energies import Coefficient
+from ..grid import coarser
 from ..types import Grid
 
 
@@ -55,6 +56,14 @@ class Level:
     window: int
     control: float
     smoothing: float
+
+
+def field_grid(image_grid: Grid, level: Level) -> Grid:
+    """The field's grid: ``control`` times as coarse along the axes that are not coarse already."""
+    if level.control == 1:
+        return image_grid
+    spacing = [max(s, min(image_grid.spacing) * level.control) for s in image_grid.spacing]
+    return coarser(image_grid, tuple(spacing))
 
 
 PLANE = (Level(60, 9, 1, 2.5), Level(40, 15, 1, 2.5), Level(30, 21, 1, 2.5))

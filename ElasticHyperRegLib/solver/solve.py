@@ -14,7 +14,7 @@ from ..grid import coarser, pyramid
 from ..types import Grid
 from .descent import Tick, descend
 from .objective import Objective
-from .problem import Level, Problem, SolverOptions
+from .problem import Level, Problem, SolverOptions, field_grid
 from .search import discrete_search
 
 SEARCH_STEPS = 5
@@ -60,21 +60,21 @@ def solve(
     grids = pyramid(grid, len(options.levels))
     levels = options.levels[-len(grids) :]
     ticks = _ticks(grids, levels, progress, cancelled)
-    field_grid = _field_grid(grids[0], levels[0].control)
+    here = field_grid(grids[0], levels[0])
     if start is None:
         u_mm = _first_guess(problem, options, grids[0], levels[0], ticks[0])
     else:
-        u_mm = to_grid(start, grid, field_grid)
+        u_mm = to_grid(start, grid, here)
     traces = []
     for image_grid, level, tick in zip(grids, levels, ticks, strict=True):
-        target = _field_grid(image_grid, level.control)
-        u_mm, field_grid = to_grid(u_mm, field_grid, target), target
-        objective = Objective(problem, image_grid, field_grid, level.window)
-        result = descend(objective, mm_to_vox(u_mm, field_grid), level, options, tick)
-        u_mm = vox_to_mm(result.u_vox, field_grid)
+        target = field_grid(image_grid, level)
+        u_mm, here = to_grid(u_mm, here, target), target
+        objective = Objective(problem, image_grid, here, level.window)
+        result = descend(objective, mm_to_vox(u_mm, here), level, options, tick)
+        u_mm = vox_to_mm(result.u_vox, here)
         traces.append(result.trace)
     progress(1.0)
-    return Solution(to_grid(u_mm, field_grid, grid), result.value, traces, result.stopped)
+    return Solution(to_grid(u_mm, here, grid), result.value, traces, result.stopped)
 
 
 def _ticks(
@@ -106,7 +106,7 @@ def _first_guess(
     The discrete search competes with rest: both take a third of the level's iterations, and the
     one whose objective is then lower goes on.
     """
-    grid = _field_grid(image_grid, level.control)
+    grid = field_grid(image_grid, level)
     rest = problem.fixed.new_zeros(problem.fixed.shape[0], grid.ndim, *grid.shape)
     if not options.search_mm:
         return rest
@@ -130,11 +130,3 @@ def _search(problem: Problem, options: SolverOptions, grid: Grid, tick: Tick) ->
     tick(0.0)
     found = discrete_search(objective, options.search_mm, problem.fixed.shape[0])
     return to_grid(vox_to_mm(found, lattice_grid), lattice_grid, grid)
-
-
-def _field_grid(image_grid: Grid, factor: float) -> Grid:
-    """The field's grid: ``factor`` times as coarse along the axes that are not coarse already."""
-    if factor == 1:
-        return image_grid
-    spacing = [max(s, min(image_grid.spacing) * factor) for s in image_grid.spacing]
-    return coarser(image_grid, tuple(spacing))

@@ -11,8 +11,6 @@ from ..field import to_grid
 from ..solver import Problem, Solution, SolverOptions, field_grid, solve
 from .request import RegistrationOptions
 
-REFINE = {2: 30, 3: 8}
-"""Iterations after a network, by dimension, while sliders move."""
 LEVELS = {2: 1, 3: 2}
 """Finest levels solved after a network, by dimension, where no number of iterations is given.
 

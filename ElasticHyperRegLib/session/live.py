@@ -9,7 +9,6 @@ from time import perf_counter
 
 import torch
 
-from ..engine.solved import REFINE
 from ..estimation.settings import Setting
 from ..types import Elasticity
 from .answer import Stage
@@ -18,6 +17,8 @@ from .solver_field import PATIENT, Held, Patience, SolverField
 from .tangent import Tangent, tangents
 from .worker import Turn
 
+REFINE = {2: 30, 3: 8}
+"""Passes of the solver after a network, by dimension."""
 FRAME_S = 0.05
 """A network that answers sooner needs no preview before it."""
 RESPONSE = Patience(0.0, 20)

@@ -40,6 +40,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/__init__.py
   ElasticHyperRegLib/engine/answer.py
   ElasticHyperRegLib/engine/check.py
+  ElasticHyperRegLib/engine/distance.py
   ElasticHyperRegLib/engine/elasticity.py
   ElasticHyperRegLib/engine/field_model.py
   ElasticHyperRegLib/engine/intensity.py

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
 from ..alignment import align
@@ -16,6 +15,7 @@ from ..field import warp, with_initial, world_points
 from ..grid import coarser, resample
 from ..solver import Problem
 from ..types import Grid, Image, LabelMap
+from .distance import signed_distance_mm
 from .intensity import field_of_view, normalised, without_padding
 from .request import RegistrationRequest
 
@@ -147,11 +147,7 @@ def _around(
 
 def dilated(mask: torch.Tensor, grid: Grid, margin_mm: float) -> torch.Tensor:
     """Voxels (1, 1, *shape) at most ``margin_mm`` from the nearest voxel of ``mask``."""
-    image = sitk.GetImageFromArray(mask[0, 0].cpu().numpy().astype(np.uint8))
-    image.SetSpacing(grid.spacing)
-    distance = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
-    inside = sitk.GetArrayFromImage(distance) <= margin_mm
-    return torch.from_numpy(inside)[None, None]
+    return signed_distance_mm(mask, grid) <= margin_mm
 
 
 def _check_overlap(prepared: Prepared, initial: np.ndarray) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 
 from ..errors import InputError
 from ..field import displacement_gradient
 from ..types import Grid, LabelMap
+from .distance import signed_distance_mm
 
 OTHERS = "rest"
 """As the second side of a border: everything that is not the first."""
@@ -151,19 +151,12 @@ def _closeness(one: torch.Tensor, other: torch.Tensor, grid: Grid, width_mm: flo
 
 def _distance_mm(mask: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Distance to the nearest voxel of ``mask``, 0 inside: (1, 1, *shape)."""
-    return _signed_distance_mm(mask, grid).clamp_min(0)
-
-
-def _signed_distance_mm(mask: torch.Tensor, grid: Grid) -> torch.Tensor:
-    image = sitk.GetImageFromArray(mask[0, 0].cpu().numpy().astype(np.uint8))
-    image.SetSpacing(grid.spacing)
-    field = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
-    return torch.from_numpy(sitk.GetArrayFromImage(field))[None, None]
+    return signed_distance_mm(mask, grid).clamp_min(0)
 
 
 def _normal(one: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Unit normals of the surfaces about ``one``, along i, j, k: (1, D, *shape)."""
-    distance = _signed_distance_mm(one, grid)
+    distance = signed_distance_mm(one, grid)
     dims = [distance.ndim - 1 - axis for axis in range(grid.ndim)]
     parts = [
         torch.gradient(distance, spacing=grid.spacing[axis], dim=dim)[0]

@@ -29,6 +29,7 @@ from training.conditioning import condition
 from training.data import open_source
 from training.data.pair import PairSource
 from training.loss import Measure, objective, warp_batch
+from training.validation import everywhere, register_pair
 
 SETTINGS = (
     (0.0, 0.05),
@@ -55,16 +56,6 @@ class Row:
     solver: tuple[float, float, float]
 
 
-def answers(model: RegistrationNetwork, batch: Batch, values: torch.Tensor) -> torch.Tensor:
-    """Displacement (N, D, *shape) in voxels at values (1, T, H)."""
-    chosen = condition(model.spec, values.expand(len(batch.fixed), -1, -1), batch.fixed_labels)
-    network = chosen.network
-    if model.spec.conditioning == "map":
-        network = network.expand(-1, -1, *batch.fixed.shape[2:])
-    with torch.inference_mode():
-        return model(batch.fixed, batch.moving, network).displacement
-
-
 def measured(
     model: RegistrationNetwork,
     batch: Batch,
@@ -75,7 +66,7 @@ def measured(
     """Objective, 1 − cc² and elastic energy at (λ, μ) = (1, 1), means over the pairs."""
     scale = u_vox.new_tensor(source.spacing).view(1, -1, 1, 1)
     about = Measure(model.spec, source.spacing, WINDOW)
-    chosen = condition(model.spec, torch.tensor([[setting]]), None)
+    chosen = condition(model.spec, everywhere(setting), None)
     warped = warp_batch(batch.moving, u_vox)
     found = objective(batch.fixed, warped, u_vox * scale, chosen, about)
     weight = 1 - sum(setting)
@@ -92,7 +83,7 @@ def compare(model: RegistrationNetwork, source: PairSource, batch: Batch) -> lis
     grid = Grid.from_spacing(source.shape, source.spacing)
     rows = []
     for lam, mu in SETTINGS:
-        u_vox = answers(model, batch, torch.tensor([[[lam, mu]]]))
+        u_vox = register_pair(model, batch, everywhere((lam, mu))).displacement
         found = solve(Problem(batch.fixed, batch.moving, grid, grid, lam, mu))
         solved = found.u_mm / found.u_mm.new_tensor(source.spacing).view(1, -1, 1, 1)
         pair = [measured(model, batch, source, u, (lam, mu)) for u in (u_vox, solved)]
@@ -144,7 +135,7 @@ def tissue_effects(
     labels = batch.fixed_labels[:, 0, :-1, :-1]
 
     def by_tissue(values: torch.Tensor) -> dict[str, float]:
-        field = shear(answers(model, batch, values))
+        field = shear(register_pair(model, batch, values).displacement)
         return {name: float(field[labels == label].mean()) for label, name in names.items()}
 
     before = by_tissue(soft)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ElasticHyperRegLib.networks import ModelSpec, paint
+from ElasticHyperRegLib.networks import Flow, ModelSpec, paint
+
+from .batches import Batch
 
 ENDS = 0.1
 """Share of the draws that lie at a corner of the simplex: what lies on its border is drawn with
@@ -70,10 +72,15 @@ def condition(spec: ModelSpec, values: torch.Tensor, labels: torch.Tensor | None
         maps = paint(values, labels, spec.map_sigma_vox)
     network = {
         "global": lambda: values[:, 0],
-        "tissue": lambda: values.expand(-1, max(len(spec.tissues), 1), -1),
+        "tissue": lambda: values.expand(-1, len(spec.tissues), -1),
         "map": lambda: maps,
     }[spec.conditioning]()
-    lam, mu = maps[:, :1], maps[:, 1:2]
-    if spec.fixed_elasticity is None:
-        return Conditioning(network, lam, mu if len(spec.hyper) == 2 else None)
-    return Conditioning(network, lam, None)
+    return Conditioning(network, maps[:, :1], maps[:, 1:2] if len(spec.hyper) == 2 else None)
+
+
+def predict(model: torch.nn.Module, batch: Batch, setting: Conditioning) -> Flow:
+    """What the network answers; for a map model one setting is spread over the image."""
+    network = setting.network
+    if network.ndim == batch.fixed.ndim:
+        network = network.expand(-1, -1, *batch.fixed.shape[2:])
+    return model(batch.fixed, batch.moving, network)

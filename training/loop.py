@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from ElasticHyperRegLib.networks import Flow
-
 from .batches import Batch, training_batch
-from .conditioning import condition, draw_for
+from .conditioning import condition, draw_for, predict
 from .config import TrainingConfig
 from .data.pair import PairSource
 from .journal import Journal
@@ -109,7 +107,7 @@ def batch_loss(
     generator = torch.Generator().manual_seed(number)
     values = draw_for(spec, options.batch, tissues, generator).to(batch.fixed)
     setting = condition(spec, values, labels)
-    flow: Flow = model(batch.fixed, batch.moving, setting.network)
+    flow = predict(model, batch, setting)
     scale = flow.displacement.new_tensor(source.spacing).view(1, -1, *[1] * spec.ndim)
     found = objective(
         batch.fixed,

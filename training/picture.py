@@ -14,7 +14,7 @@ from ElasticHyperRegLib.types import Grid
 from .batches import collate
 from .data.pair import PairSource
 from .loss import warp_batch
-from .validation import register_pair
+from .validation import everywhere, register_pair
 
 SHRINK_GROW = 0.6
 """Colours of the Jacobian run from 1 − this to 1 + this."""
@@ -41,8 +41,7 @@ def write_picture(
         axes[row, 0].imshow(_slice(data), cmap="gray", vmin=0, vmax=1)
         axes[row, 0].set_title(title)
     for column, setting in enumerate(settings, start=1):
-        with torch.inference_mode():
-            u_vox = register_pair(model, pair, setting).displacement
+        u_vox = register_pair(model, pair, everywhere(setting)).displacement
         warped = warp_batch(pair.moving, u_vox)
         grid = Grid.from_spacing(tuple(u_vox.shape[2:]), (1.0,) * model.spec.ndim)
         jacobian = _slice(jacobian_determinant(u_vox, grid))

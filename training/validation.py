@@ -14,7 +14,7 @@ from ElasticHyperRegLib.networks import Flow, RegistrationNetwork
 from ElasticHyperRegLib.types import Grid, LabelMap
 
 from .batches import Batch, collate
-from .conditioning import condition
+from .conditioning import condition, predict
 from .data.pair import PairSource
 from .loss import Measure, objective, warp_batch
 
@@ -55,24 +55,25 @@ def validate(
     about = Measure(model.spec, source.spacing, window)
     device = next(model.parameters()).device
     rows: list[list[tuple[float, float, float]]] = [[] for _ in settings]
-    with torch.inference_mode():
-        for pair in _pairs(source, device):
-            for row, setting in zip(rows, settings, strict=True):
-                row.append(_measured(model, pair, setting, about))
+    for pair in _pairs(source, device):
+        for row, setting in zip(rows, settings, strict=True):
+            row.append(_measured(model, pair, setting, about))
     return [
         Score(setting, *np.mean(row, axis=0).tolist())
         for setting, row in zip(settings, rows, strict=True)
     ]
 
 
-def register_pair(model: RegistrationNetwork, pair: Batch, setting: tuple[float, ...]) -> Flow:
-    """A batch of pairs at one setting, the same for all tissues."""
-    values = pair.fixed.new_tensor([[setting]])
-    chosen = condition(model.spec, values, None)
-    network = chosen.network
-    if model.spec.conditioning == "map":
-        network = network.expand(-1, -1, *pair.fixed.shape[2:])
-    return model(pair.fixed, pair.moving, network)
+def everywhere(setting: tuple[float, ...]) -> torch.Tensor:
+    """Values (1, 1, H) of a setting that all tissues share."""
+    return torch.tensor([[setting]])
+
+
+def register_pair(model: RegistrationNetwork, pair: Batch, values: torch.Tensor) -> Flow:
+    """All pairs of a batch at the same ``values`` (1, T, H); T is 1 for all tissues alike."""
+    values = values.to(pair.fixed).expand(len(pair.fixed), -1, -1)
+    with torch.inference_mode():
+        return predict(model, pair, condition(model.spec, values, pair.fixed_labels))
 
 
 def _pairs(source: PairSource, device: torch.device) -> Iterator[Batch]:
@@ -84,10 +85,10 @@ def _measured(
     model: RegistrationNetwork, pair: Batch, setting: tuple[float, ...], about: Measure
 ) -> tuple[float, float, float]:
     """Objective, mean Dice and folds of one pair."""
-    u_vox = register_pair(model, pair, setting).displacement
+    u_vox = register_pair(model, pair, everywhere(setting)).displacement
     grid = Grid.from_spacing(tuple(pair.fixed.shape[2:]), about.spacing)
     u_mm = u_vox * u_vox.new_tensor(about.spacing).view(1, -1, *[1] * grid.ndim)
-    chosen = condition(about.spec, u_vox.new_tensor([[setting]]), None)
+    chosen = condition(about.spec, everywhere(setting).to(u_vox), None)
     found = objective(pair.fixed, warp_batch(pair.moving, u_vox), u_mm, chosen, about).total
     folds = (jacobian_determinant(u_mm, grid) <= 0).float().mean()
     return float(found), _mean_dice(pair, u_mm, grid), float(folds)

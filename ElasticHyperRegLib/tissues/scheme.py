@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..engine.sliding import OTHERS
 from ..errors import InputError
 from ..types import Elasticity, LabelMap
 from .classes import class_names
 
 LARGEST_LABEL = 65535
-OTHERS = "rest"
-"""In ``slides``: every tissue but the other one of the pair."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ElasticHyperRegLib import alignment
 from ElasticHyperRegLib.alignment import align
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.grid import apply_matrix, voxel_points
@@ -79,3 +80,31 @@ def test_unknown_kind_is_refused_in_one_line():
     fixed, moving = scene(np.eye(4))
     with pytest.raises(InputError, match="'elastic'.*translation"):
         align("elastic", fixed, moving)
+
+
+RUNAWAY_MM = 300.0
+
+
+def run_away(monkeypatch, steps_mm):
+    """Let the affine stage begin with a step of 300 mm wherever ``steps_mm`` are asked for."""
+    descent = alignment._descent
+
+    def hasty(stage, step_mm, *rest):
+        hurried = stage == "affine" and step_mm in steps_mm
+        return descent(stage, RUNAWAY_MM if hurried else step_mm, *rest)
+
+    monkeypatch.setattr(alignment, "_descent", hasty)
+
+
+def test_a_stage_that_runs_away_is_tried_with_a_smaller_step(monkeypatch):
+    truth = motion("affine")
+    fixed, moving = scene(truth)
+    run_away(monkeypatch, alignment.STEPS_MM[:1])
+    assert worst_error(align("affine", fixed, moving), truth) < 4.0  # one voxel
+
+
+def test_a_stage_that_always_runs_away_changes_nothing(monkeypatch):
+    fixed, moving = scene(motion("translation"))
+    rigid = align("rigid", fixed, moving)
+    run_away(monkeypatch, alignment.STEPS_MM)
+    np.testing.assert_allclose(align("affine", fixed, moving), rigid, atol=1e-9)

@@ -1,4 +1,4 @@
-"""Colour tables of the overlays; 3D Slicer has no diverging one."""
+"""Colours of the overlays: how strong the colour is says how much, so that little hides little."""
 
 from __future__ import annotations
 
@@ -7,27 +7,50 @@ import numpy as np
 from .nodes import Node, Scene, add_node
 from .settings import Color
 
-ENTRIES = 256
+ENTRIES = 255
+"""Odd: what keeps its volume has an entry of its own."""
 JACOBIAN_RANGE = (0.0, 2.0)
 """Shown from a fold to doubled; volume halved and doubled are equally strong."""
 FOLD_COLOR = (255, 0, 255)
+PAPER = 247 / 255
+"""Grey of what has no colour, where colours are shown by themselves."""
 
-_DIVERGING = np.array(
-    [(5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31)], dtype=float
-)
-_SEQUENTIAL = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
+_SHRINKS = np.array([(70, 140, 255), (0, 80, 235)], dtype=float)
+_GROWS = np.array([(255, 80, 70), (225, 0, 20)], dtype=float)
+_SENSITIVE = np.array([(120, 28, 109), (237, 105, 37), (252, 255, 164)], dtype=float)
+_RISE = 0.8
+"""Below 1: a change of a tenth is seen already."""
 
 
-def jacobian_colors(values: np.ndarray) -> np.ndarray:
-    """Jacobians (P,) → red, green, blue (P, 3), each 0 to 1.
+def jacobian_rgba(values: np.ndarray) -> np.ndarray:
+    """Jacobians (P,) → red, green, blue, opacity (P, 4), each 0 to 1.
 
-    Blue shrinks, white keeps its volume, red grows, evenly in log J from ½ to 2; magenta folds.
+    Blue shrinks, red grows, evenly in log J from ½ to 2; what keeps its volume is clear. Magenta
+    folds.
     """
     values = np.asarray(values, dtype=float)
     log = np.clip(np.log2(np.maximum(values, 0.25)), -1, 1)
-    rgb = _ramp(_DIVERGING, (log + 1) / 2)
-    rgb[values <= 0] = np.array(FOLD_COLOR) / 255
-    return rgb
+    part = np.abs(log)
+    rgb = np.where(log[:, None] < 0, _ramp(_SHRINKS, part), _ramp(_GROWS, part))
+    rgba = np.column_stack([rgb, part**_RISE])
+    rgba[values <= 0] = *(np.array(FOLD_COLOR) / 255), 1.0
+    return rgba
+
+
+def jacobian_colors(values: np.ndarray) -> np.ndarray:
+    """Jacobians (P,) → red, green, blue (P, 3), each 0 to 1, as they look on white paper."""
+    return on_paper(jacobian_rgba(values))
+
+
+def sensitivity_rgba(part: np.ndarray) -> np.ndarray:
+    """0 (no effect of the settings, clear) to 1 (the largest), (P,) → RGBA (P, 4)."""
+    part = np.asarray(part, dtype=float)
+    return np.column_stack([_ramp(_SENSITIVE, part), part**_RISE])
+
+
+def on_paper(rgba: np.ndarray) -> np.ndarray:
+    """RGBA (P, 4) over white paper, (P, 3)."""
+    return rgba[:, :3] * rgba[:, 3:] + PAPER * (1 - rgba[:, 3:])
 
 
 def jacobian_legend() -> list[tuple[float, Color, str]]:
@@ -43,18 +66,29 @@ def jacobian_legend() -> list[tuple[float, Color, str]]:
 
 def jacobian_color_node(scene: Scene) -> Node:
     """Colour table for Jacobians over ``JACOBIAN_RANGE``; its first entry is for folds."""
-    return _table(scene, "Volume change", jacobian_colors(np.linspace(*JACOBIAN_RANGE, ENTRIES)))
+    colors = jacobian_colors(np.linspace(*JACOBIAN_RANGE, ENTRIES))
+    return _table(scene, "Volume change", colors)
 
 
 def sensitivity_color_node(scene: Scene) -> Node:
-    """Colour table from dark (no effect of the settings) to bright (a large one)."""
-    return _table(scene, "Sensitivity", _ramp(_SEQUENTIAL, np.linspace(0, 1, ENTRIES)))
+    """Colour table from white (no effect of the settings) to bright (a large one)."""
+    return _table(scene, "Sensitivity", on_paper(sensitivity_rgba(np.linspace(0, 1, ENTRIES))))
 
 
 def inverted_grey_node(scene: Scene) -> Node:
     """Grey table from white to black: half of it over half of a grey image is their difference."""
     grey = np.linspace(1, 0, ENTRIES)[:, None]
     return _table(scene, "Inverted grey", np.hstack([grey, grey, grey]))
+
+
+def name_colors(node: Node, rgb: np.ndarray, names: list[str]) -> None:
+    """Fill a colour table with (P, 3) and the names that a legend shows."""
+    was = node.StartModify()
+    node.SetTypeToUser()
+    node.SetNumberOfColors(len(rgb))
+    for index, (color, name) in enumerate(zip(rgb, names, strict=True)):
+        node.SetColor(index, name, *(float(part) for part in color), 1.0)
+    node.EndModify(was)
 
 
 def _ramp(anchors: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -65,9 +99,6 @@ def _ramp(anchors: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 def _table(scene: Scene, name: str, rgb: np.ndarray) -> Node:
     node = add_node(scene, "ColorTable", name, "colors")
-    node.SetTypeToUser()
-    node.SetNumberOfColors(len(rgb))
     node.SetHideFromEditors(True)
-    for index, color in enumerate(rgb):
-        node.SetColor(index, str(index), *(float(part) for part in color), 1.0)
+    name_colors(node, rgb, [str(index) for index in range(len(rgb))])
     return node

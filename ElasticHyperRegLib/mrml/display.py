@@ -10,28 +10,17 @@ from ..errors import InputError
 from ..field import jacobian_determinant
 from ..types import Displacement, Grid
 from .checkerboard import Checkerboard
-from .colors import (
-    JACOBIAN_RANGE,
-    inverted_grey_node,
-    jacobian_color_node,
-    sensitivity_color_node,
-)
+from .colors import inverted_grey_node
 from .followers import carried_by, follow, release
 from .geometry import LIVE
 from .glyphs import Glyphs, GlyphStyle
 from .layers import Layers, show_layers
 from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
-from .overlay import Overlay, OverlayStyle
+from .overlay import JACOBIAN, SENSITIVITY, Overlay
 from .pair_state import DisplayState
 from .transforms import GridField
 
 MODES = ("fixed", "warped", "blend", "checkerboard", "difference", "flicker")
-JACOBIAN = OverlayStyle(
-    "jacobian", "Jacobian", "Volume change", JACOBIAN_RANGE, jacobian_color_node
-)
-SENSITIVITY = OverlayStyle(
-    "sensitivity", "Sensitivity", "Sensitivity (mm)", (0.0, 1.0), sensitivity_color_node
-)
 INVERTED = "inverted"
 FORMER_COLORS = "ElasticHyperReg.formerColors"
 GREY = "vtkMRMLColorTableNodeGrey"
@@ -71,15 +60,16 @@ class RegistrationDisplay:
         self.transform_node = transform_node or add_node(
             scene, "GridTransform", f"{name_of(fixed_node)} to {name_of(moving_node)}", LIVE
         )
-        self._field = GridField(self.transform_node, grid)
+        self._field = GridField(grid)
+        self.transform_node.SetAndObserveTransformFromParent(self._field.transform)
         self._jacobian = Overlay(scene, self.transform_node, grid, JACOBIAN)
         self._sensitivity: Overlay | None = None
         self._board: Checkerboard | None = None
         self._shown: Displacement | None = None
         self._followers: list[Node] = []
-        self._glyphs = Glyphs(scene, self.transform_node, fixed_node)
+        self._glyphs = Glyphs(scene, self.transform_node, fixed_node, grid)
         self.mode = "warped"
-        self._blend, self._opacity, self._flicked = 0.5, 0.6, False
+        self._blend, self._opacity, self._flicked = 0.5, 0.8, False
         self._overlay: Overlay | None = None
         self.follow(moving_node)
 
@@ -111,8 +101,10 @@ class RegistrationDisplay:
     @property
     def nodes(self) -> list[Node]:
         """The nodes that updates write to."""
-        overlays = [self._jacobian, self._sensitivity, self._board, self._glyphs]
-        return [self.transform_node, *(item.node for item in overlays if item is not None)]
+        overlays = [item for item in (self._jacobian, self._sensitivity) if item is not None]
+        painted = [node for overlay in overlays for node in overlay.nodes]
+        others = [item.node for item in (self._board, self._glyphs) if item is not None]
+        return [self.transform_node, *painted, *others]
 
     @property
     def anchored(self) -> bool:
@@ -147,7 +139,7 @@ class RegistrationDisplay:
             return False
         state, shown = self.state, self._shown
         self._jacobian = Overlay(self.scene, self.transform_node, self.grid, JACOBIAN)
-        self._glyphs = Glyphs(self.scene, self.transform_node, self.fixed_node)
+        self._glyphs = Glyphs(self.scene, self.transform_node, self.fixed_node, self.grid)
         self._sensitivity = self._board = self._overlay = None
         self.restore(replace(state, jacobian=False))
         if shown is not None:
@@ -159,6 +151,7 @@ class RegistrationDisplay:
         self._shown = displacement
         self._field.write(displacement.u_mm)
         self._jacobian.write(jacobian)
+        self._glyphs.write(displacement.u_mm)
         if self._board is not None and self.mode == "checkerboard":
             self._board.write(displacement)
 
@@ -197,7 +190,7 @@ class RegistrationDisplay:
         self._blend = min(1.0, max(0.0, fraction))
         self._layers()
 
-    def set_jacobian(self, visible: bool, opacity: float = 0.6) -> None:
+    def set_jacobian(self, visible: bool, opacity: float = 0.8) -> None:
         """Overlay of the volume change in the slice views, with its legend."""
         self._overlay_is(self._jacobian, visible, opacity)
 
@@ -206,7 +199,7 @@ class RegistrationDisplay:
         self._glyphs.draw(style)
 
     def set_sensitivity(
-        self, sd_mm: torch.Tensor | None, visible: bool = True, opacity: float = 0.6
+        self, sd_mm: torch.Tensor | None, visible: bool = True, opacity: float = 0.8
     ) -> None:
         """Overlay of the standard deviation of the displacement in mm.
 
@@ -236,12 +229,12 @@ class RegistrationDisplay:
     def _overlay_is(self, overlay: Overlay, visible: bool, opacity: float) -> None:
         if visible:
             if self._overlay is not None and self._overlay is not overlay:
-                self._overlay.show_legend(False)
+                self._overlay.show(False)
             self._overlay, self._opacity = overlay, min(1.0, max(0.0, opacity))
         elif self._overlay is overlay:
             self._overlay = None
         self._layers()
-        overlay.show_legend(visible)  # after the layers: the views look for them only now
+        overlay.show(visible)  # after the layers: the views look for a legend only now
 
     def _layers(self) -> None:
         opacity = {
@@ -258,7 +251,7 @@ class RegistrationDisplay:
                 self.fixed_node,
                 self.moving_node if board is None else board.node,
                 opacity,
-                None if overlay is None else overlay.node,
+                None if overlay is None else overlay.painted,
                 self._opacity,
             ),
         )

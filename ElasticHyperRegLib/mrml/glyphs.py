@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from ..errors import InputError
+from ..types import Grid
 from .nodes import Node, Scene, add_node
+from .transforms import GridField
 
 ROLE = "glyphs"
 STYLES = ("off", "arrows", "cones", "grid")
+SPARSER = {"arrows": 2.0, "cones": 2.0, "grid": 3.0}
+"""Distances in 3D, where all planes are seen at once, over those in a slice."""
+SHORTEST = 1 / 15
+"""Of the distance between two arrows: shorter ones are not drawn."""
+COLORS = ((0.0, (0.25, 0.4, 0.25)), (3.0, (0.3, 0.95, 0.3)), (20.0, (1.0, 0.95, 0.2)))
+"""mm moved, and red, green, blue: dim, green, yellow, none of them a colour of an overlay."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class GlyphStyle:
 
     Args:
         style: ``off``, ``arrows``, ``cones`` or ``grid``.
-        density_mm: distance between arrows, cones or grid lines.
+        density_mm: distance between arrows, cones or grid lines in a slice.
         scale: length drawn per length moved; 1 is true to scale.
 
     Raises:
@@ -43,44 +53,78 @@ class Glyphs:
 
     Slicer draws the way *to parent*, which of the live node is the inverse and slow to find. This
     node has the same grid the other way round, so arrows start at fixed points and end where they
-    are in the moving image.
+    are in the moving image. Around it nothing moves: beyond the volume nothing is drawn.
 
     Args:
         scene: vtkMRMLScene.
         live: grid transform node; remembers this one.
         region_node: volume over which is drawn; without one the 3D views stay empty.
+        grid: of the displacements to come.
     """
 
-    def __init__(self, scene: Scene, live: Node, region_node: Node) -> None:
+    def __init__(self, scene: Scene, live: Node, region_node: Node, grid: Grid) -> None:
         self.node = live.GetNodeReference(ROLE)
         if self.node is None:
             self.node = add_node(scene, "Transform", "Deformation", ROLE)
             self.node.SetHideFromEditors(True)
             self.node.SetSaveWithScene(False)
             live.SetNodeReferenceID(ROLE, self.node.GetID())
-        self.node.SetAndObserveTransformToParent(live.GetTransformFromParent())
-        if self.node.GetDisplayNode() is None:
-            self.node.CreateDefaultDisplayNodes()
-            self.node.GetDisplayNode().SetSaveWithScene(False)
-        self.node.GetDisplayNode().SetAndObserveRegionNode(region_node)
+            self._dress(scene, region_node)
+        self._field = GridField(grid, rim=1)
+        self.node.SetAndObserveTransformToParent(self._field.transform)
+        self._u_mm: torch.Tensor | None = None
         self.style = GlyphStyle()
         self.draw(self.style)
+
+    def write(self, u_mm: torch.Tensor) -> None:
+        """Draw a new displacement (1, 3, *grid.shape) RAS mm, once anything is drawn."""
+        self._u_mm = u_mm
+        if self.style.style != "off":
+            self._field.write(u_mm)
 
     def draw(self, style: GlyphStyle) -> None:
         """Draw in another style, in 2D and 3D."""
         self.style = style
-        display = self.node.GetDisplayNode()
-        was = display.StartModify()
-        cones, grid = style.style == "cones", style.style == "grid"
-        display.SetGlyphType(display.GLYPH_TYPE_CONE if cones else display.GLYPH_TYPE_ARROW)
-        display.SetVisualizationMode(display.VIS_MODE_GRID if grid else display.VIS_MODE_GLYPH)
-        display.SetGlyphSpacingMm(style.density_mm)
-        display.SetGlyphScalePercent(100 * style.scale)
-        display.SetGlyphDiameterMm(style.density_mm / 4)
-        display.SetGridSpacingMm(style.density_mm)
-        display.SetGridResolutionMm(style.density_mm / 4)
-        display.SetGridLineDiameterMm(style.density_mm / 15)
-        display.SetGridScalePercent(100 * style.scale)
-        for show in (display.SetVisibility, display.SetVisibility2D, display.SetVisibility3D):
-            show(style.style != "off")
-        display.EndModify(was)
+        if self._u_mm is not None:
+            self.write(self._u_mm)
+        sparser = SPARSER.get(style.style, 1.0)
+        shown = style.style != "off"
+        for number, factor in enumerate((1.0, sparser)):
+            display = self.node.GetNthDisplayNode(number)
+            was = display.StartModify()
+            _arrange(display, style, factor * style.density_mm)
+            display.SetVisibility(shown)
+            display.SetVisibility2D(shown and number == 0)
+            display.SetVisibility3D(shown and number == 1)
+            display.EndModify(was)
+
+    def _dress(self, scene: Scene, region_node: Node) -> None:
+        """A display node for the slices and one for 3D."""
+        colors = add_node(scene, "ProceduralColor", "Deformation (mm)", "colors")
+        colors.SetHideFromEditors(True)
+        colors.SetSaveWithScene(False)
+        ramp = colors.GetColorTransferFunction()
+        ramp.RemoveAllPoints()
+        for moved_mm, color in COLORS:
+            ramp.AddRGBPoint(moved_mm, *color)
+        for _ in range(2):
+            display = add_node(scene, "TransformDisplay", "Deformation display", ROLE)
+            display.SetSaveWithScene(False)
+            display.SetAndObserveColorNodeID(colors.GetID())
+            display.SetAndObserveRegionNode(region_node)
+            self.node.AddAndObserveDisplayNodeID(display.GetID())
+
+
+def _arrange(display: Node, style: GlyphStyle, distance_mm: float) -> None:
+    """Shapes, distances and sizes of one display node."""
+    cones, grid = style.style == "cones", style.style == "grid"
+    display.SetGlyphType(display.GLYPH_TYPE_CONE if cones else display.GLYPH_TYPE_ARROW)
+    display.SetVisualizationMode(display.VIS_MODE_GRID if grid else display.VIS_MODE_GLYPH)
+    display.SetGlyphSpacingMm(distance_mm)
+    display.SetGlyphScalePercent(100 * style.scale)
+    display.SetGlyphDiameterMm(distance_mm / 4)
+    display.SetGlyphDisplayRangeMinMm(SHORTEST * distance_mm / style.scale)
+    display.SetGridSpacingMm(distance_mm)
+    display.SetGridResolutionMm(distance_mm / 4)
+    display.SetGridLineDiameterMm(distance_mm / 30)
+    display.SetGridScalePercent(100 * style.scale)

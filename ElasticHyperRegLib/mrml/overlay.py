@@ -11,27 +11,93 @@ import torch
 
 from ..types import Grid
 from .arrays import image_array, new_image, touched
+from .colors import (
+    ENTRIES,
+    JACOBIAN_RANGE,
+    jacobian_color_node,
+    jacobian_legend,
+    jacobian_rgba,
+    name_colors,
+    on_paper,
+    sensitivity_color_node,
+    sensitivity_rgba,
+)
 from .geometry import set_volume_grid
 from .nodes import Node, Scene, add_node
 
 LEGEND = "vtkMRMLColorLegendDisplayNode"
-LEGEND_FORMAT = "%.1f"
-TITLE_SIZE, LABEL_SIZE = 14, 12
+LEGEND_LETTER, LEGEND_HEIGHT = 0.012, 0.35
+"""Parts of the view. Slicer makes the letters as large as the longest label fits in."""
+LEGEND_PLACE = 0.98, 0.5
+PAINTED = "painted"
+BYTE = 255
+SENSITIVITY_TICKS = 5
 
 
 @dataclass(frozen=True)
 class OverlayStyle:
-    """What an overlay shows: its role, the names people read, its colours and their range."""
+    """What an overlay shows.
+
+    Args:
+        role: of its nodes.
+        name: of the volume.
+        legend: title of the legend.
+        value_range: values of the first and the last colour, before ``set_range``.
+        make_colors: the colour table of the volume, for other views of it.
+        rgba: 0 to 1 within the range (P,) → colour and opacity (P, 4), each 0 to 1.
+        ticks: the range → part of it and text for each colour of the legend, from below.
+    """
 
     role: str
     name: str
     legend: str
     value_range: tuple[float, float]
     make_colors: Callable[[Scene], Node]
+    rgba: Callable[[np.ndarray], np.ndarray]
+    ticks: Callable[[float, float], list[tuple[float, str]]]
+
+
+def _jacobian_part(part: np.ndarray) -> np.ndarray:
+    low, high = JACOBIAN_RANGE
+    return jacobian_rgba(low + part * (high - low))
+
+
+def _jacobian_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    return [
+        ((value - low) / (high - low), text or f"{value:g}") for value, _, text in jacobian_legend()
+    ]
+
+
+def _even_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    parts = np.linspace(0, 1, SENSITIVITY_TICKS).tolist()
+    return [(part, f"{low + part * (high - low):.2g} mm") for part in parts]
+
+
+JACOBIAN = OverlayStyle(
+    "jacobian",
+    "Jacobian",
+    "Volume",
+    JACOBIAN_RANGE,
+    jacobian_color_node,
+    _jacobian_part,
+    _jacobian_ticks,
+)
+SENSITIVITY = OverlayStyle(
+    "sensitivity",
+    "Sensitivity",
+    "Sensitivity",
+    (0.0, 1.0),
+    sensitivity_color_node,
+    sensitivity_rgba,
+    _even_ticks,
+)
 
 
 class Overlay:
-    """One volume node with a colour table of its own, written in place.
+    """One volume node with a colour table of its own, and how it is painted over the slices.
+
+    3D Slicer shows a scalar volume either whole or not at all; only a volume of colours can be
+    clearer where less is to be seen. Both are written in place, the colours only while visible.
 
     Args:
         scene: vtkMRMLScene.
@@ -39,48 +105,85 @@ class Overlay:
             no second ones.
         grid: of the values to come.
         style: what it shows.
+
+    Attributes:
+        node: scalar volume with the values.
+        painted: volume with the colours, for the slice views.
     """
 
     def __init__(self, scene: Scene, anchor: Node, grid: Grid, style: OverlayStyle) -> None:
         self.scene = scene
         self.style = style
-        self.node = anchor.GetNodeReference(style.role)
-        if self.node is None:
-            self.node = add_node(scene, "ScalarVolume", style.name, style.role)
-            anchor.SetNodeReferenceID(style.role, self.node.GetID())
-        image = new_image(grid.shape, np.dtype(np.float32))
-        set_volume_grid(self.node, grid)
-        self.node.SetAndObserveImageData(image)
-        self._image, self._values = image, image_array(image)
+        self.node = _volume(scene, anchor, "ScalarVolume", style.name, style.role)
+        role, name = f"{style.role}.{PAINTED}", f"{style.name} colours"
+        self.painted = _volume(scene, anchor, "VectorVolume", name, role)
+        self.painted.SetHideFromEditors(True)
+        self._image = new_image(grid.shape, np.dtype(np.float32))
+        self._colors = new_image(grid.shape, np.dtype(np.uint8), components=4)
+        for node, image in ((self.node, self._image), (self.painted, self._colors)):
+            set_volume_grid(node, grid)
+            node.SetAndObserveImageData(image)
+        self._low, self._high = style.value_range
+        self._visible = False
+        self._table = _packed(style.rgba(np.linspace(0, 1, ENTRIES)))
         self._dress()
+        self._dress_painted()
+
+    @property
+    def nodes(self) -> tuple[Node, Node]:
+        """What it needs in the scene."""
+        return self.node, self.painted
 
     @property
     def color_node(self) -> Node:
-        """The colour table."""
+        """The colour table of the values."""
         return self.node.GetDisplayNode().GetColorNode()
 
     def write(self, values: torch.Tensor) -> None:
-        """Show (1, 1, *grid.shape); nothing is allocated."""
-        torch.from_numpy(self._values).copy_(values.detach()[0, 0])
+        """Show (1, 1, *grid.shape); nothing is allocated in the scene."""
+        torch.from_numpy(image_array(self._image)).copy_(values.detach()[0, 0])
         touched(self._image)
+        self._paint()
 
     def set_range(self, low: float, high: float) -> None:
         """Values of the first and the last colour."""
+        self._low, self._high = low, high
         self.node.GetDisplayNode().SetWindowLevelMinMax(low, high)
+        self._name_ticks()
+        self._paint()
 
-    def show_legend(self, visible: bool) -> None:
-        """Colour legend in the views that show the overlay."""
+    def show(self, visible: bool) -> None:
+        """Paint from now on, or no more; the legend comes and goes with it."""
+        self._visible = visible
+        self._paint()
+        self._show_legend(visible)
+
+    def _paint(self) -> None:
+        if not self._visible:
+            return
+        scale = (ENTRIES - 1) / (self._high - self._low)
+        # Upwards: the first entry, of folds, is for nothing above the low end.
+        entry = np.ceil((image_array(self._image) - self._low) * scale)
+        np.clip(entry, 0, ENTRIES - 1, out=entry)
+        pixels = image_array(self._colors).view(np.uint32)[..., 0]
+        np.take(self._table, entry.astype(np.uint8), out=pixels, mode="clip")
+        touched(self._colors)
+
+    def _show_legend(self, visible: bool) -> None:
         if not self.scene.IsNodeClassRegistered(LEGEND):
             self.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
         logic = slicer.vtkSlicerColorLogic
-        legend = logic.GetColorLegendDisplayNode(self.node)
+        legend = logic.GetColorLegendDisplayNode(self.painted)
         if legend is None and visible:
-            legend = logic.AddDefaultColorLegendDisplayNode(self.node)
+            legend = logic.AddDefaultColorLegendDisplayNode(self.painted)
+            legend.SetSaveWithScene(False)
             legend.SetTitleText(self.style.legend)
-            legend.SetLabelFormat(LEGEND_FORMAT)
-            legend.GetTitleTextProperty().SetFontSize(TITLE_SIZE)
-            legend.GetLabelTextProperty().SetFontSize(LABEL_SIZE)
+            legend.SetUseColorNamesForLabels(True)
+            legend.SetLabelFormat("%s")
+            legend.SetPosition(*LEGEND_PLACE)
+            legend.GetLabelTextProperty().SetFontFamilyToArial()
         if legend is not None:
+            legend.SetSize(LEGEND_LETTER * max(map(len, self._tick_names())), LEGEND_HEIGHT)
             legend.SetVisibility(visible)
 
     def _dress(self) -> None:
@@ -89,6 +192,42 @@ class Overlay:
         self.node.CreateDefaultDisplayNodes()
         display = self.node.GetDisplayNode()
         display.SetAndObserveColorNodeID(self.style.make_colors(self.scene).GetID())
-        display.SetVisibility2D(True)  # without it the views show no legend
         display.SetAutoWindowLevel(False)
         display.SetWindowLevelMinMax(*self.style.value_range)
+
+    def _dress_painted(self) -> None:
+        if self.painted.GetDisplayNode() is not None:
+            return
+        self.painted.CreateDefaultDisplayNodes()
+        display = self.painted.GetDisplayNode()
+        display.SetVisibility2D(True)  # without it the views show no legend
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(0, BYTE)
+        table = add_node(self.scene, "ColorTable", f"{self.style.name} legend", "colors")
+        display.SetAndObserveColorNodeID(table.GetID())
+        for node in (self.painted, display, table):
+            node.SetSaveWithScene(False)  # made anew from the values
+        table.SetHideFromEditors(True)
+        self._name_ticks()
+
+    def _tick_names(self) -> list[str]:
+        return [text for _, text in self.style.ticks(self._low, self._high)]
+
+    def _name_ticks(self) -> None:
+        parts = np.array([part for part, _ in self.style.ticks(self._low, self._high)])
+        table = self.painted.GetDisplayNode().GetColorNode()
+        name_colors(table, on_paper(self.style.rgba(parts)), self._tick_names())
+
+
+def _volume(scene: Scene, anchor: Node, kind: str, name: str, role: str) -> Node:
+    """The volume that ``anchor`` remembers by ``role``, made where there is none."""
+    node = anchor.GetNodeReference(role)
+    if node is None:
+        node = add_node(scene, kind, name, role)
+        anchor.SetNodeReferenceID(role, node.GetID())
+    return node
+
+
+def _packed(rgba: np.ndarray) -> np.ndarray:
+    """(P, 4) of 0 to 1 → one 32-bit number for the four bytes of each."""
+    return np.rint(BYTE * rgba).astype(np.uint8).view(np.uint32)[:, 0]

@@ -31,7 +31,7 @@ class DisplayState:
     mode: str = "warped"
     blend: float = 0.5
     jacobian: bool = False
-    overlay_opacity: float = 0.6
+    overlay_opacity: float = 0.8
     glyphs: str = "off"
     glyph_density_mm: float = 15.0
     glyph_scale: float = 1.0

@@ -30,20 +30,28 @@ def transform_node_from_displacement(scene: Scene, displacement: Displacement, n
 
 def fill_transform(node: Node, displacement: Displacement) -> None:
     """Give a grid transform node a new displacement."""
-    GridField(node, displacement.grid).write(displacement.u_mm)
+    field = GridField(displacement.grid)
+    node.SetAndObserveTransformFromParent(field.transform)
+    field.write(displacement.u_mm)
 
 
 class GridField:
-    """The displacement grid of one transform node, edited in place.
+    """The displacement grid of a transform, edited in place; the identity at first.
 
     Args:
-        node: vtkMRMLGridTransformNode; what it held is replaced by the identity.
         grid: of the displacements to come.
+        rim: voxels around it that do not move. Beyond the grid VTK goes on with its outermost
+            voxels.
+
+    Attributes:
+        transform: vtkOrientedGridTransform, to be observed by a transform node.
     """
 
-    def __init__(self, node: Node, grid: Grid) -> None:
-        image = new_image(grid.shape, np.dtype(np.float32), components=3)
-        image.SetOrigin(*grid.origin)
+    def __init__(self, grid: Grid, rim: int = 0) -> None:
+        image = new_image(
+            tuple(length + 2 * rim for length in grid.shape), np.dtype(np.float32), components=3
+        )
+        image.SetOrigin(*(grid.origin - rim * grid.ijk_to_ras[:3, :3].sum(1)))
         image.SetSpacing(*grid.spacing)
         transform = slicer.vtkOrientedGridTransform()
         transform.SetInterpolationModeToLinear()  # what the library's own warp does
@@ -51,15 +59,14 @@ class GridField:
         direction[:3, :3] = grid.direction
         transform.SetGridDirectionMatrix(matrix_to_vtk(direction))
         transform.SetDisplacementGridData(image)
-        node.SetAndObserveTransformFromParent(transform)
-        self.grid = grid
+        self.transform = transform
         self._image: vtkImageData = image
-        self._transform = transform
-        self._vectors = image_array(image)
+        inner = slice(rim, -rim or None)
+        self._vectors = image_array(image)[inner, inner, inner]
 
     def write(self, u_mm: torch.Tensor) -> None:
         """Show (1, 3, *grid.shape) RAS mm, fixed → moving; nothing is allocated."""
         values = u_mm.detach()[0].movedim(0, -1)
         torch.from_numpy(self._vectors).copy_(values)
         touched(self._image)
-        self._transform.Modified()  # the node, and what stands under it, listens to this
+        self.transform.Modified()  # the node, and what stands under it, listens to this

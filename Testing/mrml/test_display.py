@@ -18,6 +18,7 @@ from ElasticHyperRegLib.mrml import (
     node_from_image,
 )
 from ElasticHyperRegLib.mrml.arrays import image_array
+from ElasticHyperRegLib.mrml.colors import jacobian_rgba
 
 core = pytest.importorskip("trame_slicer.core")
 views = pytest.importorskip("trame_slicer.views")
@@ -165,10 +166,18 @@ def test_jacobian_colours_lie_where_the_truth_says(app, pair, slices):
     display.set_jacobian(True, 1.0)
     shown = pixels(slices)[32]
     for i, value in ((8, 0.5), (24, 2.0), (40, -0.2), (56, 1.0)):
-        expected = 255 * jacobian_colors(np.array([value]))[0]
+        (rgba,) = jacobian_rgba(np.array([value]))
+        expected = 255 * rgba[:3] * rgba[3] + 20 * (1 - rgba[3])
         assert np.abs(shown[i] - expected).max() <= 4, value
+    assert np.abs(shown[56] - 20).max() <= 2, "what keeps its volume is clear"
     display.set_jacobian(False)
     assert pixels(slices)[32, 8, 0] == pytest.approx(20, abs=2)
+
+
+def test_a_small_change_of_volume_hides_little():
+    opacity = jacobian_rgba(np.array([1.0, 1.05, 0.95, 1.2, 2.0, 0.5]))[:, 3]
+    assert opacity[0] == 0 and opacity[1:3].max() < 0.15 and 0.3 < opacity[3] < 0.4
+    assert opacity[4:].tolist() == [1, 1]
 
 
 def test_halved_and_doubled_are_equally_strong():
@@ -250,10 +259,20 @@ def test_glyphs_appear_where_it_moves(app, pair, slice_view, style):
 
 def test_arrows_point_from_fixed_to_moving(app, pair, slice_view):
     display = made(app, pair)
+    display.set_glyphs(GlyphStyle("arrows"))
     ras = display.glyph_node.GetTransformToParent().TransformPoint(1, 2, 3)
     assert np.allclose(ras, (6, -5, 3))
     display.update(shift_field((0.0, 3.0, 0.0)), ones())
     assert np.allclose(display.glyph_node.GetTransformToParent().TransformPoint(1, 2, 3), (1, 5, 3))
+
+
+def test_nothing_is_drawn_beyond_the_volume(app, pair):
+    display = made(app, pair)
+    display.set_glyphs(GlyphStyle("arrows"))
+    transform = display.glyph_node.GetTransformToParent()
+    for outside in ((-40, 0, 0), (0, 40, 0), (0, 0, 20), (0, 0, -20)):
+        assert np.allclose(transform.TransformPoint(outside), outside)
+    assert np.allclose(transform.TransformPoint(-31.5, -31.5, -15), (-26.5, -38.5, -15))
 
 
 def test_the_legend_appears_with_the_overlay(app, pair, slice_view):
@@ -301,6 +320,6 @@ def test_the_sensitivity_takes_the_place_of_the_jacobian(app, pair, slices):
     sd_mm[..., :32] = 0
     display.set_sensitivity(sd_mm, opacity=1.0)
     shown = pixels(slices)[32]
-    assert shown[8].max() < 10 and shown[56].min() > 150
+    assert np.abs(shown[8] - 20).max() <= 2 and shown[56].min() > 150
     display.set_sensitivity(None, visible=False)
     assert pixels(slices)[32, 56, 0] == pytest.approx(20, abs=2)

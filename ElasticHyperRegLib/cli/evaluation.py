@@ -74,8 +74,8 @@ def _on_labels(evidence: Evidence, tissues: str | None) -> Record:
     if evidence.fixed_labels is None or evidence.warped_labels is None:
         return {}
     scheme = None if tissues is None else load_scheme(tissues)
-    fixed = read_named_labels(evidence.fixed_labels, scheme)
     warped = read_named_labels(evidence.warped_labels, scheme)
+    fixed = read_named_labels(evidence.fixed_labels, scheme, warped.grid)
     scores = dice(fixed, warped)
     surfaces = surface_distances(fixed, warped)
     record: Record = {

@@ -1,28 +1,47 @@
-"""Label maps whose labels are matched to tissues by a tissue scheme."""
+"""Labels in any format, matched to tissues by a tissue scheme."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import typer
+
 from ..engine.sliding import OTHERS, SlidingBorder
 from ..errors import InputError
-from ..io import read_labels
-from ..tissues import TissueScheme
-from ..types import Elasticity, LabelMap
+from ..io import read_segmentation
+from ..tissues import TissueScheme, on_voxels_of
+from ..types import Elasticity, Grid, LabelMap
+from .faults import NAME
 
 
-def read_named_labels(path: Path, scheme: TissueScheme | None) -> LabelMap:
-    """Read a label map and name its labels by ``scheme``; the values stay what they are.
+def read_any_labels(path: Path, grid: Grid | None = None) -> LabelMap:
+    """Read labels in any format; what had to be resolved is told on standard error.
+
+    Args:
+        path: as for ``read_segmentation``.
+        grid: of the scan that they belong to, where that is known. Segmentations that were cut to
+            what is drawn are put onto it.
 
     Raises:
-        InputError: as ``read_labels``; a label belongs to no tissue of the scheme.
+        InputError: as ``read_segmentation``.
     """
-    labels = read_labels(path)
-    if scheme is None:
-        return labels
-    names = {label: tissue.name for label, tissue in scheme.assignment(labels).items()}
-    return LabelMap(labels.data, labels.grid, names, labels.name)
+    labels, remarks = read_segmentation(path, grid)
+    for remark in remarks:
+        typer.echo(f"{NAME}: {path.name}: {remark}.", err=True)
+    return labels if grid is None else on_voxels_of(grid, labels)
+
+
+def read_named_labels(
+    path: Path, scheme: TissueScheme | None, grid: Grid | None = None
+) -> LabelMap:
+    """Labels as ``read_any_labels`` reads them, named by ``scheme``; the values stay.
+
+    Raises:
+        InputError: as ``read_any_labels``; a label belongs to no tissue of the scheme.
+    """
+    labels = read_any_labels(path, grid)
+    return labels if scheme is None else scheme.named(labels)
 
 
 def present_tissues(

@@ -20,13 +20,12 @@ from ..io import (
     RESULT_FILES,
     OutputFolder,
     read_image,
-    read_labels,
     read_points,
     write_result,
 )
 from ..tissues import load_scheme
-from ..types import LabelMap
-from .labels import present_tissues, read_named_labels, scheme_borders
+from ..types import Image, LabelMap
+from .labels import present_tissues, read_any_labels, read_named_labels, scheme_borders
 from .progress import progress_bar
 from .record import checksums, request_record
 from .settings import SCHEME, Settings
@@ -109,23 +108,27 @@ def read_request(
     if scheme and not (files.fixed_labels or files.moving_labels):
         raise InputError("a tissue scheme without labels", "--fixed-labels or --moving-labels")
 
-    def read(path: Path) -> LabelMap:
-        return read_named_labels(path, scheme)
+    fixed, moving = read_image(files.fixed), read_image(files.moving)
 
-    fixed_labels = _optional(files.fixed_labels, read)
+    def labels_of(path: Path | None, image: Image) -> LabelMap | None:
+        return _optional(path, lambda file: read_named_labels(file, scheme, image.grid))
+
+    def mask_of(path: Path | None, image: Image) -> LabelMap | None:
+        return _optional(path, lambda file: read_any_labels(file, image.grid))
+
+    fixed_labels = labels_of(files.fixed_labels, fixed)
     if scheme and fixed_labels:
         values = options.tissues if settings.gives_elasticity else scheme.elasticity()
         options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
     if SCHEME in settings.sliding:
         options = replace(options, sliding=options.sliding + scheme_borders(scheme, fixed_labels))
-    fixed, moving = read_image(files.fixed), read_image(files.moving)
     return RegistrationRequest(
         fixed=fixed,
         moving=moving,
         fixed_labels=fixed_labels,
-        moving_labels=_optional(files.moving_labels, read),
-        fixed_mask=_optional(files.fixed_mask, read_labels),
-        moving_mask=_optional(files.moving_mask, read_labels),
+        moving_labels=labels_of(files.moving_labels, moving),
+        fixed_mask=mask_of(files.fixed_mask, fixed),
+        moving_mask=mask_of(files.moving_mask, moving),
         fixed_points=_optional(files.fixed_points, lambda path: read_points(path, fixed.grid)),
         moving_points=_optional(files.moving_points, lambda path: read_points(path, moving.grid)),
         options=options,

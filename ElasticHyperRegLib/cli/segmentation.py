@@ -61,7 +61,7 @@ def segment_file(source: Source, options: SegmentOptions, out: Path, overwrite: 
             if source.install:
                 options = replace(options, program=_installed(options.program, progress))
             found = segment(image, options, progress)
-        write_labels(found.labels, temporary, found.labels.names)
+        write_labels(found.labels, temporary)
     _show(found, out)
 
 

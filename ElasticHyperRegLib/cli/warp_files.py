@@ -17,7 +17,6 @@ from ..io import (
     atomic_path,
     from_sitk,
     read_image,
-    read_labels,
     read_points,
     read_transform,
     to_sitk,
@@ -28,6 +27,7 @@ from ..io import (
 from ..io.itk import geometry_of
 from ..types import Grid, Image, LabelMap
 from .invert_points import invert_points
+from .labels import read_any_labels
 
 LARGEST_RESIDUAL_MM = 0.1
 
@@ -67,7 +67,7 @@ def warp_file(
         if kind == "image":
             write_image(warped_image(read_image(path), phi, grid), temporary)
         elif kind == "labels":
-            write_labels(warped_labels(read_labels(path), phi, grid), temporary)
+            write_labels(warped_labels(read_any_labels(path), phi, grid), temporary)
         else:
             _warp_points(path, phi, grid, temporary)
     typer.echo(f"{kind} of {path.name} in the frame of {reference.name}: {out}")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..grid import apply_matrix, resample, voxel_points
-from ..types import Grid
+from ..types import Grid, LabelMap
 from .evidence import Evidence
 
 SMALLEST_WEIGHT = 1e-6
@@ -53,12 +53,13 @@ class Place:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Tissues (label ≠ 0) of the fixed labels that the field's grid shows, by label value."""
-        return tuple(dict.fromkeys(self._name(label) for label in self._present))
+        fixed = self.evidence.fixed_labels
+        return tuple(dict.fromkeys(self._name(label, fixed) for label in self._present))
 
     @cached_property
     def numbers(self) -> torch.Tensor:
         """Number of each voxel's tissue, (1, 1, *grid.shape): 1 + its place in ``names``, or 0."""
-        return self.numbered(self._values)
+        return self._numbered(self._values, self.evidence.fixed_labels)
 
     @cached_property
     def voxels(self) -> dict[str, int]:
@@ -66,22 +67,24 @@ class Place:
         counts = self.numbers.flatten().bincount(minlength=len(self.names) + 1)
         return dict(zip(self.names, counts[1:].tolist(), strict=True))
 
-    @cached_property
-    def _table(self) -> torch.Tensor:
-        """Label value → number of its tissue; the last entry stands for all larger values."""
+    def _table(self, own: LabelMap | None) -> torch.Tensor:
+        """Value in ``own`` → number of its tissue; the last entry stands for all larger values."""
         maps = (self.evidence.fixed_labels, self.evidence.moving_labels)
         named = [label for labels in maps if labels is not None for label in labels.names]
         known = sorted({0, *self._present, *named} - {label for label in named if label < 0})
         table = torch.zeros(known[-1] + 2, dtype=torch.int64)
         for label in known[1:]:
-            name = self._name(label)
+            name = self._name(label, own)
             if name in self.names:
                 table[label] = 1 + self.names.index(name)
         return table
 
-    def numbered(self, values: torch.Tensor) -> torch.Tensor:
-        """Label values of either image → numbers of tissues; 0 what is no tissue of the fixed."""
-        table = self._table.to(values.device)
+    def moving_numbers(self, values: torch.Tensor) -> torch.Tensor:
+        """Label values of the moving image → numbers of tissues; 0 what the fixed does not show."""
+        return self._numbered(values, self.evidence.moving_labels)
+
+    def _numbered(self, values: torch.Tensor, own: LabelMap | None) -> torch.Tensor:
+        table = self._table(own).to(values.device)
         return table[values.long().clamp(0, len(table) - 1)]
 
     def by_tissue(self, values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -98,9 +101,9 @@ class Place:
         means = total / weights.clamp_min(SMALLEST_WEIGHT)
         return torch.where(weights > SMALLEST_WEIGHT, means, nan)
 
-    def _name(self, label: int) -> str:
-        """Name of a label value; the fixed labels are asked first."""
-        maps = (self.evidence.fixed_labels, self.evidence.moving_labels)
+    def _name(self, label: int, own: LabelMap | None) -> str:
+        """Name of a value in ``own``; where that has none, in the other map."""
+        maps = (own, self.evidence.fixed_labels, self.evidence.moving_labels)
         known = (m.names[label] for m in maps if m is not None and label in m.names)
         return next(known, str(label))
 

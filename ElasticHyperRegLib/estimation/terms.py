@@ -70,7 +70,7 @@ class HardDice(Term):
 
     def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:
         """Mean Dice of the tissues, then that of each."""
-        warped = self.place.numbered(nearest(self._data, self._landing(d_mm))).flatten()
+        warped = self.place.moving_numbers(nearest(self._data, self._landing(d_mm))).flatten()
         table = (self._fixed + warped).bincount(minlength=self._kinds**2)
         table = table.view(self._kinds, self._kinds)  # fixed by warped
         by_tissue = (2 * table.diagonal() / (table.sum(0) + table.sum(1)))[1:].float()
@@ -118,7 +118,7 @@ class SoftDice(Term):
 
     def _shares(self, labels: LabelMap, grid: Grid) -> torch.Tensor:
         """Share of each tissue in each voxel of ``grid``, (1, tissues, *grid.shape)."""
-        numbers = self.place.numbered(labels.data)
+        numbers = self.place.moving_numbers(labels.data)
         shares = [
             resample((numbers == number).float(), labels.grid, grid)
             for number in range(1, len(self.place.names) + 1)

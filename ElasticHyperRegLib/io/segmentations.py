@@ -69,7 +69,9 @@ def _read_dicom(path: Path, reference: Grid | None) -> tuple[LabelMap, tuple[str
         )
     if reference is None:
         raise InputError(
-            f"{path}, outlines without a scan", "the scan that they were drawn on", "give it too"
+            f"{path}, outlines without a scan",
+            "the scan that they were drawn on",
+            "make a label map of them with the command segment --labels",
         )
     segments, remarks = read_rtstruct(path, dataset, reference)
     labels, overlaps = merge_segments(segments, reference, path.name)

@@ -85,18 +85,17 @@ def write_image(image: Image, path: str | Path, dtype: str | None = None) -> Non
     if np.issubdtype(target, np.integer):
         limits = np.iinfo(target)
         values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
-    _write_array(values.astype(target), image.grid, Path(path))
+    _write_array(values.astype(target), image.grid, Path(path), {})
 
 
-def write_labels(
-    labels: LabelMap, path: str | Path, names: Mapping[int, str] | None = None
-) -> None:
+def write_labels(labels: LabelMap, path: str | Path) -> None:
     """Write a label map in the smallest of uint8, int16 and int32 that holds its values.
+
+    Its names go into a NIfTI file as a label table, into an NRRD file as 3D Slicer names segments;
+    ``read_labels`` finds them there. MetaImage keeps none.
 
     Args:
         path: ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha``; an existing file is replaced.
-        names: label value → name, to be kept in a NIfTI file (as a label table) or NRRD file (as
-            3D Slicer names segments); ``read_labels`` finds them there.
 
     Raises:
         InputError: an unknown suffix, or the file cannot be written.
@@ -107,7 +106,7 @@ def write_labels(
         t for t in (np.uint8, np.int16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max
     )
     pixels = values.astype(next(fitting, np.int32))
-    _write_array(pixels, labels.grid, Path(path), names)
+    _write_array(pixels, labels.grid, Path(path), labels.names)
 
 
 def _read_scalar_volume(path: Path) -> sitk.Image:
@@ -205,9 +204,7 @@ def _names_in_file(path: Path, volume: sitk.Image) -> dict[int, str]:
     return names_in_nrrd(volume)
 
 
-def _write_array(
-    values: np.ndarray, grid: Grid, path: Path, names: Mapping[int, str] | None = None
-) -> None:
+def _write_array(values: np.ndarray, grid: Grid, path: Path, names: Mapping[int, str]) -> None:
     check_writable(path)
     with writing(path):
         if path.name.lower().endswith((".nii", ".nii.gz")):
@@ -219,9 +216,7 @@ def _write_array(
         sitk.WriteImage(volume, str(path), useCompression=True)
 
 
-def _write_nifti(
-    values: np.ndarray, grid: Grid, path: Path, names: Mapping[int, str] | None
-) -> None:
+def _write_nifti(values: np.ndarray, grid: Grid, path: Path, names: Mapping[int, str]) -> None:
     """With nibabel: ITK says nothing when the disk fills up under a NIfTI file."""
     affine = np.eye(4)
     affine[: grid.ndim, : grid.ndim] = grid.ijk_to_ras[: grid.ndim, : grid.ndim]

@@ -55,7 +55,8 @@ def masked_values(values: torch.Tensor, mask: torch.Tensor | None) -> np.ndarray
 def tissues(*maps: LabelMap) -> Iterator[Tissue]:
     """Each tissue (label ≠ 0) that occurs in any of ``maps``, in the order of the label values.
 
-    The first map that names a label decides its name.
+    Tissues are matched by name: two programs may have numbered them differently. A label that its
+    own map does not name has the name that it has in another one.
 
     Raises:
         InputError: the maps lie on different grids.
@@ -69,15 +70,20 @@ def tissues(*maps: LabelMap) -> Iterator[Tissue]:
             )
     arrays = [to_array(labels.data).astype(np.int32, copy=False) for labels in maps]
     boxes = [_boxes(array) for array in arrays]
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, list[list[int]]] = {}
     for label in sorted(set().union(*boxes)):
-        groups.setdefault(_name(label, maps), []).append(label)
-    for name, labels in groups.items():
-        box = _hull([found[label] for found in boxes for label in labels if label in found])
-        yield Tissue(name, box, tuple(np.isin(array[box], labels) for array in arrays))
+        for number, found in enumerate(boxes):
+            if label in found:
+                name = _name(label, (maps[number], *maps))
+                groups.setdefault(name, [[] for _ in maps])[number].append(label)
+    for name, own in groups.items():
+        box = _hull([boxes[n][label] for n, labels in enumerate(own) for label in labels])
+        masks = (np.isin(array[box], labels) for array, labels in zip(arrays, own, strict=True))
+        yield Tissue(name, box, tuple(masks))
 
 
 def _name(label: int, maps: tuple[LabelMap, ...]) -> str:
+    """The first of ``maps`` that names ``label`` decides."""
     return next((labels.names[label] for labels in maps if label in labels.names), str(label))
 
 

@@ -4,17 +4,16 @@ from .body import CT, MR, body_mask
 from .classes import class_names
 from .load import load_scheme, scheme_names
 from .presets import Preset, normalised, presets, relative_moduli
-from .scheme import OTHERS, Tissue, TissueScheme
+from .scheme import Tissue, TissueScheme
 from .slider import slider_to_value, value_to_slider
 from .threshold import CANNOT_SEE, LABELS, segment_ct
-from .tidy import Finding, fill_body, fill_pockets, find_flaws, labels_on
+from .tidy import Finding, fill_body, fill_pockets, find_flaws, labels_on, on_voxels_of
 
 __all__ = [
     "CANNOT_SEE",
     "CT",
     "LABELS",
     "MR",
-    "OTHERS",
     "Finding",
     "Preset",
     "Tissue",
@@ -27,6 +26,7 @@ __all__ = [
     "labels_on",
     "load_scheme",
     "normalised",
+    "on_voxels_of",
     "presets",
     "relative_moduli",
     "scheme_names",

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..engine.sliding import OTHERS
 from ..errors import InputError
 from ..types import Elasticity
 from .classes import class_names
 from .files import Table, read_tables, suggestion, tissue_folder
 from .presets import presets
-from .scheme import LARGEST_LABEL, OTHERS, Tissue, TissueScheme, matched
+from .scheme import LARGEST_LABEL, Tissue, TissueScheme, matched
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _OTHER_FILES = re.compile(r"presets|totalsegmentator_.*")

@@ -22,6 +22,9 @@ ISLAND_ML = 0.1
 POCKET_ML = 0.1
 """A pocket of label 0 up to this size is a gap between tissues, not a cavity."""
 
+VOXEL_TOLERANCE = 0.05
+"""Voxels by which two grids of the same scan may differ, as programs round their geometry."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -120,6 +123,20 @@ def labels_on(labels: LabelMap, grid: Grid) -> tuple[LabelMap, tuple[Finding, ..
         text = f"{name}, {count} voxels, has none on the grid of the image"
         found.append(Finding("lost", name, count, text))
     return moved, tuple(found)
+
+
+def on_voxels_of(grid: Grid, labels: LabelMap) -> LabelMap:
+    """``labels`` on ``grid`` where each of their voxels is one of its, else as they are.
+
+    Programs cut segmentations to what is drawn, and count axes from either end: nothing is
+    resampled by this, and no labelled voxel may lie outside.
+    """
+    steps = grid.ras_to_ijk @ labels.grid.ijk_to_ras
+    drift = np.abs(steps - np.rint(steps))[:-1]
+    if (drift @ np.array([*labels.grid.size, 1]) > VOXEL_TOLERANCE).any():
+        return labels
+    moved, _ = labels_on(labels, grid)
+    return moved if int((moved.data > 0).sum()) == int((labels.data > 0).sum()) else labels
 
 
 def _nearest(values: np.ndarray, gaps: np.ndarray, grid: Grid) -> np.ndarray:

@@ -67,7 +67,8 @@ def write_pair(folder: Path) -> PairOnDisk:
     )
     for side in ("fixed", "moving"):
         write_image(getattr(request, side), getattr(files, side))
-        write_labels(getattr(request, f"{side}_labels"), getattr(files, f"{side}_labels"))
+        labels = getattr(request, f"{side}_labels")
+        write_labels(LabelMap(labels.data, labels.grid), getattr(files, f"{side}_labels"))
         write_points(getattr(request, f"{side}_points"), getattr(files, f"{side}_points"))
     return files
 

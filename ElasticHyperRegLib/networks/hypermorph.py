@@ -18,10 +18,8 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
-    crop_to,
     full_precision,
     initialise_flow,
-    one_batch,
 )
 from .specs import HyperMorphOptions, ModelSpec
 
@@ -43,7 +41,7 @@ class HyperMorph(RegistrationNetwork):
         self.features = Features(inputs, options.rank)
         layers = [
             GeneratedConvolution(n_in, n_out, spec.ndim, self.features.count)
-            for n_in, n_out in _channels(options)
+            for n_in, n_out in _channels(2 * spec.patch**spec.ndim, options)
         ]
         self.layers = cast("list[GeneratedConvolution]", nn.ModuleList(layers))
         self.flow = CONVOLUTION[spec.ndim](options.last[-1], spec.ndim, 3, padding=1)
@@ -60,9 +58,8 @@ class HyperMorph(RegistrationNetwork):
             h = self.features(encode_angles(conditioning.flatten(1)))
             return tuple(layer.generate(h) for layer in self.layers)
 
-    def predict(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
+    def velocity(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
         """Velocity (N, D, *shape) in voxels."""
-        features = one_batch(features, generated)
         layers = iter(zip(self.layers, generated, strict=True))
 
         def convolve(x: torch.Tensor) -> torch.Tensor:
@@ -81,13 +78,12 @@ class HyperMorph(RegistrationNetwork):
             x = torch.cat([x, skips.pop()], dim=1)
         for _ in range(len(self.layers) - 2 * self.depth):
             x = convolve(x)
-        return crop_to(self.flow(x).float(), features.shape)
+        return self.whole(self.flow(x), features)
 
 
-def _channels(options: HyperMorphOptions) -> list[tuple[int, int]]:
+def _channels(n_in: int, options: HyperMorphOptions) -> list[tuple[int, int]]:
     """Channels in and out of each generated convolution, in order."""
     pairs = []
-    n_in = 2
     for n_out in options.encoder:
         pairs.append((n_in, n_out))
         n_in = n_out

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import InputError
-from ..field import norm_to_vox, vox_to_norm
+from ..field import exponential, norm_to_vox, vox_to_norm
 from ..grid import resize, sample, voxel_points
 from .conditioning import check_conditioning
 from .modulation import ConditionalBlock, GlobalModulation, MapModulation
@@ -22,7 +22,6 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
-    crop_to,
     full_precision,
     initialise_flow,
     one_batch,
@@ -97,7 +96,7 @@ class LapIRN(RegistrationNetwork):
         self.blocks = options.blocks
         self.flow_range = options.flow_range
         levels = [
-            PyramidLevel(2 + spec.ndim * (level > 0), spec, options)
+            PyramidLevel(2 * spec.patch**spec.ndim + spec.ndim * (level > 0), spec, options)
             for level in range(options.levels)
         ]
         self.levels = cast("list[PyramidLevel]", nn.ModuleList(levels))
@@ -106,7 +105,7 @@ class LapIRN(RegistrationNetwork):
         """The pair at every level, and the coarsest level up to its first conditional block."""
         pairs = [self.padded_pair(fixed, moving)]
         for _ in self.levels[1:]:
-            pairs.insert(0, _halve(pairs[0]))
+            pairs.insert(0, _pooled(pairs[0], 2))
         first = self.levels[0].encode(pairs[0])
         return PairFeatures(tuple(fixed.shape[2:]), tuple(pairs), first)
 
@@ -118,9 +117,9 @@ class LapIRN(RegistrationNetwork):
         check_conditioning(conditioning, self.spec)
         given = [conditioning] * len(self.levels)
         if self.spec.conditioning == "map":
-            given = [_halve(pad_to_multiple(conditioning, self.multiple))]
+            given = [_pooled(pad_to_multiple(conditioning, self.multiple), 2 * self.spec.patch)]
             for _ in self.levels[1:]:
-                given.insert(0, _halve(given[0]))
+                given.insert(0, _pooled(given[0], 2))
         with full_precision(conditioning):
             return tuple(
                 block.modulation.generate(values)
@@ -128,16 +127,16 @@ class LapIRN(RegistrationNetwork):
                 for block in level.blocks
             )
 
-    def predict(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
+    def velocity(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
         """Velocity (N, D, *shape) in voxels."""
-        return crop_to(self.velocities(features, generated)[-1], features.shape)
+        return self.whole(self.velocities(features, generated)[-1], features)
 
     def velocities(
         self, features: PairFeatures, generated: Generated, levels: int | None = None
     ) -> list[torch.Tensor]:
         """Velocity after each of the first ``levels`` levels (all of them by default).
 
-        For training coarse to fine: (N, D, *level shape) float32 in voxels of the level, on the
+        For training coarse to fine: (N, D, *level shape) float32 in cells of the level, on the
         padded grid of ``features.pairs``.
         """
         self._check_map(features, generated)
@@ -162,10 +161,11 @@ class LapIRN(RegistrationNetwork):
             return features.first[0], features.first[1]
         pair = features.pairs[number]
         with full_precision(pair):
-            u_vox = self.integrate(lower)
+            u_vox = exponential(lower, self.spec.integration_steps)
             points = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox
-            warped = sample(pair[:, 1:].float(), points)
-        seen = torch.cat([pair[:, :1].expand_as(warped), warped, vox_to_norm(u_vox)], dim=1)
+            fixed, moving = pair.chunk(2, dim=1)
+            warped = sample(moving.float(), points)
+        seen = torch.cat([fixed.expand_as(warped), warped, vox_to_norm(u_vox)], dim=1)
         return self.levels[number].encode(seen)
 
     def _check_map(self, features: PairFeatures, generated: Generated) -> None:
@@ -185,10 +185,10 @@ def _modulation(spec: ModelSpec, channels: int) -> GlobalModulation | MapModulat
     return GlobalModulation(len(spec.hyper), channels)
 
 
-def _halve(data: torch.Tensor) -> torch.Tensor:
-    """Mean of every 2^D voxels: half the resolution over the same extent, nothing aliases."""
+def _pooled(data: torch.Tensor, factor: int) -> torch.Tensor:
+    """Mean of every factor^D voxels: a lower resolution over the same extent, nothing aliases."""
     pool = functional.avg_pool2d if data.ndim == 4 else functional.avg_pool3d
-    return pool(data, 2)
+    return pool(data, factor)
 
 
 def _finer(v_vox: torch.Tensor) -> torch.Tensor:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..engine import RegistrationOptions
-from ..engine.elasticity import EVERYWHERE
+from ..engine.record import options_record
 
 BLOCK = 1 << 20
 
@@ -31,23 +30,13 @@ def request_record(
         tissues: the tissue scheme, where one was given.
         out: folder of the results.
     """
-    values = {EVERYWHERE: options.elasticity, **options.tissues}
-    elasticity = {name: [value.lam, value.mu] for name, value in values.items()}
-    kept = {
-        name: getattr(options, name) for name in ("initial", "model", "refine", "device", "seed")
-    }
     return {
         "version": __version__,
         "inputs": {
             name: {"path": str(path.resolve()), "sha256": sums[name]}
             for name, path in inputs.items()
         },
-        "options": {
-            "elasticity": elasticity,
-            "tissues": tissues,
-            "sliding": [asdict(border) for border in options.sliding],
-            **kept,
-        },
+        "options": {"tissues": tissues, **options_record(options)},
         "command": _command(inputs, options, tissues, out),
     }
 

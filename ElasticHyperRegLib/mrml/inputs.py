@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..engine.request import DEFAULT_ELASTICITY
 from ..errors import InputError
 from ..tissues import TissueScheme, load_scheme
 from ..types import Image, LabelMap
-from .geometry import ijk_to_local, placement
+from .geometry import matrix_to_numpy, placement
 from .labels import BACKGROUND, UNNAMED_COLOR, labels_from_node, tissue_colors
 from .nodes import Node, name_of
 from .options import ControllerOptions
@@ -85,7 +86,10 @@ def signature(node: Node) -> tuple[Any, ...]:
         return (*place, tuple(segment.GetName() for _, segment in segments), times)
     if node.IsA("vtkMRMLVolumeNode"):
         image = node.GetImageData()
-        return (*place, ijk_to_local(node).tobytes(), 0 if image is None else image.GetMTime())
+        matrix = vtkMatrix4x4()
+        node.GetIJKToRASMatrix(matrix)
+        local = matrix_to_numpy(matrix).tobytes()
+        return (*place, local, 0 if image is None else image.GetMTime())
     return place
 
 

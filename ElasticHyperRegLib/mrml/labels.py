@@ -64,8 +64,7 @@ def labels_from_node(
         )
     labels = LabelMap(torch.from_numpy(values)[None, None], grid, names, name_of(node))
     if scheme is not None:
-        tissues = {label: tissue.name for label, tissue in scheme.assignment(labels).items()}
-        labels = LabelMap(labels.data, grid, tissues, labels.name)
+        labels = scheme.named(labels)
     return labels if like is None else _renumbered(labels, like)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from .. import __version__
 from ..engine import RegistrationResult
-from ..engine.elasticity import used_elasticity
+from ..engine.record import options_record
 from ..io import RESULT_FILES, OutputFolder, write_result
 from ..types import Image, LabelMap
 from .colors import JACOBIAN_RANGE, jacobian_color_node
@@ -51,7 +51,7 @@ def request_record(result: RegistrationResult, sources: dict[str, str]) -> dict[
 
     Voxels are identified by their SHA-256 as float32 (images) or int32 (labels) in C order.
     """
-    request, options = result.request, result.request.options
+    request = result.request
     inputs: dict[str, Any] = {}
     for name in _IMAGES:
         given = getattr(request, name)
@@ -64,11 +64,10 @@ def request_record(result: RegistrationResult, sources: dict[str, str]) -> dict[
                 "source": sources.get(name, name),
                 "ras_mm": np.asarray(points).tolist(),
             }
-    kept = {key: getattr(options, key) for key in ("initial", "model", "refine", "device", "seed")}
     return {
         "version": __version__,
         "inputs": inputs,
-        "options": {"elasticity": used_elasticity(request), **kept},
+        "options": options_record(request.options),
     }
 
 

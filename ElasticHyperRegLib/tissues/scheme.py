@@ -96,6 +96,15 @@ class TissueScheme:
         names = {tissue.label: tissue.name for tissue in self.tissues}
         return LabelMap(data, labels.grid, names, labels.name)
 
+    def named(self, labels: LabelMap) -> LabelMap:
+        """``labels`` with the names of their tissues; the values stay what they are.
+
+        Raises:
+            InputError: as ``assignment``.
+        """
+        names = {label: tissue.name for label, tissue in self.assignment(labels).items()}
+        return LabelMap(labels.data, labels.grid, names, labels.name)
+
     def assignment(
         self, labels: LabelMap, classes: Mapping[int, str] | None = None
     ) -> dict[int, Tissue]:

@@ -112,6 +112,14 @@ def test_a_scheme_applied_to_its_own_result_changes_nothing(own):
     assert torch.equal(own.apply(once).data, once.data)
 
 
+def test_named_labels_keep_their_values(own):
+    labels = label_map([0, 7, 8])
+    named = own.named(labels)
+    assert torch.equal(named.data, labels.data) and named.name == labels.name
+    assert named.names == {v: tissue.name for v, tissue in own.assignment(labels).items()}
+    assert own.named(named).names == named.names
+
+
 @given(values=st.lists(st.integers(0, 70), min_size=1, max_size=40))
 def test_nothing_is_lost_and_nothing_invented(values):
     scheme = load_scheme("thorax-ct")

@@ -49,6 +49,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/network_grid.py
   ElasticHyperRegLib/engine/outcome.py
   ElasticHyperRegLib/engine/prepare.py
+  ElasticHyperRegLib/engine/record.py
   ElasticHyperRegLib/engine/register.py
   ElasticHyperRegLib/engine/report.py
   ElasticHyperRegLib/engine/request.py
@@ -147,6 +148,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/phantom/body.py
   ElasticHyperRegLib/phantom/breathing.py
   ElasticHyperRegLib/phantom/equilibrium.py
+  ElasticHyperRegLib/phantom/heart.py
   ElasticHyperRegLib/phantom/make.py
   ElasticHyperRegLib/phantom/shapes.py
   ElasticHyperRegLib/phantom/tree.py
@@ -172,6 +174,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/devices.py
   ElasticHyperRegLib/session/elastic_metric.py
   ElasticHyperRegLib/session/fields.py
+  ElasticHyperRegLib/session/folds.py
   ElasticHyperRegLib/session/lbfgs.py
   ElasticHyperRegLib/session/live.py
   ElasticHyperRegLib/session/measure.py

@@ -12,11 +12,13 @@ from .options import (
     DeviceOption,
     ElasticityFileOption,
     ElasticityOption,
+    EstimateOption,
     InitialOption,
     ModelOption,
     OverwriteOption,
     RefineOption,
     SeedOption,
+    SlidingOption,
     TissuesOption,
 )
 
@@ -27,7 +29,9 @@ def batch(
     out: Annotated[Path, typer.Option(help="Folder for the results, one folder a case in it.")],
     elasticity: ElasticityOption = None,
     elasticity_file: ElasticityFileOption = None,
+    estimate: EstimateOption = False,
     tissues: TissuesOption = None,
+    sliding: SlidingOption = None,
     initial: InitialOption = "affine",
     model: ModelOption = "auto",
     refine: RefineOption = None,
@@ -48,6 +52,14 @@ def batch(
     from .settings import Settings
 
     settings = Settings(
-        tuple(elasticity or ()), elasticity_file, tissues, initial, model, refine, device, seed
+        tuple(elasticity or ()),
+        elasticity_file,
+        tissues,
+        initial,
+        model,
+        refine,
+        device,
+        seed,
+        tuple(sliding or ()),
     )
-    raise typer.Exit(run_cohort(manifest, out, settings, overwrite))
+    raise typer.Exit(run_cohort(manifest, out, settings, overwrite, estimate))

@@ -42,6 +42,7 @@ class Cohort:
     out: Path
     settings: Settings
     overwrite: bool
+    estimate: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Outcome:
     metrics: Mapping[str, Any]
 
 
-def run_cohort(manifest: Path, out: Path, settings: Settings, overwrite: bool) -> int:
+def run_cohort(
+    manifest: Path, out: Path, settings: Settings, overwrite: bool, estimate: bool = False
+) -> int:
     """Register every case of ``manifest`` into ``out/<case>``; ``out/summary.csv`` tells how.
 
     Returns:
@@ -66,7 +69,7 @@ def run_cohort(manifest: Path, out: Path, settings: Settings, overwrite: bool) -
     settings.options()
     rows = read_manifest(manifest, SUMMARY)
     _check_folder(out, {row["case"] for row in rows}, overwrite)
-    cohort = Cohort(manifest.parent, out, settings, overwrite)
+    cohort = Cohort(manifest.parent, out, settings, overwrite, estimate)
     done: list[Outcome] = []
     for row in rows:
         done.append(_run_case(row, cohort))
@@ -126,7 +129,7 @@ def _job(row: Row, cohort: Cohort) -> Job:
     elif given:
         parts = tuple(part for part in given.split(";") if part.strip())
         settings = replace(settings, elasticity=parts, elasticity_file=None)
-    return Job(files, settings, cohort.out / row["case"], cohort.overwrite)
+    return Job(files, settings, cohort.out / row["case"], cohort.overwrite, cohort.estimate)
 
 
 def _finished(folder: Path) -> dict[str, Any] | None:

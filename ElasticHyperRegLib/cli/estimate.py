@@ -9,11 +9,20 @@ import typer
 
 from .app import app
 from .options import (
+    HOW,
     DeviceOption,
     ElasticityFileOption,
     ElasticityOption,
+    FixedLabelsOption,
+    FixedMaskOption,
+    FixedOption,
+    FixedPointsOption,
     InitialOption,
     ModelOption,
+    MovingLabelsOption,
+    MovingMaskOption,
+    MovingOption,
+    MovingPointsOption,
     OverwriteOption,
     SeedOption,
     TissuesOption,
@@ -22,15 +31,15 @@ from .options import (
 
 @app.command()
 def estimate(
-    fixed: Annotated[Path, typer.Option(help="Scan that stays; a file or a DICOM folder.")],
-    moving: Annotated[Path, typer.Option(help="Scan that is deformed onto it.")],
+    fixed: FixedOption,
+    moving: MovingOption,
     out: Annotated[Path, typer.Option(help="JSON file for register --elasticity-file.")],
-    fixed_labels: Annotated[Path | None, typer.Option(help="Tissues of the fixed scan.")] = None,
-    moving_labels: Annotated[Path | None, typer.Option(help="Tissues of the moving scan.")] = None,
-    fixed_mask: Annotated[Path | None, typer.Option(help="Where the fixed scan counts.")] = None,
-    moving_mask: Annotated[Path | None, typer.Option(help="Where the moving scan counts.")] = None,
-    fixed_points: Annotated[Path | None, typer.Option(help="Landmarks of the fixed scan.")] = None,
-    moving_points: Annotated[Path | None, typer.Option(help="The same landmarks.")] = None,
+    fixed_labels: FixedLabelsOption = None,
+    moving_labels: MovingLabelsOption = None,
+    fixed_mask: FixedMaskOption = None,
+    moving_mask: MovingMaskOption = None,
+    fixed_points: FixedPointsOption = None,
+    moving_points: MovingPointsOption = None,
     objective: Annotated[
         str | None,
         typer.Option(
@@ -38,10 +47,16 @@ def estimate(
             help="What is maximised: dice, soft-dice, tre, similarity, folds or a weighted sum; "
             "by default dice where there are labels of both scans, tre where there are landmarks, "
             "else similarity.",
+            rich_help_panel=HOW,
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(metavar="grid|coarse-to-fine|gradient", help="How it is looked for.")
+        str,
+        typer.Option(
+            metavar="grid|coarse-to-fine|gradient",
+            help="How it is looked for.",
+            rich_help_panel=HOW,
+        ),
     ] = "grid",
     plot: Annotated[Path | None, typer.Option(help="PNG file for the response surfaces.")] = None,
     elasticity: ElasticityOption = None,

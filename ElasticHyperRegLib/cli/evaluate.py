@@ -8,20 +8,29 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .options import TissuesOption
+from .options import (
+    ABOUT,
+    FixedLabelsOption,
+    FixedPointsOption,
+    MovingPointsOption,
+    TissuesOption,
+)
 
 
 @app.command()
 def evaluate(
-    fixed_labels: Annotated[Path | None, typer.Option(help="Tissues of the fixed scan.")] = None,
+    fixed_labels: FixedLabelsOption = None,
     warped_labels: Annotated[
-        Path | None, typer.Option(help="Tissues of the moving scan, warped onto the fixed grid.")
+        Path | None,
+        typer.Option(
+            help="Tissues of the moving scan, warped onto the fixed grid.", rich_help_panel=ABOUT
+        ),
     ] = None,
     transform: Annotated[
         Path | None, typer.Option(help="ITK transform or displacement field, fixed to moving.")
     ] = None,
-    fixed_points: Annotated[Path | None, typer.Option(help="Landmarks of the fixed scan.")] = None,
-    moving_points: Annotated[Path | None, typer.Option(help="The same of the moving scan.")] = None,
+    fixed_points: FixedPointsOption = None,
+    moving_points: MovingPointsOption = None,
     tissues: TissuesOption = None,
 ) -> None:
     """Measure a result; JSON on standard output.

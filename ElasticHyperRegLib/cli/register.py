@@ -13,8 +13,16 @@ from .options import (
     ElasticityFileOption,
     ElasticityOption,
     EstimateOption,
+    FixedLabelsOption,
+    FixedMaskOption,
+    FixedOption,
+    FixedPointsOption,
     InitialOption,
     ModelOption,
+    MovingLabelsOption,
+    MovingMaskOption,
+    MovingOption,
+    MovingPointsOption,
     OverwriteOption,
     RefineOption,
     SeedOption,
@@ -25,15 +33,15 @@ from .options import (
 
 @app.command()
 def register(
-    fixed: Annotated[Path, typer.Option(help="Scan that stays; a file or a DICOM folder.")],
-    moving: Annotated[Path, typer.Option(help="Scan that is deformed onto it.")],
+    fixed: FixedOption,
+    moving: MovingOption,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    fixed_labels: Annotated[Path | None, typer.Option(help="Tissues of the fixed scan.")] = None,
-    moving_labels: Annotated[Path | None, typer.Option(help="Tissues of the moving scan.")] = None,
-    fixed_mask: Annotated[Path | None, typer.Option(help="Where the fixed scan counts.")] = None,
-    moving_mask: Annotated[Path | None, typer.Option(help="Where the moving scan counts.")] = None,
-    fixed_points: Annotated[Path | None, typer.Option(help="Landmarks, to measure with.")] = None,
-    moving_points: Annotated[Path | None, typer.Option(help="The same landmarks.")] = None,
+    fixed_labels: FixedLabelsOption = None,
+    moving_labels: MovingLabelsOption = None,
+    fixed_mask: FixedMaskOption = None,
+    moving_mask: MovingMaskOption = None,
+    fixed_points: FixedPointsOption = None,
+    moving_points: MovingPointsOption = None,
     elasticity: ElasticityOption = None,
     elasticity_file: ElasticityFileOption = None,
     estimate: EstimateOption = False,
@@ -48,7 +56,10 @@ def register(
 ) -> None:
     """Register one pair: the moving scan onto the fixed one.
 
-    Volumes are NIfTI, NRRD or MetaImage files, or folders with the slices of one DICOM series.
+    Volumes are NIfTI, NRRD or MetaImage files, or folders with the slices of one DICOM series. The
+    folder of results holds preview.png (look at it first), metrics.json, the warped scan and
+    labels, the transform both ways (transform.h5, inverse.h5), the local volume change
+    (jacobian.nii.gz) and request.json with the command that repeats the run.
     """
     from .pair import Job, PairFiles, register_files
     from .settings import Settings

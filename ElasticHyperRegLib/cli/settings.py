@@ -20,7 +20,7 @@ from ..types import Elasticity
 
 SCHEME = "scheme"
 """As ``--sliding``: the borders that the tissue scheme marks."""
-_BORDER_FORM = f"ONE:OTHER or ONE:OTHER=MM as in lung:rest=10, or {SCHEME}"
+_BORDER_FORM = f"ONE:OTHER or ONE:OTHER=MM as in lung:rest or lung:rest=10, or {SCHEME}"
 _FORM = "λ,μ as in 0.1,0.3 or TISSUE=λ,μ as in lung=0.05,0.1"
 
 

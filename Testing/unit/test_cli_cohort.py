@@ -13,6 +13,7 @@ from ElasticHyperRegLib import InputError, read_labels
 from ElasticHyperRegLib.cli import cohort, demonstration
 from ElasticHyperRegLib.cli.manifest import read_manifest
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
+from ElasticHyperRegLib.engine.sliding import SlidingBorder
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from Testing.unit.cli_help import QUICK, everything_in, refused, run
 from Testing.unit.small_pair import PairOnDisk, write_pair
@@ -65,6 +66,20 @@ def test_one_failing_row_does_not_stop_the_others(cohort_table, tmp_path, capsys
     assert metrics[0]["elasticity"] == {"everywhere": [0.1, 0.6]}
     assert metrics[1]["elasticity"] == {"background": default, "1": [0, 0.1], "2": [0.1, 0.6]}
     assert metrics[1]["model"] == "none"
+
+
+def test_every_case_may_slide_and_be_estimated(files, tmp_path, capsys, monkeypatch):
+    asked = []
+
+    def remember(job, title):
+        asked.append((job.settings.options().sliding, job.estimate))
+        return {}
+
+    monkeypatch.setattr(cohort, "register_files", remember)
+    table = manifest(tmp_path, f"one,{files.fixed},{files.moving}")
+    words = ("--sliding", "lung:rest", "--sliding", "liver:lung=6", "--estimate")
+    assert run(capsys, "batch", table, "--out", tmp_path / "out", *words)[0] == 0
+    assert asked == [((SlidingBorder("lung"), SlidingBorder("liver", "lung", 6.0)), True)]
 
 
 def test_a_cohort_resumes(cohort_table, tmp_path, capsys, monkeypatch):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..engine.intensity import field_of_view
 from ..field import elastic_part
 from ..grid import apply_matrix, sample
-from ..types import Image
+from ..types import Grid, Image
 from .planes import Plane
 
 if TYPE_CHECKING:
@@ -18,18 +19,25 @@ if TYPE_CHECKING:
 
 Window = tuple[float, float]
 
+_MOST = 0.5
+"""A pixel of which less lies in the moving scan is not shown by it."""
 _SAME_KIND = 0.25
 """Windows that differ by less than this part of their width are made one."""
 
 
 @dataclass(frozen=True)
 class PlaneContent:
-    """Arrays (rows, columns) of one plane; grey values are fractions of the intensity window."""
+    """Arrays (rows, columns) of one plane; grey values are fractions of the intensity window.
+
+    ``unseen_moving`` and ``unseen_warped`` mark pixels that one of the two scans does not show.
+    """
 
     plane: Plane
     fixed: np.ndarray
     moving: np.ndarray
     warped: np.ndarray
+    unseen_moving: np.ndarray
+    unseen_warped: np.ndarray
     jacobian: np.ndarray
     elastic: tuple[np.ndarray, np.ndarray]
     elastic_mm: np.ndarray
@@ -52,12 +60,15 @@ def plane_content(
     )[None]
     elastic = elastic_part(u_mm, plane.points, result.initial)
     moving = _aligned(request.moving.data, plane, result, "bilinear")
+    aligned = apply_matrix(result.initial, plane.points)
     labels = request.moving_labels
     return PlaneContent(
         plane=plane,
         fixed=_grey(_cut(request.fixed.data, plane), windows[0]),
         moving=_grey(moving, windows[1]),
         warped=_grey(_cut(result.warped.data, plane), windows[1]),
+        unseen_moving=_unseen(result, plane, aligned),
+        unseen_warped=_unseen(result, plane, plane.points + u_mm),
         jacobian=_cut(result.jacobian, plane),
         elastic=plane.in_plane(elastic),
         elastic_mm=elastic[0].norm(dim=0).numpy(),
@@ -114,13 +125,32 @@ def _cut(data: torch.Tensor, plane: Plane) -> np.ndarray:
 
 def _aligned(data: torch.Tensor, plane: Plane, result: RegistrationResult, mode: str) -> np.ndarray:
     """Moving ``data`` on ``plane`` after the initial alignment alone; its lowest value outside."""
-    to_moving = result.request.moving.grid.ras_to_ijk @ result.initial
+    grid = result.request.moving.grid
     values = data.detach().cpu().float()
-    positions = apply_matrix(to_moving, plane.points)
-    rows, columns = positions.shape[2:]
-    lifted = positions.reshape(1, -1, *([1] * (values.ndim - 4)), rows, columns)
-    found = sample(values, lifted, mode, fill=float(values.min()))
-    return found.reshape(rows, columns).numpy()
+    positions = apply_matrix(grid.ras_to_ijk @ result.initial, plane.points)
+    found = sample(values, _lifted(positions, grid), mode, fill=float(values.min()))
+    return found.reshape(positions.shape[2:]).numpy()
+
+
+def _unseen(result: RegistrationResult, plane: Plane, moved: torch.Tensor) -> np.ndarray:
+    """Pixels that the fixed scan does not show, or that land where the moving one shows nothing.
+
+    Args:
+        moved: where the pixels land, (1, D, rows, columns) RAS mm.
+    """
+    fixed, moving = result.request.fixed, result.request.moving
+    grid = moving.grid
+    shown = torch.ones_like(moving.data) if (s := field_of_view(moving)) is None else s.float()
+    voxels = apply_matrix(grid.ras_to_ijk, moved)
+    unseen = sample(shown, _lifted(voxels, grid), fill=0.0).reshape(moved.shape[2:]).numpy() < _MOST
+    seen_fixed = field_of_view(fixed)
+    return unseen if seen_fixed is None else unseen | ~_cut(seen_fixed, plane)
+
+
+def _lifted(voxels: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Positions (1, D, rows, columns) as ``sample`` takes them on a grid of D axes."""
+    rows, columns = voxels.shape[2:]
+    return voxels.reshape(1, -1, *([1] * (grid.ndim - 2)), rows, columns)
 
 
 def _grey(values: np.ndarray, window: Window) -> np.ndarray:

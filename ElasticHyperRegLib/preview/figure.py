@@ -54,7 +54,7 @@ def render_preview(result: RegistrationResult, path: str | Path) -> None:
     _name_columns(axes[0], result)
     _name_rows(axes[:, 0], contents)
     _add_bars(figure, axes[-1], bars)
-    _add_words(figure, result)
+    _add_words(figure, result, contents)
     figure.savefig(path, format="png", dpi=_DPI, facecolor=_BACKGROUND)
 
 
@@ -113,8 +113,8 @@ def _draw_rows(axes: np.ndarray, contents: list[PlaneContent]) -> dict[int, Any]
             panels.draw_grey(panel, plane, values)
             panels.draw_labels(panel, plane, own, colour)
             panels.draw_labels(panel, plane, content.fixed_labels, panels.FIXED_COLOUR)
-        panels.draw_difference(row[3], plane, content.fixed, content.moving)
-        bars[4] = panels.draw_difference(row[4], plane, content.fixed, content.warped)
+        panels.draw_difference(row[3], content, content.moving, content.unseen_moving)
+        bars[4] = panels.draw_difference(row[4], content, content.warped, content.unseen_warped)
         bars[5] = panels.draw_jacobian(row[5], content, norm)
         panels.draw_labels(row[5], plane, content.fixed_labels, "black")
         bars[6] = panels.draw_deformation(row[6], content, largest)
@@ -176,7 +176,7 @@ def _ratio_ticks(bar: Any) -> None:
     bar.ax.minorticks_off()
 
 
-def _add_words(figure: Any, result: RegistrationResult) -> None:
+def _add_words(figure: Any, result: RegistrationResult, contents: list[PlaneContent]) -> None:
     inches = figure.get_figheight()
     x = _LEFT / figure.get_figwidth()
     request = result.request
@@ -186,6 +186,8 @@ def _add_words(figure: Any, result: RegistrationResult) -> None:
     notes = ["Radiological convention: the patient's right is on the left."]
     if request.fixed_labels is not None:
         notes.append("Blue outlines: fixed labels, yellow: moving labels.")
+    if any(content.unseen_moving.any() or content.unseen_warped.any() for content in contents):
+        notes.append("Dark grey in the differences: one of the scans shows nothing there.")
     if bool((result.jacobian <= 0).any()):
         notes.append("Magenta: folds.")
     figure.text(x, 0.62 / inches, "  ".join(notes), color=_QUIET, fontsize=8, va="center")

@@ -10,6 +10,7 @@ from .content import PlaneContent
 from .planes import Plane
 
 FIXED_COLOUR, MOVING_COLOUR, FOLD_COLOUR = "#35d0ff", "#ffd23f", "#ff00ff"
+UNSEEN_COLOUR = "#2e3338"
 _TEXT = "#f2f2f2"
 _MOST_LABELS = 8
 _GRID_LINES = 22
@@ -51,9 +52,17 @@ def draw_labels(axes: Any, plane: Plane, labels: np.ndarray | None, colour: str)
         axes.contour(x, y, labels == value, levels=[0.5], colors=colour, linewidths=0.8)
 
 
-def draw_difference(axes: Any, plane: Plane, first: np.ndarray, second: np.ndarray) -> Any:
-    """first − second of two grey value images; mid-grey where they agree."""
-    return draw_image(axes, plane, first - second, cmap="gray", vmin=-1, vmax=1)
+def draw_difference(
+    axes: Any, content: PlaneContent, second: np.ndarray, unseen: np.ndarray
+) -> Any:
+    """Fixed − ``second``; mid-grey where they agree, nothing to see where ``unseen``."""
+    from matplotlib import colormaps
+
+    colours = colormaps["gray"].with_extremes(bad=UNSEEN_COLOUR)
+    values = np.ma.masked_array(content.fixed - second, unseen)
+    return draw_image(
+        axes, content.plane, values, cmap=colours, vmin=-1, vmax=1, interpolation="nearest"
+    )
 
 
 def jacobian_norm(contents: list[PlaneContent]) -> Any:

@@ -24,7 +24,12 @@ from ElasticHyperRegLib.field import jacobian_determinant
 from ElasticHyperRegLib.preview import render_preview
 from ElasticHyperRegLib.preview.content import intensity_windows, plane_content, slice_weight
 from ElasticHyperRegLib.preview.figure import summary
-from ElasticHyperRegLib.preview.panels import draw_image, draw_jacobian, jacobian_norm
+from ElasticHyperRegLib.preview.panels import (
+    draw_difference,
+    draw_image,
+    draw_jacobian,
+    jacobian_norm,
+)
 from ElasticHyperRegLib.preview.planes import Plane, choose_planes
 
 AXES = np.eye(3)
@@ -234,3 +239,21 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path, oblique_gri
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(InputError, match=r'pip install "elastic-hyperreg\[cli\]"'):
         render_preview(result_on(oblique_grid()), tmp_path / "preview.png")
+
+
+def test_pixels_that_a_scan_does_not_show_are_marked():
+    grid = Grid.from_spacing((6, 7, 9), (1.0, 1.0, 1.0))
+    u_mm = torch.zeros(1, 3, *grid.shape)
+    u_mm[:, 0] = 3.0
+    result = result_on(grid, u_mm)
+    padded = result.request.fixed.data * 10 - 500
+    padded[..., 0] = -2048.0  # what a CT scanner did not see
+    request = replace(result.request, fixed=Image(padded, grid))
+    result = replace(result, request=request)
+    plane = Plane(grid, 2, 3)
+    content = plane_content(result, plane, ((-1, 1), (-1, 1)))
+    i = plane.voxels[0, 0].numpy()
+    assert np.array_equal(content.unseen_moving, i == 0)
+    assert np.array_equal(content.unseen_warped, (i == 0) | (i + 3 > 8))
+    shown = draw_difference(Figure().subplots(), content, content.warped, content.unseen_warped)
+    assert np.array_equal(np.ma.getmaskarray(shown.get_array()), content.unseen_warped)

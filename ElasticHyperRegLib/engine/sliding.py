@@ -31,7 +31,8 @@ class SlidingBorder:
     Args:
         one: tissue on one side.
         other: tissue on the other side, or ``OTHERS``.
-        width_mm: of the band, half of it on either side.
+        width_mm: of the band, half of it on either side; half as wide a one left more of the
+            surroundings of a breathing liver dragged along (`benchmarks/sliding.py`).
         shear: what is left of μ on the border itself, 0 to 1.
 
     Raises:
@@ -40,7 +41,7 @@ class SlidingBorder:
 
     one: str
     other: str = OTHERS
-    width_mm: float = 10.0
+    width_mm: float = 20.0
     shear: float = 0.05
 
     def __post_init__(self) -> None:
@@ -58,24 +59,24 @@ class SlidingBorder:
         return f"{self.one}|{self.other}"
 
 
-def softened(
-    mu: torch.Tensor, labels: LabelMap, names: Mapping[int, str], borders: Sequence[SlidingBorder]
+def bands(
+    labels: LabelMap, names: Mapping[int, str], borders: Sequence[SlidingBorder]
 ) -> torch.Tensor:
-    """Γ (1, 1, *shape) with the bands of all ``borders``; the softest counts where they meet.
+    """What is left of Γ, 0 to 1, (1, 1, *shape); the softest border counts where they meet.
 
     Args:
-        mu: Γ without bands.
-        labels: on the grid of ``mu``.
+        labels: of the fixed image.
         names: label → tissue of all labels present.
+        borders: that may slide.
 
     Raises:
         InputError: a border of a tissue that is not there.
     """
-    factor = torch.ones_like(mu)
+    factor = torch.ones_like(labels.data, dtype=torch.float32)
     for border in borders:
         inside = _closeness(*_sides(labels, names, border), labels.grid, border.width_mm)
         factor = torch.minimum(factor, 1 - (1 - border.shear) * inside)
-    return mu * factor
+    return factor
 
 
 def shear_at(

@@ -10,7 +10,7 @@ from ..energies import Coefficient
 from ..errors import InputError
 from ..types import Elasticity, LabelMap
 from .request import RegistrationRequest
-from .sliding import check_sides, shear_at, softened
+from .sliding import bands, check_sides, shear_at
 
 BACKGROUND = "background"
 EVERYWHERE = "everywhere"
@@ -55,7 +55,7 @@ def coefficients(request: RegistrationRequest) -> tuple[Coefficient, Coefficient
         value = request.options.tissues.get(name, default)
         here = labels.data == label
         lam[here], mu[here] = value.lam, value.mu
-    return lam, softened(mu, labels, tissue_names(labels), request.options.sliding)
+    return lam, mu * bands(labels, tissue_names(labels), request.options.sliding)
 
 
 def check_sliding(request: RegistrationRequest) -> None:

@@ -17,7 +17,7 @@ from ElasticHyperRegLib import (
 )
 from ElasticHyperRegLib.cli.labels import scheme_borders
 from ElasticHyperRegLib.cli.settings import parse_sliding
-from ElasticHyperRegLib.engine.sliding import OTHERS, SlidingBorder, shear_at, softened
+from ElasticHyperRegLib.engine.sliding import OTHERS, SlidingBorder, bands, shear_at
 from ElasticHyperRegLib.field import warp
 from ElasticHyperRegLib.grid import gaussian_smooth
 from ElasticHyperRegLib.tissues import load_scheme
@@ -37,7 +37,7 @@ def test_the_shear_weight_falls_towards_the_border_only():
     labels = two_halves()
     mu = torch.full((1, 1, 6, 6, 20), 0.4)
     border = SlidingBorder("lung", "wall", width_mm=8.0, shear=0.1)
-    row = softened(mu, labels, NAMES, [border])[0, 0, 3, 3]
+    row = (mu * bands(labels, NAMES, [border]))[0, 0, 3, 3]
     # The border runs between voxels 9 and 10, half a voxel (0.5 mm) from either centre.
     assert row[9].item() == pytest.approx(0.4 * (1 - 0.9 * (1 - 0.5 / 4)), rel=1e-5)
     assert row[9].item() == pytest.approx(row[10].item(), rel=1e-5)
@@ -47,7 +47,7 @@ def test_the_shear_weight_falls_towards_the_border_only():
 
 def test_a_border_with_the_rest_takes_every_neighbour():
     mu = torch.full((1, 1, 6, 6, 20), 0.4)
-    heart = softened(mu, two_halves(), NAMES, [SlidingBorder("heart", OTHERS, 4.0, 0.0)])
+    heart = mu * bands(two_halves(), NAMES, [SlidingBorder("heart", OTHERS, 4.0, 0.0)])
     assert heart[..., 17:19].max() < 0.2
     assert torch.all(heart[..., :14] == 0.4)
 
@@ -55,13 +55,13 @@ def test_a_border_with_the_rest_takes_every_neighbour():
 def test_where_bands_meet_the_softest_counts():
     mu = torch.full((1, 1, 6, 6, 20), 0.4)
     one, other = SlidingBorder("lung", "wall", 8.0, 0.5), SlidingBorder("lung", "wall", 8.0, 0.1)
-    both = softened(mu, two_halves(), NAMES, [one, other])
-    assert torch.equal(both, softened(mu, two_halves(), NAMES, [other]))
+    both = mu * bands(two_halves(), NAMES, [one, other])
+    assert torch.equal(both, mu * bands(two_halves(), NAMES, [other]))
 
 
 def test_no_border_leaves_the_map_alone():
     mu = torch.rand(1, 1, 6, 6, 20)
-    assert torch.equal(softened(mu, two_halves(), NAMES, []), mu)
+    assert torch.equal(mu * bands(two_halves(), NAMES, []), mu)
 
 
 def test_the_slip_of_a_known_shear_is_read():
@@ -175,4 +175,4 @@ def test_a_border_without_labels_is_refused():
 
 def test_a_tissue_that_is_not_there_is_named():
     with pytest.raises(InputError, match="spleen"):
-        softened(torch.ones(1, 1, 6, 6, 20), two_halves(), NAMES, [SlidingBorder("spleen")])
+        bands(two_halves(), NAMES, [SlidingBorder("spleen")])

@@ -179,6 +179,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/live.py
   ElasticHyperRegLib/session/measure.py
   ElasticHyperRegLib/session/objective.py
+  ElasticHyperRegLib/session/opening.py
   ElasticHyperRegLib/session/session.py
   ElasticHyperRegLib/session/solver_field.py
   ElasticHyperRegLib/session/tangent.py
@@ -218,6 +219,10 @@ set(LIBRARY_PYTHON_SCRIPTS
 
 set(LIBRARY_RESOURCES
   ElasticHyperRegLib/py.typed
+  Resources/Models/cardiac-diff-g/card.json
+  Resources/Models/cardiac-diff-g/model.safetensors
+  Resources/Models/cardiac-diff-sas/card.json
+  Resources/Models/cardiac-diff-sas/model.safetensors
   Resources/Models/cardiac-elas-g/card.json
   Resources/Models/cardiac-elas-g/model.safetensors
   Resources/Models/cardiac-elas-g-labels/card.json

@@ -98,24 +98,40 @@ def learn2reg(root: Path, name: str, pairs: dict[str, list[tuple[str, str]]]) ->
 def write_description(
     root: Path, name: str, pairs: dict[str, list[tuple[str, str]]], provided: list[str]
 ) -> None:
-    """``<name>_dataset.json`` as Learn2Reg writes it."""
+    """``<name>_dataset.json`` with the keys that Learn2Reg's own have.
+
+    Every scan stands under ``training``, those of validation too; points are entered there with
+    the ending of an image, as they are in the published files.
+    """
+
+    def place(kind: str, case: str) -> str:
+        folder = {"image": "images", "label": "labels", "mask": "masks"}.get(kind, kind)
+        return f"./{folder}Tr/{name}_{case}.nii.gz"
 
     def rows(split: str) -> list[dict[str, str]]:
         return [
-            {
-                side: f"./imagesTr/{name}_{case}.nii.gz"
-                for side, case in zip(SIDES, pair, strict=True)
-            }
+            {side: place("image", case) for side, case in zip(SIDES, pair, strict=True)}
             for pair in pairs.get(split, [])
         ]
 
-    cases = dict.fromkeys(case for pair in pairs.get("singles", []) for case in pair)
+    cases = dict.fromkeys(case for rows in pairs.values() for pair in rows for case in pair)
     table = {
         "name": name,
+        "release": "1.1",
+        "pairings": "unpaired" if "singles" in pairs else "paired",
         "provided_data": {"0": provided},
-        "training": [{"image": f"./imagesTr/{name}_{case}.nii.gz"} for case in cases],
+        "registration_direction": {"fixed": 0, "moving": 1},
+        "modality": {"0": "CT"},
+        "tensorImageSize": {"0": "3D"},
+        "numTraining": len(cases),
+        "training": [{kind: place(kind, case) for kind in provided} for case in cases],
+        "test": [],
+        "numPairedTraining": len(pairs.get("train", [])),
         "training_paired_images": rows("train"),
+        "test_paired_images": [],
+        "numRegistration_val": len(pairs.get("val", [])),
         "registration_val": rows("val"),
+        "numRegistration_test": len(pairs.get("test", [])),
         "registration_test": rows("test"),
     }
     (root / f"{name}_dataset.json").write_text(json.dumps(table))

@@ -149,10 +149,11 @@ def read_description(name: str, root: Path) -> Description:
     path = inner if inner.exists() else root / f"{name}_dataset.json"
     try:
         table = json.loads(existing_file(path).read_text(encoding="utf-8"))
-        pairs = {split: _read_pairs(table[key]) for split, key in TABLES.items()}
-        train = _read_pairs(table["training_paired_images"])
+        pairs = {split: _read_pairs(table.get(key, [])) for split, key in TABLES.items()}
+        train = _read_pairs(table.get("training_paired_images", []))
         singles = [] if train else [_case(entry["image"]) for entry in table["training"]]
-        kinds = frozenset(kind for kind in PUBLISHED_KINDS if kind in table["provided_data"]["0"])
+        provided = table["provided_data"]["0"]
+        kinds = frozenset(kind for kind in PUBLISHED_KINDS if kind in provided)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: {type(error).__name__} {error}",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from .data.pair import PairSample, PairSource
+
+Seed = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ def collate(samples: list[PairSample]) -> Batch:
     )
 
 
-def training_batch(source: PairSource, count: int, seed: tuple[int, ...]) -> Batch:
+def training_batch(source: PairSource, count: int, seed: Seed) -> Batch:
     """``count`` pairs drawn for ``seed``, mirrored and, where the shape allows, turned."""
     rng = np.random.default_rng(seed)
     samples = [source.sample(int(rng.integers(len(source))), rng) for _ in range(count)]
@@ -65,6 +70,21 @@ def training_batch(source: PairSource, count: int, seed: tuple[int, ...]) -> Bat
         None if batch.fixed_labels is None else turned(batch.fixed_labels),
         None if batch.moving_labels is None else turned(batch.moving_labels),
     )
+
+
+def prefetched(
+    make: Callable[[Seed], Batch], seeds: Iterable[Seed], workers: int
+) -> Iterator[tuple[Seed, Batch]]:
+    """``make(seed)`` of each seed in order; ``workers`` threads make so many of them ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[Seed, Future[Batch]]] = deque()
+        for seed in seeds:
+            waiting.append((seed, pool.submit(make, seed)))
+            if len(waiting) > workers:
+                first, batch = waiting.popleft()
+                yield first, batch.result()
+        for seed, batch in waiting:
+            yield seed, batch.result()
 
 
 def _turn(source: PairSource, rng: np.random.Generator) -> list[int]:

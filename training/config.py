@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.networks import ModelSpec, read_record, spec_from_table
@@ -14,6 +14,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class OptimisationConfig:
         accumulate: batches whose gradients are added up for one step.
         learning_rate: highest of a one-cycle schedule of Adam.
         clip: largest norm of the gradient.
-        precision: as Lightning Fabric names it; similarity and energy are always float32.
+        precision: of the convolutions, as Lightning Fabric names it; integration, similarity and
+            energy are always float32.
         window: side of the NCC box in voxels.
         labels: weight of a soft Dice term; above 0 the labels take part in training.
         start_from: folder of a model whose weights the training starts from, where they fit.
@@ -60,7 +64,7 @@ class OptimisationConfig:
     accumulate: int = 1
     learning_rate: float = 1e-3
     clip: float = 1.0
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     window: int = 9
     labels: float = 0.0
     start_from: str = ""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ElasticHyperRegLib import __version__
+from ElasticHyperRegLib.errors import InputError
 
 from .config import TrainingConfig
 from .validation import Score
@@ -58,23 +59,30 @@ def write_record(run: Path, config: TrainingConfig, command: str, devices: int) 
 
 
 class Journal:
-    """Two CSV files that grow with the run.
-
-    A run that goes on from a checkpoint drops what was written after it.
+    """Two CSV files that grow with the run and, if wanted, the same for TensorBoard.
 
     Args:
         run: folder.
-        step: of the state the run begins with.
+        tensorboard: whether TensorBoard's files are written too, to ``run/tensorboard``.
     """
 
-    def __init__(self, run: Path, step: int) -> None:
+    def __init__(self, run: Path, tensorboard: bool = False) -> None:
         self._run = run
+        self._tensorboard = tensorboard
+        self._board: Any = None
+
+    def go_on(self, step: int) -> None:
+        """Begin, or go on from the checkpoint of ``step``: what was written after it is dropped."""
         for name in (STEPS, SCORES):
-            _truncate(run / name, step)
+            _truncate(self._run / name, step)
+        if self._tensorboard:
+            writer = tensorboard_writer()
+            self._board = writer(self._run / "tensorboard", purge_step=step + 1)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """One line of ``steps.csv``."""
         _append(self._run / STEPS, {"step": step, **values})
+        self._show(step, "", values)
 
     def scores(self, step: int, scores: Sequence[Score]) -> None:
         """One line a setting of ``validation.csv``."""
@@ -82,6 +90,30 @@ class Journal:
             row: dict[str, Any] = {"step": step, **asdict(score)}
             row["setting"] = " ".join(f"{value:g}" for value in score.setting)
             _append(self._run / SCORES, row)
+            measures = {name: row[name] for name in ("objective", "dice", "folds")}
+            self._show(step, f" at {row['setting']}", measures)
+
+    def _show(self, step: int, where: str, values: Mapping[str, float]) -> None:
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(f"{name}{where}", value, step)
+            self._board.flush()
+
+
+def tensorboard_writer() -> Any:
+    """The class that writes TensorBoard's files.
+
+    Raises:
+        InputError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "--tensorboard without the package tensorboard",
+            action='run pip install "elastic-hyperreg[train]"',
+        ) from error
+    return SummaryWriter
 
 
 def read_scores(run: Path) -> list[dict[str, str]]:

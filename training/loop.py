@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from itertools import islice
+from typing import cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
-from .batches import Batch, training_batch
+from ElasticHyperRegLib.errors import InputError
+
+from .batches import Batch, Seed, prefetched, training_batch
+from .checkpoint import save
 from .conditioning import condition, draw_for, predict
 from .config import TrainingConfig
 from .data.pair import PairSource
 from .journal import Journal
 from .loss import Measure, equally_loud, objective, soft_dice_loss, warp_batch
 from .picture import write_picture
-from .state import TrainingState, begin, write
+from .place import Place
+from .state import TrainingState
 from .validation import validate
 
 LOG_EVERY = 10
@@ -34,48 +39,62 @@ class Sources:
 
 
 def fit(
-    config: TrainingConfig, sources: Sources, fabric: Fabric, run: Path, progress: Progress
-) -> TrainingState:
-    """Train until the steps are done, from the checkpoint in ``run`` if there is one.
+    config: TrainingConfig,
+    sources: Sources,
+    state: TrainingState,
+    place: Place,
+    progress: Progress,
+) -> None:
+    """Train ``state`` until the steps are done.
 
     A step depends on the seed, its number and the rank alone, so a run that was killed goes on
     as if it had not been.
 
     Raises:
-        InputError: a checkpoint that cannot be written or is not of this run.
-        FloatingPointError: the loss is no number any more.
+        InputError: the folder cannot be written, or the loss is no number any more.
     """
-    state = begin(config, fabric, run)
-    journal = Journal(run, state.step) if fabric.is_global_zero else None
-    while state.step < config.optimisation.steps:
-        loss = _step(config, sources.train, fabric, state)
+    steps, options = config.optimisation.steps, config.optimisation
+    journal = Journal(place.folder, place.tensorboard)
+    place.write(lambda: journal.go_on(state.step))
+    make = partial(training_batch, sources.train, options.batch)
+    seeds = _seeds(config, state.step, place.fabric.global_rank)
+    batches = prefetched(make, seeds, place.workers)
+    while state.step < steps:
+        parts = islice(batches, options.accumulate)
+        loss = _step(config, sources.train, state, place, parts)
         state.step += 1
-        if journal and state.step % LOG_EVERY == 0:
-            rate = state.schedule.get_last_lr()[0]
-            journal.step(state.step, {"loss": loss, "learning_rate": float(rate)})
+        if state.step % LOG_EVERY == 0:
+            rate = float(state.schedule.get_last_lr()[0])
+            place.write(partial(journal.step, state.step, {"loss": loss, "learning_rate": rate}))
         progress(state.step, loss)
-        if state.step % config.validation.every == 0 or state.step == config.optimisation.steps:
-            _look(config, sources.validation, state, journal, run)
-            write(state, config, fabric, run)
-    return state
+        if state.step % config.validation.every == 0 or state.step == steps:
+            _look(config, sources.validation, state, place, journal)
+
+
+def _seeds(config: TrainingConfig, step: int, rank: int) -> Iterator[Seed]:
+    """Of every batch from ``step`` on, in order."""
+    for number in range(step, config.optimisation.steps):
+        for part in range(config.optimisation.accumulate):
+            yield config.seed, number, part, rank
 
 
 def _step(
-    config: TrainingConfig, source: PairSource, fabric: Fabric, state: TrainingState
+    config: TrainingConfig,
+    source: PairSource,
+    state: TrainingState,
+    place: Place,
+    batches: Iterable[tuple[Seed, Batch]],
 ) -> float:
-    """One update of the weights; the mean loss of its batches."""
-    options = config.optimisation
+    """One update of the weights; the mean loss of its batches in all processes."""
+    options, fabric = config.optimisation, place.fabric
     state.model.train()
     total = 0.0
-    for part in range(options.accumulate):
-        last = part == options.accumulate - 1
-        seed = (config.seed, state.step, part, fabric.global_rank)
-        batch = training_batch(source, options.batch, seed).to(fabric.device)
+    for part, (seed, batch) in enumerate(batches, start=1):
+        last = part == options.accumulate
         with fabric.no_backward_sync(state.model, enabled=not last):
-            loss = batch_loss(config, source, state.model, batch, seed) / options.accumulate
-            _check(loss, state.step)
-            fabric.backward(loss)
-        total += float(loss.detach())
+            loss = batch_loss(config, source, state.model, batch.to(fabric.device), seed)
+            total += _mean_of_all(loss, place, state.step) / options.accumulate
+            fabric.backward(loss / options.accumulate)
     fabric.clip_gradients(state.model, state.optimizer, max_norm=options.clip)
     state.optimizer.step()
     state.optimizer.zero_grad()
@@ -83,13 +102,20 @@ def _step(
     return total
 
 
-def _check(loss: torch.Tensor, step: int) -> None:
-    """Before the way back: interpolation at positions that are no numbers crashes there."""
-    if not bool(torch.isfinite(loss)):
-        raise FloatingPointError(
-            f"the loss of step {step + 1} is no number; the last checkpoint is whole: "
-            "lower the learning rate or check the images"
+def _mean_of_all(loss: torch.Tensor, place: Place, step: int) -> float:
+    """Mean over the processes, which all stop if it is no number.
+
+    Before the way back: interpolation at positions that are no numbers crashes there.
+    """
+    mean = float(cast(torch.Tensor, place.fabric.all_reduce(loss.detach(), reduce_op="mean")))
+    if not np.isfinite(mean):
+        raise InputError(
+            f"a loss that is no number in step {step + 1}",
+            "images and a learning rate that training can bear",
+            "lower the learning rate in a new run, or check the images; the last checkpoint is "
+            "whole",
         )
+    return mean
 
 
 def batch_loss(
@@ -128,15 +154,19 @@ def _look(
     config: TrainingConfig,
     source: PairSource,
     state: TrainingState,
-    journal: Journal | None,
-    run: Path,
+    place: Place,
+    journal: Journal,
 ) -> None:
-    """Validate, and keep the weights if they are the best; the first process writes it down."""
+    """Validate, keep the weights if they are the best, and write down where the run stands."""
     model = state.network
     model.eval()
     settings = config.validation.settings
     scores = validate(model, source, settings, config.optimisation.window)
     state.keep(sum(score.worth for score in scores) / len(scores))
-    if journal:
+
+    def write_down() -> None:
         journal.scores(state.step, scores)
-        write_picture(run / f"step{state.step:06d}.png", model, source, settings)
+        write_picture(place.folder / f"step{state.step:06d}.png", model, source, settings)
+        save(place.folder, state.table(config))
+
+    place.write(write_down)

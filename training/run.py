@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
+from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.weights import ModelCard
 
@@ -14,47 +13,53 @@ from .config import TrainingConfig, read_config
 from .data import open_source, refuse_shared_patients
 from .data.pair import PairSource
 from .export import export
-from .journal import write_record
+from .hardware import Hardware
+from .journal import tensorboard_writer, write_record
 from .loop import Progress, Sources, fit
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What to train on; names as in Lightning Fabric."""
-
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
+from .place import Place
+from .state import begin
 
 
 def train(
-    config_path: Path, data: Path | None, run: Path, hardware: Hardware, progress: Progress
-) -> ModelCard:
+    config_path: Path,
+    data: Path | None,
+    run: Path,
+    hardware: Hardware,
+    progress: Progress,
+    tensorboard: bool = False,
+) -> ModelCard | None:
     """Train, or go on where a killed run of the same configuration stopped.
+
+    The first process returns the model's card, others nothing.
 
     Args:
         config_path: TOML file, see ``training.config``.
         data: folder of the data set; ``None`` for a synthetic source.
         run: folder of the run: record, checkpoint, logs, pictures, model.
+        progress: called by each process.
+        tensorboard: whether TensorBoard's files are written beside the CSV files.
 
     Raises:
         InputError: a fault of the configuration, the data or the run's folder; nothing is
             written before all of them are read.
     """
     config = read_config(config_path)
+    if tensorboard:
+        tensorboard_writer()
     sources = open_sources(config, data)
-    fabric = Fabric(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        num_nodes=hardware.nodes,
-        precision=config.optimisation.precision,  # type: ignore[arg-type]
-    )
+    fabric = hardware.fabric(config)
     fabric.launch()
-    if fabric.is_global_zero:
-        write_record(run, config, command(config_path, data, hardware), fabric.world_size)
-    fabric.barrier()
-    state = fit(config, sources, fabric, run, progress)
-    return export(config, sources.train, state, run)
+    place = Place(fabric, run, hardware.workers, tensorboard)
+    record = partial(write_record, run, config, command(config_path, data, hardware))
+    try:
+        state = begin(config, fabric, run)
+        place.write(partial(record, fabric.world_size))
+        fit(config, sources, state, place, progress)
+    except InputError:
+        if fabric.is_global_zero:
+            raise
+        raise SystemExit(INPUT_FAULT) from None  # the first process tells it
+    return export(config, sources.train, state, run) if fabric.is_global_zero else None
 
 
 def command(config_path: Path, data: Path | None, hardware: Hardware) -> str:

@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import Precision
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.networks import RegistrationNetwork, build
 from ElasticHyperRegLib.weights import load_model
 
-from .checkpoint import FILE, fingerprint, load, save
+from .checkpoint import FILE, fingerprint, load
 from .config import TrainingConfig
 
 WARM_UP = 0.1
@@ -26,10 +27,12 @@ class TrainingState:
 
     Attributes:
         model: the network as Fabric wraps it.
+        precision: of Fabric, whose scale of the gradients changes in 16-bit training.
         best: weights of the best validation so far; empty before the first.
     """
 
     model: Any
+    precision: Precision
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.OneCycleLR
     step: int
@@ -45,8 +48,9 @@ class TrainingState:
     def table(self, config: TrainingConfig) -> dict[str, Any]:
         """What a checkpoint holds."""
         return {
-            "model": self.model,
-            "optimizer": self.optimizer,
+            "model": self.network.state_dict(),
+            "precision": self.precision.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "step": self.step,
             "best": self.best,
@@ -79,19 +83,18 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path) -> TrainingState:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=config.optimisation.steps + 1, pct_start=WARM_UP
     )
-    state = TrainingState(wrapped, optimizer, schedule, 0, {}, float("-inf"), 0)
+    precision = fabric.strategy.precision
+    state = TrainingState(wrapped, precision, optimizer, schedule, 0, {}, float("-inf"), 0)
     if (run / FILE).exists():
         _resume(state, config, fabric, run)
     return state
 
 
-def write(state: TrainingState, config: TrainingConfig, fabric: Fabric, run: Path) -> None:
-    """Checkpoint ``state`` in ``run``; errors as ``checkpoint.save``."""
-    save(fabric, run, state.table(config))
-
-
 def _resume(state: TrainingState, config: TrainingConfig, fabric: Fabric, run: Path) -> None:
-    held = load(fabric, run, {"model": state.model, "optimizer": state.optimizer}, config)
+    held = load(fabric, run, config)
+    state.network.load_state_dict(held["model"])
+    state.precision.load_state_dict(held["precision"])
+    state.optimizer.load_state_dict(held["optimizer"])
     state.schedule.load_state_dict(held["schedule"])
     state.step, state.best = held["step"], held["best"]
     state.best_worth, state.best_step = held["best_worth"], held["best_step"]

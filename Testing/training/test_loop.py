@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +13,22 @@ import torch
 from lightning_fabric import Fabric
 
 from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.networks import spec_from_table
+from ElasticHyperRegLib.similarity import LocalNCC
 from ElasticHyperRegLib.weights import load_model
-from training.batches import training_batch
+from training.batches import Batch, prefetched, training_batch
 from training.checkpoint import FILE
+from training.command import Pace
 from training.config import TrainingConfig, config_from_table
 from training.data import PairSample
 from training.export import export
-from training.journal import read_scores, write_record
-from training.loop import Sources, fit
-from training.run import open_sources
+from training.hardware import Hardware
+from training.journal import Journal, read_scores, tensorboard_writer, write_record
+from training.loop import Sources, batch_loss, fit
+from training.place import Place
+from training.run import open_sources, train
+from training.state import begin
+from training.validation import Score
 
 from .small_source import SIZE, Discs
 
@@ -55,10 +65,12 @@ def config(steps: int = 6, every: int = 3, **changes: object) -> TrainingConfig:
 
 
 def run(settings: TrainingConfig, folder: Path, source: Discs | None = None, progress=None):
-    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric = Hardware("cpu").fabric(settings)
+    state = begin(settings, fabric, folder)
     write_record(folder, settings, "train", 1)
     sources = Sources(source or Discs(), Discs())
-    return fit(settings, sources, fabric, folder, progress or (lambda step, loss: None))
+    fit(settings, sources, state, Place(fabric, folder), progress or (lambda step, loss: None))
+    return state
 
 
 class Killed(Exception):
@@ -100,6 +112,134 @@ def test_accumulated_batches_count_once(tmp_path):
     assert state.schedule.last_epoch == 2
 
 
+def test_accumulated_gradients_are_the_mean_of_their_batches(tmp_path):
+    """Clipping made harmless, the first moment of Adam is 1 − β₁ of the gradient."""
+    settings = config(accumulate=2, steps=1, every=1, clip=1e9)
+    state = begin(settings, Fabric(accelerator="cpu", devices=1), tmp_path)
+    model = state.network
+    for part in range(2):
+        seed = (settings.seed, 0, part, 0)
+        batch = training_batch(Discs(), 2, seed)
+        (batch_loss(settings, Discs(), model, batch, seed) / 2).backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    stepped = run(settings, tmp_path / "run")
+    part_kept = 1 - state.optimizer.param_groups[0]["betas"][0]
+    for name, parameter in stepped.network.named_parameters():
+        found = stepped.optimizer.state[parameter]["exp_avg"] / part_kept
+        scale = float(expected[name].abs().max())
+        torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-3 * scale + 1e-12)
+
+
+def test_half_precision_stays_near_full_precision(tmp_path, monkeypatch):
+    """Of a similarity that is float32 whatever the convolutions are."""
+    seen = []
+    similarity = LocalNCC.map
+
+    def watched(self: LocalNCC, warped: torch.Tensor) -> torch.Tensor:
+        found = similarity(self, warped)
+        seen.append((warped.dtype, found.dtype, torch.is_autocast_enabled("cpu")))
+        return found
+
+    monkeypatch.setattr(LocalNCC, "map", watched)
+    losses: dict[str, list[float]] = {"32-true": [], "bf16-mixed": []}
+    for precision, found in losses.items():
+        settings = config(steps=8, every=8, precision=precision)
+        run(settings, tmp_path / precision, None, lambda step, loss, to=found: to.append(loss))
+    assert set(seen) == {(torch.float32, torch.float32, False)}
+    assert losses["bf16-mixed"] != losses["32-true"]
+    near = 0.02 * max(losses["32-true"])
+    assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], abs=near)
+
+
+def test_threads_that_work_ahead_change_nothing(tmp_path):
+    seeds = [(1, step, 0, 0) for step in range(7)]
+    expected = [(seed, training_batch(Discs(), 2, seed)) for seed in seeds]
+    for workers in (1, 3, 9):
+        found = prefetched(partial(training_batch, Discs(), 2), seeds, workers)
+        for (seed, batch), (other, same) in zip(found, expected, strict=True):
+            assert seed == other
+            assert torch.equal(batch.fixed, same.fixed)
+            assert torch.equal(batch.moving, same.moving)
+
+
+def test_a_fault_of_a_thread_reaches_the_loop():
+    def broken(seed: tuple[int, ...]) -> Batch:
+        raise InputError(f"seed {seed}", "none")
+
+    with pytest.raises(InputError, match="seed"):
+        list(prefetched(broken, [(0,), (1,), (2,)], 1))
+
+
+def test_tensorboard_gets_what_the_tables_get(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    journal = Journal(tmp_path, tensorboard=True)
+    journal.go_on(0)
+    journal.step(10, {"loss": 0.5})
+    journal.step(20, {"loss": 0.25})
+    journal.scores(20, [Score((0.0, 0.1), 0.4, 0.8, 0.0)])
+    later = Journal(tmp_path, tensorboard=True)
+    later.go_on(10)
+    later.step(20, {"loss": 0.125})
+    board = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in board.Scalars("loss")] == [(10, 0.5), (20, 0.125)]
+    assert (tmp_path / "steps.csv").read_text().split() == ["step,loss", "10,0.5", "20,0.125"]
+    assert not (tmp_path / "validation.csv").exists()
+
+
+def test_without_tensorboard_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match=r"pip install .elastic-hyperreg\[train\]"):
+        tensorboard_writer()
+
+
+def test_hardware_that_is_not_there_is_one_line():
+    for hardware in (Hardware("cuda"), Hardware("abacus")):
+        with pytest.raises(InputError, match="--accelerator") as caught:
+            hardware.fabric(config())
+        assert "\n" not in str(caught.value)
+
+
+def test_a_run_of_another_configuration_is_left_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.run.open_sources", lambda config, data: Sources(Discs(), Discs()))
+    monkeypatch.setattr("training.run.read_config", lambda path: config(steps=path.stem.count("x")))
+    out = tmp_path / "run"
+
+    def start(name: str):
+        return train(Path(name), None, out, Hardware("cpu"), lambda step, loss: None)
+
+    card = start("xx.toml")
+    assert card is not None and card.name == "discs"
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match="another configuration"):
+        start("xxx.toml")
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
+def test_a_map_model_learns_from_images_without_labels(tmp_path):
+    class Unlabelled(Discs):
+        label_names: dict[int, str] = {}
+
+        def sample(self, index: int, rng: np.random.Generator) -> PairSample:
+            return replace(super().sample(index, rng), fixed_labels=None, moving_labels=None)
+
+    lapirn = {"backbone": "lapirn", "conditioning": "map", "map_sigma_vox": 0.8}
+    options = {"start_channels": 1, "blocks": 1, "levels": 2}
+    settings = config(steps=2, every=2)
+    model = spec_from_table({"name": "CSAIN", "ndim": 2, "options": options, **lapirn}, "test")
+    state = run(replace(settings, model=model), tmp_path, Unlabelled())
+    assert state.step == 2
+
+
+def test_a_run_says_how_fast_it_goes(monkeypatch):
+    now = iter((100.0, 101.0, 105.0))
+    monkeypatch.setattr("training.command.perf_counter", lambda: next(now))
+    pace = Pace(50)
+    assert pace.words(11, 0.5) == "step 11 of 50, loss 0.5000, 1 steps/s, 0:00:39 left"
+    assert pace.words(20, 0.25) == "step 20 of 50, loss 0.2500, 2 steps/s, 0:00:15 left"
+    assert pace.first == 11
+
+
 def test_labels_take_part_when_asked(tmp_path):
     plain = run(config(steps=3, every=3), tmp_path / "plain")
     labelled = run(config(steps=3, every=3, labels=1.0), tmp_path / "labelled")
@@ -125,11 +265,11 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
     kill_at(5, config(), tmp_path)
     before = (tmp_path / FILE).read_bytes()
 
-    def full(self: Fabric, path: Path, state: object) -> None:
-        Path(path).write_bytes(b"half")
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Fabric, "save", full)
+    monkeypatch.setattr(torch, "save", full)
     with pytest.raises(InputError, match="No space left"):
         run(config(), tmp_path)
     assert (tmp_path / FILE).read_bytes() == before
@@ -143,7 +283,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
             sample.moving[...] = float("nan")
             return sample
 
-    with pytest.raises(FloatingPointError, match="no number"):
+    with pytest.raises(InputError, match="no number"):
         run(config(), tmp_path, Broken())
     assert not (tmp_path / FILE).exists()
 
@@ -174,8 +314,6 @@ def test_images_and_labels_are_turned_together():
 
 
 def test_a_model_of_another_dimension_is_refused(monkeypatch):
-    from dataclasses import replace
-
     settings = config()
     solid = replace(settings, model=replace(settings.model, ndim=3))
     monkeypatch.setattr("training.run.open_source", lambda name, root, split, o: Discs(1, (split,)))

@@ -1,0 +1,110 @@
+"""The real command, in processes of its own: two that train together, a kill, a full disk."""
+
+from __future__ import annotations
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from Testing.conftest import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.external]
+
+CONFIG = """
+name = "shapes"
+seed = 3
+[model]
+name = "elas-g"
+backbone = "hypermorph"
+ndim = 2
+integration_steps = 2
+options = { rank = 2, encoder = [2], decoder = [2], last = [2] }
+[data]
+source = "shapes"
+train = "train"
+validation = "val"
+options = { size = [12, 12] }
+validation_options = { size = [12, 12] }
+description = "random shapes"
+licence = "none needed"
+[optimisation]
+steps = 30
+batch = 2
+window = 5
+[validation]
+every = 10
+settings = [[0.0, 0.1]]
+[card]
+modality = "MR"
+licence = "Apache-2.0"
+"""
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    path = tmp_path / "shapes.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def start(config: Path, out: Path, *more: str, **options) -> subprocess.Popen[str]:
+    words = ["-m", "ElasticHyperRegLib", "train", str(config), "--out", str(out)]
+    return subprocess.Popen(
+        [sys.executable, *words, "--accelerator", "cpu", *more],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def steps_of(run: Path) -> list[dict[str, str]]:
+    with (run / "steps.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_processes_go_on_after_a_kill_as_if_it_had_not_been(config, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    said, err = start(config, whole, "--devices", "2").communicate(timeout=600)
+    assert err == ""
+    assert said.count("Model:") == 1
+    process = start(config, killed, "--devices", "2", start_new_session=True)
+    while not (killed / "checkpoint.ckpt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "model").exists()
+    said, err = start(config, killed, "--devices", "2").communicate(timeout=600)
+    assert (err, "Went on after step" in said) == ("", True)
+    weights = [run / "model" / "shapes" / "model.safetensors" for run in (whole, killed)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert steps_of(whole) == steps_of(killed)
+    said, _ = start(config, killed, "--devices", "2").communicate(timeout=600)
+    assert "had finished all 30 steps before: nothing was trained." in said
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_is_whole(config, tmp_path):
+    out = tmp_path / "run"
+
+    def little_space() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    room = 4096  # enough for the record, not for a picture or a checkpoint
+    process = start(config, out, preexec_fn=little_space)
+    said, err = process.communicate(timeout=600)
+    assert (process.returncode, said) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert f"{out}, which cannot be written (File too large)" in err
+    assert not (out / "checkpoint.ckpt").exists()
+    process = start(config, out)
+    assert "Model:" in process.communicate(timeout=600)[0]

@@ -1,0 +1,55 @@
+"""Where a run happens: its processes, and the folder that the first of them writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lightning_fabric import Fabric
+
+from ElasticHyperRegLib.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Processes and folder of a run.
+
+    Args:
+        fabric: launched.
+        folder: of the run.
+        workers: threads that prepare batches while others are computed on.
+        tensorboard: whether what goes into the CSV files also goes into ``folder/tensorboard``.
+    """
+
+    fabric: Fabric
+    folder: Path
+    workers: int = 1
+    tensorboard: bool = False
+
+    def write(self, action: Callable[[], T]) -> T | None:
+        """Let the first process do ``action``, which writes to the folder; ``None`` elsewhere.
+
+        All processes call this together: what stops the first one stops all of them.
+
+        Raises:
+            InputError: the disk is full, or the folder may not be written.
+        """
+        done, fault = None, ""
+        if self.fabric.is_global_zero:
+            try:
+                done = action()
+            except OSError as error:
+                fault = error.strerror or str(error)
+        fault = self.fabric.broadcast(fault)
+        if fault:
+            raise InputError(
+                f"{self.folder}, which cannot be written ({fault})",
+                "a folder with space that may be written",
+                "free space, or name another folder; the same command goes on from the last "
+                "checkpoint",
+            )
+        return done

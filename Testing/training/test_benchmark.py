@@ -13,7 +13,8 @@ import torch
 
 from ElasticHyperRegLib import Elasticity, Grid, Image, LabelMap, RegistrationRequest
 from ElasticHyperRegLib.cli import extras
-from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
+from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY, RegistrationOptions
+from ElasticHyperRegLib.engine.solved import refine_settings
 from ElasticHyperRegLib.metrics import dice
 from ElasticHyperRegLib.weights import ModelCard
 from Testing.training.layouts import acdc
@@ -21,7 +22,7 @@ from Testing.unit.cli_help import refused, run
 from Testing.unit.tiny_models import constant, install, lively, tiny_spec
 from training.benchmark import BenchmarkOptions, choices, run_benchmark
 from training.benchmark.acdc import acdc_cases
-from training.benchmark.choices import LABEL_FREE, global_choice, subject_choice
+from training.benchmark.choices import LABEL_FREE, Choice, global_choice, subject_choice
 from training.benchmark.contenders import parse_contender, register_cases
 from training.benchmark.score import Fields, Row, score
 
@@ -201,6 +202,25 @@ def test_tissues_are_chosen_one_by_one(data, models, coarse):
     chosen = subject_choice(card, acdc_cases(data, "train")[:1], CPU, "dice")
     assert set(chosen.settings[0].tissues) <= set(tissues)
     assert len(chosen.settings[0].tissues) >= 3
+
+
+def test_a_model_and_its_refinement_share_their_choice(data, models, monkeypatch):
+    still(models / "still")
+    asked = []
+
+    def chosen(card: ModelCard, cases: list[RegistrationRequest], *rest: object) -> Choice:
+        asked.append(card.name)
+        return global_choice(card, "train", len(cases))
+
+    monkeypatch.setattr("training.benchmark.run.subject_choice", chosen)
+    rows = rows_of(data, "still", "still+refine", refine=1)
+    assert asked == ["still"] * 2  # without labels and by Dice
+    assert [row.model for row in rows[1:]] == ["still"] * 3 + ["still+refine"] * 3
+
+
+def test_the_finish_of_a_slice_network_takes_at_most_50_iterations():
+    levels = refine_settings(RegistrationOptions(), 2).levels
+    assert sum(level.iterations for level in levels) <= 50
 
 
 # The command

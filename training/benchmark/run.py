@@ -14,10 +14,11 @@ from ElasticHyperRegLib.engine.check import pick_device
 from ElasticHyperRegLib.engine.request import Progress
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation import Setting
+from ElasticHyperRegLib.weights import ModelCard
 
 from .acdc import acdc_cases
 from .choices import LABEL_FREE, Choice, Tick, given_choice, global_choice, subject_choice
-from .contenders import Contender, parse_contender, register_cases
+from .contenders import parse_contender, register_cases
 from .score import Fields, Row, score
 
 Cases = Callable[[Path, str], list[RegistrationRequest]]
@@ -65,9 +66,15 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
     cases = BENCHMARKS[name](options.data, options.split)
     rest = torch.zeros(len(cases), cases[0].fixed.grid.ndim, *cases[0].fixed.grid.shape)
     rows = [score(cases, Fields(rest, 0.0), UNREGISTERED, "none")]
+    chosen: dict[Path | None, list[Choice]] = {}  # a model's serve its refinement too
     for number, contender in enumerate(contenders):
         tick = _part(progress, contender.name, number / len(contenders), 1 / len(contenders))
-        for choice in _choices(contender, cases, options, device, tick):
+        tick(0.0)
+        card = contender.card
+        home = None if card is None else card.folder
+        if home not in chosen:
+            chosen[home] = list(_choices(card, cases, options, device, tick))
+        for choice in chosen[home]:
             fields = register_cases(contender, cases, choice.settings, device, options.refine)
             row = score(cases, fields, contender.name, choice.parameters)
             rows.append(replace(row, by_scored_labels=choice.by_scored_labels))
@@ -76,22 +83,21 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
 
 
 def _choices(
-    contender: Contender,
+    card: ModelCard | None,
     cases: Sequence[RegistrationRequest],
     options: BenchmarkOptions,
     device: torch.device,
     tick: Tick,
 ) -> Iterator[Choice]:
-    tick(0.0)
     if options.setting is not None:
         yield given_choice(options.setting, len(cases))
         return
-    yield global_choice(contender.card, options.split, len(cases))
-    if contender.card is None or not options.subject_wise:
+    yield global_choice(card, options.split, len(cases))
+    if card is None or not options.subject_wise:
         return
     for half, objective in ((0.0, LABEL_FREE), (0.5, "dice")):
         within = _part(lambda step, fraction: tick(fraction), "", half, 0.5)
-        yield subject_choice(contender.card, cases, device, objective, within)
+        yield subject_choice(card, cases, device, objective, within)
 
 
 def _part(progress: Progress, step: str, first: float, share: float) -> Tick:

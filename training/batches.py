@@ -17,12 +17,18 @@ Seed = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """N pairs: images (N, 1, *shape) float32; labels (N, 1, *shape) where all pairs have them."""
+    """N pairs: images (N, 1, *shape) float32; the rest where all pairs have it.
+
+    Attributes:
+        fixed_labels: (N, 1, *shape) int64.
+        displacement: the truth of synthetic pairs, (N, D, *shape) voxels along i, j, k.
+    """
 
     fixed: torch.Tensor
     moving: torch.Tensor
     fixed_labels: torch.Tensor | None
     moving_labels: torch.Tensor | None
+    displacement: torch.Tensor | None
 
     def to(self, device: torch.device) -> Batch:
         """The same on ``device``."""
@@ -35,21 +41,27 @@ class Batch:
             self.moving.to(device, non_blocking=True),
             there(self.fixed_labels),
             there(self.moving_labels),
+            there(self.displacement),
         )
 
 
 def collate(samples: list[PairSample]) -> Batch:
     """Pairs of one shape, stacked."""
 
-    def labels(which: str) -> torch.Tensor | None:
+    def known(which: str) -> torch.Tensor | None:
         found = [getattr(sample, which) for sample in samples]
-        return None if any(item is None for item in found) else torch.stack(found).long()
+        return None if any(item is None for item in found) else torch.stack(found)
+
+    def labels(which: str) -> torch.Tensor | None:
+        found = known(which)
+        return None if found is None else found.long()
 
     return Batch(
         torch.stack([sample.fixed for sample in samples]),
         torch.stack([sample.moving for sample in samples]),
         labels("fixed_labels"),
         labels("moving_labels"),
+        known("displacement"),
     )
 
 
@@ -69,7 +81,17 @@ def training_batch(source: PairSource, count: int, seed: Seed) -> Batch:
         turned(batch.moving),
         None if batch.fixed_labels is None else turned(batch.fixed_labels),
         None if batch.moving_labels is None else turned(batch.moving_labels),
+        None if batch.displacement is None else turned(_seen(batch.displacement, axes, order)),
     )
+
+
+def _seen(u_vox: torch.Tensor, mirrored: list[int], order: list[int]) -> torch.Tensor:
+    """Channels of a field along the axes that mirroring and turning leave it."""
+    last = u_vox.ndim - 1  # tensor dimension of i, whose channel is 0
+    signs = torch.ones(u_vox.shape[1])
+    signs[[last - axis for axis in mirrored]] = -1
+    signed = u_vox * signs.view(1, -1, *[1] * (u_vox.ndim - 2))
+    return signed[:, [last - axis for axis in reversed(order)]]
 
 
 def prefetched(

@@ -56,6 +56,8 @@ class OptimisationConfig:
             energy are always float32.
         window: side of the NCC box in voxels.
         labels: weight of a soft Dice term; above 0 the labels take part in training.
+        truth: weight of the mean squared distance, mm², to the known displacement of synthetic
+            pairs; it falls to 0 at half of the steps, so that λ and μ have the last word.
         start_from: folder of a model whose weights the training starts from, where they fit.
     """
 
@@ -67,6 +69,7 @@ class OptimisationConfig:
     precision: Precision = "32-true"
     window: int = 9
     labels: float = 0.0
+    truth: float = 0.0
     start_from: str = ""
 
     def __post_init__(self) -> None:
@@ -75,8 +78,12 @@ class OptimisationConfig:
                 f"{self.steps} steps of {self.accumulate} batches of {self.batch} pairs",
                 "positive numbers",
             )
-        if not (self.learning_rate > 0 and self.clip > 0 and self.labels >= 0):
-            raise InputError("a learning rate, clip or label weight that is no size", "above 0")
+        if min(self.learning_rate, self.clip) <= 0 or min(self.labels, self.truth) < 0:
+            raise InputError(
+                f"the learning rate {self.learning_rate:g}, clip {self.clip:g}, weights of labels "
+                f"{self.labels:g} and truth {self.truth:g}",
+                "the first two above 0, the others not below",
+            )
         if self.window < 3 or self.window % 2 == 0:
             raise InputError(f"an NCC window of {self.window}", "an odd number, 3 or more")
 

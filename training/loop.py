@@ -19,7 +19,7 @@ from .conditioning import condition, draw_for, predict
 from .config import TrainingConfig
 from .data.pair import PairSource
 from .journal import Journal
-from .loss import Measure, equally_loud, objective, soft_dice_loss, warp_batch
+from .loss import Measure, equally_loud, objective, soft_dice_loss, squared_distance, warp_batch
 from .picture import write_picture
 from .place import Place
 from .state import TrainingState
@@ -135,10 +135,11 @@ def batch_loss(
     setting = condition(spec, values, labels)
     flow = predict(model, batch, setting)
     scale = flow.displacement.new_tensor(source.spacing).view(1, -1, *[1] * spec.ndim)
+    u_mm = flow.displacement * scale
     found = objective(
         batch.fixed,
         warp_batch(batch.moving, flow.displacement),
-        flow.displacement * scale,
+        u_mm,
         setting,
         Measure(spec, source.spacing, options.window),
     )
@@ -147,7 +148,24 @@ def batch_loss(
         loss = loss + options.labels * soft_dice_loss(
             labels, batch.moving_labels, flow.displacement, tissues
         )
+    if truth := _truth_weight(config, seed[1]):
+        loss = loss + truth * squared_distance(u_mm, _known(batch) * scale)
     return loss
+
+
+def _truth_weight(config: TrainingConfig, step: int) -> float:
+    """``truth`` at the first step, 0 from half of the steps on."""
+    return config.optimisation.truth * max(0.0, 1 - 2 * step / config.optimisation.steps)
+
+
+def _known(batch: Batch) -> torch.Tensor:
+    if batch.displacement is None:
+        raise InputError(
+            "a truth weight for pairs whose displacement is not known",
+            "synthetic pairs",
+            "set truth to 0",
+        )
+    return batch.displacement
 
 
 def _look(

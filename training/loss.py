@@ -88,6 +88,11 @@ def equally_loud(values: torch.Tensor, setting: Conditioning) -> torch.Tensor:
     return (values / (weight + LOUDNESS)).mean()
 
 
+def squared_distance(u_mm: torch.Tensor, truth_mm: torch.Tensor) -> torch.Tensor:
+    """Mean of |u − u*|², mm²; both (N, D, *shape)."""
+    return (u_mm - truth_mm).square().sum(1).mean()
+
+
 def soft_dice_loss(
     fixed_labels: torch.Tensor, moving_labels: torch.Tensor, u_vox: torch.Tensor, count: int
 ) -> torch.Tensor:

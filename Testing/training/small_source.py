@@ -13,8 +13,8 @@ SIZE = 16
 class Discs:
     """``count`` pairs of a disc and a larger disc, labels 0, 1, 2 (rim)."""
 
-    spacing = (1.0, 1.0)
-    shape = (SIZE, SIZE)
+    spacing: tuple[float, ...] = (1.0, 1.0)
+    shape: tuple[int, ...] = (SIZE, SIZE)
     label_names = {0: "background", 1: "core", 2: "rim"}
 
     def __init__(self, count: int = 3, patients: tuple[str, ...] = ("a", "b", "c")) -> None:

@@ -5,7 +5,7 @@ python -m benchmarks.conditioning cardiac-elas-g --data acdc --out bench-result
 Over a grid of (λ, μ), on ACDC's validation pairs: the field's elastic energy and the similarity of
 network and solver, their rank correlation, and how far the network's objective lies above the
 solver's. Of a model that obeys tissues also: what raising one tissue's μ does to the shear of that
-tissue and of the others.
+tissue and of the others, in the network and in the solver.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ElasticHyperRegLib.energies import elastic_density, forward_gradient
-from ElasticHyperRegLib.networks import RegistrationNetwork
+from ElasticHyperRegLib.networks import ModelSpec, RegistrationNetwork
 from ElasticHyperRegLib.solver import Problem, solve
 from ElasticHyperRegLib.types import Grid
 from ElasticHyperRegLib.weights import load_model
 from training.batches import Batch, collate
 from training.conditioning import condition
 from training.data import open_source
+from training.data.acdc import LABELS
 from training.data.pair import PairSource
 from training.loss import Measure, objective, warp_batch
 from training.validation import everywhere, register_pair
@@ -80,12 +83,10 @@ def measured(
 
 def compare(model: RegistrationNetwork, source: PairSource, batch: Batch) -> list[Row]:
     """Network and solver at every setting."""
-    grid = Grid.from_spacing(source.shape, source.spacing)
     rows = []
     for lam, mu in SETTINGS:
-        u_vox = register_pair(model, batch, everywhere((lam, mu))).displacement
-        found = solve(Problem(batch.fixed, batch.moving, grid, grid, lam, mu))
-        solved = found.u_mm / found.u_mm.new_tensor(source.spacing).view(1, -1, 1, 1)
+        u_vox = network_fields(model, batch, everywhere((lam, mu)))
+        solved = solver_fields(model.spec, source, batch, everywhere((lam, mu)))
         pair = [measured(model, batch, source, u, (lam, mu)) for u in (u_vox, solved)]
         rows.append(Row((lam, mu), pair[0], pair[1]))
         sys.stderr.write(f"{lam:g}, {mu:g}: {pair[0][0]:.4f} {pair[1][0]:.4f}\n")
@@ -125,27 +126,67 @@ def shear(u_vox: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def tissue_effects(
-    model: RegistrationNetwork, source: PairSource, batch: Batch
-) -> dict[str, dict[str, float]]:
-    """Raised tissue → every tissue → relative change of its mean shear."""
-    names = source.label_names
-    soft = torch.tensor([[SOFT] * len(names)])
+Effects = dict[str, dict[str, float]]
+"""Raised tissue → every tissue → relative change of its mean shear."""
+
+
+def tissue_effects(register: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> Effects:
+    """What raising one tissue's μ from ``SOFT`` to ``STIFF`` does to the shear of all.
+
+    Args:
+        register: values (1, T, H) → displacement (N, D, *shape) in voxels.
+        batch: with labels, those of ACDC.
+    """
     assert batch.fixed_labels is not None  # ACDC has them
     labels = batch.fixed_labels[:, 0, :-1, :-1]
 
     def by_tissue(values: torch.Tensor) -> dict[str, float]:
-        field = shear(register_pair(model, batch, values).displacement)
-        return {name: float(field[labels == label].mean()) for label, name in names.items()}
+        field = shear(register(values))
+        return {name: float(field[labels == label].mean()) for label, name in LABELS.items()}
 
+    soft = torch.tensor([[SOFT] * len(LABELS)])
     before = by_tissue(soft)
     effects = {}
-    for index, raised in enumerate(names.values()):
+    for label, raised in LABELS.items():
         values = soft.clone()
-        values[0, index] = torch.tensor(STIFF)
+        values[0, label] = torch.tensor(STIFF)
         after = by_tissue(values)
         effects[raised] = {name: after[name] / before[name] - 1 for name in before}
     return effects
+
+
+def network_fields(model: RegistrationNetwork, batch: Batch, values: torch.Tensor) -> torch.Tensor:
+    """The network's displacement in voxels at values (1, T, H)."""
+    return register_pair(model, batch, values).displacement
+
+
+def solver_fields(
+    spec: ModelSpec, source: PairSource, batch: Batch, values: torch.Tensor
+) -> torch.Tensor:
+    """The exact solver's displacement in voxels at values (1, T, H), painted as the model's."""
+    maps = condition(spec, values.expand(len(batch.fixed), -1, -1), batch.fixed_labels)
+    assert maps.mu is not None  # an elastic model
+    grid = Grid.from_spacing(source.shape, source.spacing)
+    lam, mu = (value.expand(-1, 1, *source.shape) for value in (maps.lam, maps.mu))
+    found = solve(Problem(batch.fixed, batch.moving, grid, grid, lam, mu))
+    return found.u_mm / found.u_mm.new_tensor(source.spacing).view(1, -1, 1, 1)
+
+
+def plot_effects(effects: dict[str, Effects], path: Path) -> None:
+    """A matrix for each of network and solver: raised tissue by row, change by column."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
+    for axis, (who, found) in zip(figure.subplots(1, len(effects)), effects.items(), strict=True):
+        values = 100 * np.array([list(row.values()) for row in found.values()])
+        axis.imshow(values, cmap="RdBu", vmin=-100, vmax=100)
+        for row, column in np.ndindex(values.shape):
+            axis.text(column, row, f"{values[row, column]:+.0f} %", ha="center", va="center")
+        names = [name.replace("_", "\n") for name in found]
+        axis.set_xticks(range(len(names)), names)
+        axis.set_yticks(range(len(names)), names)
+        axis.set(title=who, xlabel="change of the shear in", ylabel="μ 0.1 → 0.6 in")
+    figure.savefig(path, dpi=120)
 
 
 def plot(rows: list[Row], name: str, path: Path) -> None:
@@ -179,9 +220,16 @@ def main() -> None:
     batch = collate([source.sample(index, rng) for index in range(len(source))])
     rows = compare(model, source, batch)
     found: dict[str, object] = {"pairs": len(source), **summary(rows)}
-    if model.spec.conditioning != "global":
-        found["shear"] = tissue_effects(model, source, batch)
     given.out.mkdir(parents=True, exist_ok=True)
+    if model.spec.conditioning != "global":
+        effects = {
+            given.model: tissue_effects(partial(network_fields, model, batch), batch),
+            "exact solver": tissue_effects(
+                partial(solver_fields, model.spec, source, batch), batch
+            ),
+        }
+        found["change of the shear"] = effects
+        plot_effects(effects, given.out / f"tissues-{given.model}.png")
     text = json.dumps(found, indent=2)
     (given.out / f"conditioning-{given.model}.json").write_text(text + "\n", encoding="utf-8")
     plot(rows, given.model, given.out / f"conditioning-{given.model}.png")

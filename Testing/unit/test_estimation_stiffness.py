@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.stiffness import agreement, spearman
+from benchmarks.stiffness import Remembered, agreement, alone, favourite, mean_sd, spearman
 from ElasticHyperRegLib import Elasticity
 from ElasticHyperRegLib.estimation import EstimateOptions, estimate
 from Testing.unit.fake_fields import ZonedField, evidence
@@ -28,4 +28,19 @@ def test_spearman(a, b, expected):
 def test_two_tissues_make_no_order():
     best = {"left": Elasticity(0.0, 0.25), "right": Elasticity(0.0, 0.75)}
     found = estimate(ZonedField(best), evidence(), EstimateOptions("tre", step=0.25))
-    assert agreement(found, best) == {"young": None, "mu": None, "sum": None}
+    assert agreement(found.elasticity, best) == {"young": None, "mu": None, "sum": None}
+
+
+def test_a_tissue_alone_takes_what_suits_it_and_every_field_is_made_once():
+    best = {"left": Elasticity(0.0, 0.25), "right": Elasticity(0.0, 0.75)}
+    field = ZonedField(best, tissues=("left", "right"))
+    kept = Remembered(field)
+    surfaces = [alone(kept, evidence(), {name: 1.0}, 0.25) for name in ("dice", "tre")]
+    for found in surfaces:
+        assert {surface.tissue: favourite(surface) for surface in found} == best
+    assert len(field.asked) == 2 * (1 + 15)  # the default, and the lattice
+
+
+def test_means_leave_out_phantoms_without_an_order():
+    assert mean_sd([1.0, 0.0, None]) == "+0.50 ± 0.71 (1 without)"
+    assert mean_sd([None]) == "none to tell"

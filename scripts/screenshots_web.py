@@ -2,18 +2,15 @@
 
     python -m scripts.screenshots_web [--size 64]
 
-A phantom is made and really registered by ``elastic-hyperreg serve --demo``.
+Phantoms are made and really registered by ``elastic-hyperreg serve --demo``.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from Testing.web.conftest import Tab, serving
+from Testing.web.conftest import Tab, chromium, serving
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESKTOP, WIDE, TABLET = (1280, 800), (1920, 1080), (820, 1180)
@@ -59,17 +56,25 @@ def take_all(tab: Tab) -> None:
     shoot(tab, "tablet", TABLET)
 
 
+def take_heart(tab: Tab) -> None:
+    """The stack of slices with its volume change."""
+    tab.settled()
+    tab.press("2")
+    tab.press("j")
+    shoot(tab, "cardiac", DESKTOP)
+
+
 def main() -> None:
     """Take every picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=64, help="voxels along each axis")
+    parser.add_argument("--size", type=int, default=64, help="voxels of the thorax along an axis")
     size = parser.parse_args().size
     IMAGES.mkdir(parents=True, exist_ok=True)
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with serving("--demo", "--size", str(size)) as served, sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        take_all(Tab(browser, served.url))
-        browser.close()
+    with chromium() as browser:
+        with serving("--demo", "--size", str(size)) as served:
+            take_all(Tab(browser, served.url))
+        with serving("--demo", "cardiac") as served:
+            take_heart(Tab(browser, served.url))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientWebSocketResponse,
+    WSMsgType,
+)
 from aiohttp import web as http
 
 from .notices import FULL, GONE, STARTING, failed, notice
@@ -54,7 +61,7 @@ class Front:
         return http.json_response({"sessionURL": f"{scheme}://{request.host}{path}"})
 
     async def forward(self, request: http.Request) -> http.StreamResponse:
-        """Pass a request on to the tab's worker, and its answer back, piece by piece."""
+        """Pass a request on to the tab's worker, and its answer back."""
         worker = self._workers.get(request.match_info["name"])
         if worker is None or worker.ended:
             return notice(GONE if worker is None else failed(str(worker.log)), 410)
@@ -69,18 +76,13 @@ class Front:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
         headers[KEY_HEADER] = worker.key
         body = request.content if request.can_read_body else None
-        client = request.app[CLIENT]
-        async with client.request(
-            request.method, url, headers=headers, data=body, allow_redirects=False
-        ) as answer:
-            response = http.StreamResponse(status=answer.status)
-            for name, value in answer.headers.items():
-                if name.lower() not in HOP_BY_HOP:
-                    response.headers[name] = value
-            await response.prepare(request)
-            async for piece in answer.content.iter_any():
-                await response.write(piece)
-        return response
+        try:
+            answer = await request.app[CLIENT].request(
+                request.method, url, headers=headers, data=body, allow_redirects=False
+            )
+        except ClientConnectionError:  # it has just ended, and nobody has noticed yet
+            return notice(failed(str(worker.log)), 410)
+        return await passed_on(answer, request)
 
     async def speak(self, request: http.Request) -> http.StreamResponse:
         """Join the tab's connection to its worker's; a newer connection replaces an older one."""
@@ -105,6 +107,19 @@ class Front:
             worker.touch()
             await tab.close()
         return tab
+
+
+async def passed_on(answer: ClientResponse, request: http.Request) -> http.StreamResponse:
+    """A worker's answer, piece by piece."""
+    async with answer:
+        response = http.StreamResponse(status=answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in HOP_BY_HOP:
+                response.headers[name] = value
+        await response.prepare(request)
+        async for piece in answer.content.iter_any():
+            await response.write(piece)
+    return response
 
 
 async def no_icon(_request: http.Request) -> http.Response:

@@ -11,6 +11,9 @@ from ElasticHyperRegLib.errors import InputError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 SMALLEST_TOKEN = 8
+DEMOS = ("thorax", "cardiac")
+DEMO_SIZES = (32, 256)
+ALIGNMENTS = ("none", "translation", "rigid", "affine")
 
 
 def is_loopback(host: str) -> bool:
@@ -39,20 +42,82 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Demo:
+    """A phantom pair to open.
+
+    Attributes:
+        kind: one of ``DEMOS``.
+        size: voxels along each axis, of a stack along each side of a slice; None as is usual.
+
+    Raises:
+        InputError: another kind, or a size out of range.
+    """
+
+    kind: str = "thorax"
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in DEMOS:
+            raise InputError(f"the demo {self.kind!r}", " or ".join(DEMOS))
+        least, most = DEMO_SIZES
+        if self.size is not None and not least <= self.size <= most:
+            raise InputError(f"--size {self.size}", f"{least} to {most}")
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """Files of this machine to open a page with, and how.
+
+    Attributes:
+        paths: role of the page's inputs → file or DICOM folder.
+        tissues: scheme that names the labels.
+        initial: ``none``, ``translation``, ``rigid`` or ``affine``.
+        model: its name, ``none`` or ``auto``.
+
+    Raises:
+        InputError: a scan is missing or not there, or another alignment.
+    """
+
+    paths: dict[str, str]
+    tissues: str | None = None
+    initial: str = "affine"
+    model: str = "auto"
+
+    def __post_init__(self) -> None:
+        for role in ("fixed", "moving"):
+            if role not in self.paths:
+                raise InputError(f"a pair to open without --{role}", "--fixed and --moving")
+        for role, path in self.paths.items():
+            if not Path(path).exists():
+                raise InputError(f"--{role.replace('_', '-')} {path}", "a file that exists")
+        if self.initial not in ALIGNMENTS:
+            raise InputError(f"--initial {self.initial}", " or ".join(ALIGNMENTS))
+
+
+@dataclass(frozen=True)
 class PageOptions:
     """What a page may do.
 
     Attributes:
-        demo: voxels a side of the phantom pair that it opens with; None opens nothing.
+        demo: the phantom pair that it opens with; None for none.
+        pair: the files that it opens with; None for none.
         data: the folder of this machine that images may be opened from; None is none.
         upload_mib: see ``Limits``.
         device: where to compute.
+
+    Raises:
+        InputError: a demo and files.
     """
 
-    demo: int | None = None
+    demo: Demo | None = None
+    pair: PairFiles | None = None
     data: Path | None = None
     upload_mib: int = Limits.upload_mib
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.demo is not None and self.pair is not None:
+            raise InputError("--demo with --fixed and --moving", "one pair to open", "leave one")
 
     def to_json(self) -> dict[str, Any]:
         """Itself as plain values, for the worker's first line of input."""
@@ -61,8 +126,14 @@ class PageOptions:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PageOptions:
         """The inverse of ``to_json``."""
-        data = values["data"]
-        return cls(**{**values, "data": None if data is None else Path(data)})
+        demo, pair, data = (values[name] for name in ("demo", "pair", "data"))
+        return cls(
+            demo=None if demo is None else Demo(**demo),
+            pair=None if pair is None else PairFiles(**pair),
+            data=None if data is None else Path(data),
+            upload_mib=values["upload_mib"],
+            device=values["device"],
+        )
 
 
 @dataclass(frozen=True)

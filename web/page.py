@@ -16,7 +16,7 @@ from ElasticHyperRegLib.tissues import presets
 from ElasticHyperRegLib.tissues.load import scheme_names
 from ElasticHyperRegLib.weights import list_models
 
-from .demo import SIZE, start_demo
+from .demo import start_demo
 from .inputs import Inputs
 from .keys import Keys
 from .logic.compare import CompareLogic
@@ -26,7 +26,8 @@ from .logic.live import Live
 from .logic.opening import OpeningLogic
 from .logic.quality import QualityLogic
 from .logic.tissues import TissueLogic
-from .options import PageOptions
+from .options import Demo, PageOptions
+from .pair import Pair
 from .scene import Views
 from .state import DEFAULTS
 from .ui import layout
@@ -49,12 +50,13 @@ class Page:
     """
 
     def __init__(
-        self, server: Server, options: PageOptions, demo: Future[Any] | None = None
+        self, server: Server, options: PageOptions, demo: Future[Pair] | None = None
     ) -> None:
         server.enable_module(trame_slicer_module)
         server.enable_module({"styles": STYLES, "scripts": SCRIPTS})
         self._server = server
         self._demo = demo
+        self._files = options.pair
         state = self._state = server.state
         state.update(DEFAULTS)
         state.update(choices())
@@ -89,8 +91,8 @@ class Page:
         self._logics.opening.uploaded(role, problem)
 
     async def open_demo(self) -> None:
-        """Open the phantom pair."""
-        self._demo = self._demo or start_demo(SIZE)
+        """Open the phantom pair that was asked for, the thorax where none was."""
+        self._demo = self._demo or start_demo(Demo())
         await self._logics.opening.open_demo(self._demo)
 
     async def _run(self, **_: Any) -> None:
@@ -98,6 +100,8 @@ class Page:
         tasks = [self._live.run(), self._flicker()]
         if self._demo is not None:
             tasks.append(self.open_demo())
+        if self._files is not None:
+            tasks.append(self._logics.opening.open_files(self._files))
         await asyncio.gather(*tasks)
 
     async def _flicker(self) -> None:

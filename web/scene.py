@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from trame_server import Server
+from trame_server.utils.asynchronous import create_task
 from trame_slicer.app.ui import (
     create_vertical_slice_view_gutter_ui,
     create_vertical_view_gutter_ui,
@@ -28,11 +31,41 @@ from ElasticHyperRegLib.mrml.nodes import role_of
 SLICES_PER_SECOND = 30.0
 SOLIDS_PER_SECOND = 2.0
 """3D, while the mouse is elsewhere: it takes longest to draw, and must not hold up the slices."""
+SOLIDS_WAIT_SECONDS = 0.2
+MOUSE_SECONDS = 1.0
 JPEG_QUALITY = 90  # trame's own quality at rest: equal, so nothing is drawn twice
 SURFACE = "Closed surface"
 SURFACE_OPACITY = 0.4
 OUTLINE_OPACITY = 0.5
 BACKGROUNDS = {"dark": ("#1b1d20", "#34373c"), "light": ("#f4f5f7", "#cfd5dc")}
+
+
+class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
+    """Drawn after the slices, whose turn a change of the pair is first; at once under the mouse."""
+
+    _touched = 0.0
+    _waits = False
+
+    def watch_mouse(self) -> None:
+        """Note from now on when the mouse is in the view."""
+        for event in ("MouseMoveEvent", "MouseWheelForwardEvent", "MouseWheelBackwardEvent"):
+            self.interactor().AddObserver(event, self._touch)
+
+    def schedule_render(self, *_: Any) -> None:
+        """As trame-slicer's, later."""
+        if monotonic() - self._touched < MOUSE_SECONDS:
+            super().schedule_render()
+        elif not self._waits:
+            self._waits = True
+            create_task(self._render_later())
+
+    async def _render_later(self) -> None:
+        await asyncio.sleep(SOLIDS_WAIT_SECONDS)
+        self._waits = False
+        super().schedule_render()
+
+    def _touch(self, *_: Any) -> None:
+        self._touched = monotonic()
 
 
 class Views:
@@ -55,7 +88,7 @@ class Views:
                 create_vertical_slice_view_gutter_ui,
                 SLICES_PER_SECOND,
             ),
-            (ThreeDView, ViewType.THREE_D_VIEW, create_vertical_view_gutter_ui, SOLIDS_PER_SECOND),
+            (SolidView, ViewType.THREE_D_VIEW, create_vertical_view_gutter_ui, SOLIDS_PER_SECOND),
         ):
             factory = RemoteViewFactory(
                 server,
@@ -73,6 +106,8 @@ class Views:
         self.layout.set_layout("all")
         for view in [*self.slices, *self.solid]:
             _draw_plainly(view)
+        for view in self.solid:
+            view.watch_mouse()
         for view in self.slices:  # trame-slicer draws anew for its own calls only
             view.modified.connect(SliceView.schedule_render)
 
@@ -87,7 +122,7 @@ class Views:
         return self.app.view_manager.get_slice_views()
 
     @property
-    def solid(self) -> list[ThreeDView]:
+    def solid(self) -> list[SolidView]:
         """The 3D view."""
         return self.app.view_manager.get_threed_views()
 

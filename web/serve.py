@@ -105,8 +105,9 @@ async def listen(runner: http.AppRunner, options: ServeOptions) -> None:
 
 
 def page_url(options: ServeOptions, runner: http.AppRunner) -> str:
-    """The address to open; it carries the token, which the browser then forgets."""
+    """The address to open here; it carries the token, which the browser then forgets."""
     host, port = runner.addresses[0][:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     host = f"[{host}]" if ":" in host else host
     query = "" if options.token is None else f"?token={quote(options.token, safe='')}"
     return f"http://{host}:{port}/{query}"

@@ -11,7 +11,7 @@ import typer
 
 from ..errors import InputError
 from .app import app
-from .options import DeviceOption
+from .options import DeviceOption, ModelOption, TissuesOption
 
 # The browser's part of the program is not the library's: it stands beside it and is found by name.
 PACKAGE = "web"
@@ -19,8 +19,24 @@ PACKAGE = "web"
 
 @app.command()
 def serve(
-    demo: Annotated[bool, typer.Option("--demo", help="Open with the phantom pair.")] = False,
-    size: Annotated[int, typer.Option(help="Voxels along each axis of the phantom.")] = 64,
+    phantom: Annotated[
+        str | None,
+        typer.Argument(metavar="thorax|cardiac", help="What --demo opens; usually the thorax."),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Open with a phantom pair.")] = False,
+    size: Annotated[
+        int | None, typer.Option(help="Voxels of the phantom along an axis.", show_default=False)
+    ] = None,
+    fixed: Annotated[Path | None, typer.Option(help="Open with this scan, which stays.")] = None,
+    moving: Annotated[Path | None, typer.Option(help="Scan deformed onto it.")] = None,
+    fixed_labels: Annotated[Path | None, typer.Option(help="Tissues of the fixed scan.")] = None,
+    moving_labels: Annotated[Path | None, typer.Option(help="Tissues of the moving scan.")] = None,
+    tissues: TissuesOption = None,
+    initial: Annotated[
+        str,
+        typer.Option(metavar="none|translation|rigid|affine", help="How their frames are aligned."),
+    ] = "affine",
+    model: ModelOption = "auto",
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of this machine whose images may be opened; none else is."),
@@ -45,9 +61,28 @@ def serve(
 ) -> None:
     """Serve the registration page on this machine, until Ctrl-C. Research use only."""
     options, run = _page()
-    page = options.PageOptions(size if demo else None, data, max_upload, device)
+    files = {"fixed": fixed, "moving": moving}
+    files |= {"fixed_labels": fixed_labels, "moving_labels": moving_labels}
+    given = {role: str(path) for role, path in files.items() if path is not None}
+    how = tissues, initial, model
+    pair = options.PairFiles(given, *how) if given or how != (None, "affine", "auto") else None
+    shown = _demo(options, demo, phantom, size)
+    page = options.PageOptions(shown, pair, data, max_upload, device)
     limits = options.Limits(max_sessions, max_upload, idle_minutes)
     run(options.ServeOptions(page, host, port, token, browser, limits), _say)
+
+
+def _demo(options: Any, wanted: bool, phantom: str | None, size: int | None) -> Any:
+    """The phantom to open; None for none.
+
+    Raises:
+        InputError: one is described but not asked for, or is of no known kind.
+    """
+    if wanted:
+        return options.Demo(*([] if phantom is None else [phantom]), size=size)
+    if phantom is not None or size is not None:
+        raise InputError(phantom or f"--size {size}", "--demo before it")
+    return None
 
 
 def _page() -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,35 @@ class Served:
 
     url: str
     process: subprocess.Popen[str]
-    children: list[int] = field(default_factory=list)
+    folder: Path
+
+    def logs(self) -> str:
+        """What all sessions wrote into their logs so far."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def workers(self) -> list[int]:
         """Process ids of the sessions."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = entry.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == self.process.pid:
-                found.append(int(entry.parent.name))
-        return found
+        return children(self.process.pid)
+
+
+def children(parent: int) -> list[int]:
+    """Process ids of what a process started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(entry.parent.name))
+    return found
 
 
 @contextmanager
 def serving(*arguments: str) -> Iterator[Served]:
     """``serve`` on a free port; afterwards it has ended, and so have its sessions."""
     command = [sys.executable, "-m", "ElasticHyperRegLib", "serve", "--no-browser", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": tempfile.mkdtemp()}
+    environment = {**os.environ, "TMPDIR": tempfile.mkdtemp()}
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -59,7 +68,7 @@ def serving(*arguments: str) -> Iterator[Served]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "http://" in line, process.communicate()[1]
-    served = Served(line.split()[1], process)
+    served = Served(line.split()[1], process, Path(environment["TMPDIR"]))
     try:
         yield served
     finally:
@@ -73,17 +82,26 @@ def serving(*arguments: str) -> Iterator[Served]:
     assert left == [], "uploads, results or logs of a fault were left behind"
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+@contextmanager
+def chromium() -> Iterator[Any]:
     """Chromium, without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    from playwright.sync_api import sync_playwright
+
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium; on Debian: apt-get install chromium")
-    with playwright.sync_playwright() as started:
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, once for all tests."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("no chromium; on Debian: apt-get install chromium")
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +120,11 @@ class Tab:
         errors: what the browser's console complained of.
     """
 
-    def __init__(self, browser: Any, url: str, scheme: str = "dark") -> None:
+    def __init__(self, browser: Any, url: str, script: str = "") -> None:
         self.page = browser.new_page(
-            viewport={"width": 1280, "height": 900}, color_scheme=scheme, accept_downloads=True
+            viewport={"width": 1280, "height": 900}, color_scheme="dark", accept_downloads=True
         )
+        self.page.add_init_script(script)
         self.page.set_default_timeout(PATIENCE_MS)
         self.errors: list[str] = []
         self.page.on("console", self._listen)
@@ -145,7 +164,7 @@ class Tab:
         place = self.tissue(tissue).locator(".weight .value").nth(index)
         place.filter(has_text=f"{value:.3f}").wait_for()
 
-    def drag(self, tissue: str, name: str, to: float) -> None:
+    def drag(self, tissue: str, name: str, to: float, steps: int = 6) -> None:
         """Drag a slider to a position of 0 to 1, in several steps as a hand does."""
         place = f'[data-weight="{name}"]'
         track = self.tissue(tissue).locator(f"{place} .v-slider-track").bounding_box()
@@ -153,7 +172,7 @@ class Tab:
         mouse, y = self.page.mouse, track["y"] + track["height"] / 2
         mouse.move(thumb["x"] + thumb["width"] / 2, y)
         mouse.down()
-        mouse.move(track["x"] + to * track["width"], y, steps=6)
+        mouse.move(track["x"] + to * track["width"], y, steps=steps)
         mouse.up()
 
     def press(self, key: str) -> None:

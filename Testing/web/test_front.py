@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -16,8 +17,8 @@ from aiohttp import web as http
 from aiohttp.test_utils import TestClient, TestServer
 
 from ElasticHyperRegLib.errors import InputError
-from web.options import Limits, PageOptions, ServeOptions
-from web.serve import build
+from web.options import Demo, Limits, PageOptions, PairFiles, ServeOptions
+from web.serve import build, listen, page_url
 from web.workers import KEY_HEADER, Worker, Workers
 
 TOKEN = "a long secret"
@@ -136,8 +137,40 @@ def test_open_host_needs_a_token():
 
 
 def test_options_survive_the_way_to_the_worker(tmp_path):
-    options = PageOptions(demo=32, data=tmp_path, upload_mib=7, device="cpu")
-    assert PageOptions.from_json(options.to_json()) == options
+    scan = tmp_path / "scan.nii.gz"
+    scan.touch()
+    pair = PairFiles({"fixed": str(scan), "moving": str(scan)}, tissues="phantom", initial="none")
+    for opened in ({"demo": Demo("cardiac", 48)}, {"pair": pair}, {}):
+        options = PageOptions(data=tmp_path, upload_mib=7, device="cpu", **opened)
+        assert PageOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+def test_what_cannot_be_opened_is_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="thorax or cardiac"):
+        Demo("lung")
+    with pytest.raises(InputError, match="32 to 256"):
+        Demo("thorax", 8)
+    with pytest.raises(InputError, match="--moving"):
+        PairFiles({"fixed": str(tmp_path)})
+    with pytest.raises(InputError, match="exists"):
+        PairFiles({"fixed": str(tmp_path), "moving": str(tmp_path / "none")})
+    pair = PairFiles({"fixed": str(tmp_path), "moving": str(tmp_path)})
+    with pytest.raises(InputError, match="one pair"):
+        PageOptions(demo=Demo(), pair=pair)
+
+
+def test_address_is_one_that_can_be_opened():
+    options = ServeOptions(host="0.0.0.0", token=TOKEN)
+
+    async def go() -> str:
+        runner = http.AppRunner(build(options, Workers(options.page, options.limits)))
+        await runner.setup()
+        await listen(runner, options)
+        url = page_url(options, runner)
+        await runner.cleanup()
+        return url
+
+    assert asyncio.run(go()).startswith("http://127.0.0.1:")
 
 
 def test_every_tab_gets_a_session_up_to_the_limit(stand_in):
@@ -175,6 +208,18 @@ def test_socket_is_joined_and_a_second_tab_gets_its_own_session(stand_in):
             answer = await client.get(path, allow_redirects=False)
             assert (answer.status, answer.headers["Location"]) == (303, "/")
         assert (await client.get(path)).status == 200
+
+    visit(scenario)
+
+
+def test_a_worker_that_has_just_died_is_told(stand_in):
+    async def scenario(client, workers):
+        path = await opened(client)
+        await ready(workers)
+        await RUNNERS.pop().cleanup()
+        answer = await client.get(path)
+        assert answer.status == 410
+        assert "fault" in await answer.text()
 
     visit(scenario)
 

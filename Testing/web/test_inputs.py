@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -25,6 +26,12 @@ from web.options import PageOptions
 from web.state import DEFAULTS
 
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def tidy(tmp_path, monkeypatch):
+    """Uploads go where pytest clears up."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

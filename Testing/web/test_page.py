@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from .conftest import DEMO_SIZE, Tab
 pytestmark = pytest.mark.slow
 CORONAL = 2
 PATIENCE = 60
+ROLES = ("fixed", "moving", "fixed_labels", "moving_labels")
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +160,13 @@ def test_broken_upload_says_what_is_wrong(demo, tmp_path):
     demo.page.keyboard.press("Escape")
 
 
-def test_uploaded_pair_gives_the_transform_of_the_command_line(
-    browser, server, demo, files, tmp_path
-):
-    before = demo.number()
+@pytest.fixture(scope="module")
+def second(browser, server, files):
+    """Another tab, with the phantom from files, registered."""
     tab = Tab(browser, server.url)
-    tab.settled()
+    tab.page.wait_for_selector(".pair-title")
     tab.press("o")
-    for role in ("fixed", "moving", "fixed_labels", "moving_labels"):
+    for role in ROLES:
         place = tab.page.locator(f'[data-role="{role}"]')
         place.locator("input").set_input_files(files / f"{role}.nii.gz")
         place.locator(".given").wait_for()
@@ -172,13 +175,19 @@ def test_uploaded_pair_gives_the_transform_of_the_command_line(
     tab.page.click('[data-action="start"]')
     tab.page.locator(".pair-title", has_text="moving.nii.gz").wait_for()
     tab.page.wait_for_function("!document.querySelector('.curtain')")
-    with tab.page.expect_download() as caught:
-        tab.press("d")
+    yield tab
+    tab.page.close()
+
+
+def test_uploaded_pair_gives_the_transform_of_the_command_line(demo, second, files, tmp_path):
+    before = demo.number()
+    with second.page.expect_download() as caught:
+        second.press("d")
     caught.value.save_as(tmp_path / "result.zip")
     with zipfile.ZipFile(tmp_path / "result.zip") as archive:
         archive.extractall(tmp_path / "page")
     arguments = ["register", "--out", str(tmp_path / "line")]
-    for role in ("fixed", "moving", "fixed_labels", "moving_labels"):
+    for role in ROLES:
         arguments += [f"--{role.replace('_', '-')}", str(files / f"{role}.nii.gz")]
     assert run([*arguments, "--tissues", "phantom", "--initial", "none"]) == 0
     ours, theirs = (
@@ -188,8 +197,20 @@ def test_uploaded_pair_gives_the_transform_of_the_command_line(
     for point in centre + np.random.default_rng(0).uniform(-90, 90, (50, 3)):
         assert np.allclose(ours.TransformPoint(point), theirs.TransformPoint(point), atol=1e-4)
     assert demo.number() == before  # the other tab was left alone
-    assert tab.errors == []
-    tab.page.close()
+    assert second.errors == []
+
+
+def test_a_session_that_is_killed_says_so_and_the_others_live_on(server, demo, second):
+    victim = max(server.workers())
+    os.kill(victim, signal.SIGKILL)
+    second.page.wait_for_selector("text=The session ended by a fault")
+    log = re.search(r"the file (\S+\.log)", second.page.inner_text("body"))
+    assert log
+    Path(log[1]).unlink()
+    number = demo.number()
+    demo.drag("heart", "mu", 0.9)
+    demo.settled(number)
+    assert victim not in server.workers()
 
 
 def test_console_stays_silent(demo):

@@ -63,7 +63,7 @@ class Live:
         self._live = self
         self._state = state
         self._listeners: list[tuple[type, Callable[[Any], None]]] = []
-        self.on(Status, self._show_status)
+        self.on(Status, self._warn)
         self.on(Progressed, self._show_progress)
         self.on(Ready, self._show_ready)
         self.on(Updated, self._show_answer)
@@ -122,6 +122,7 @@ class Live:
     @told
     def _poll(self, controller: LiveController) -> None:
         for event in controller.poll():
+            self._state.status = controller.status
             self._tell(event)
         self._show_busy()
 
@@ -138,8 +139,7 @@ class Live:
         state.busy = sorted(controller.busy)
         state.can_undo, state.can_redo = controller.can_undo, controller.can_redo
 
-    def _show_status(self, event: Status) -> None:
-        self._state.status = event.text
+    def _warn(self, event: Status) -> None:
         if event.warning:
             self.say(event.text)
 

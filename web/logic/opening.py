@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from trame_server.state import State
@@ -17,27 +17,13 @@ from ElasticHyperRegLib.mrml import (
     node_from_labels,
 )
 from ElasticHyperRegLib.tissues import TissueScheme, load_scheme
-from ElasticHyperRegLib.types import Image, LabelMap
+from ElasticHyperRegLib.types import LabelMap
 
 from ..inputs import ROLES, Inputs
+from ..options import PairFiles
+from ..pair import Pair
 from ..scene import Views
 from .live import Live, told
-
-DEMO_SCHEME = "phantom"
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """What is opened: two scans, their tissues where known, and how to begin."""
-
-    fixed: Image
-    moving: Image
-    fixed_labels: LabelMap | None = None
-    moving_labels: LabelMap | None = None
-    initial: str = "affine"
-    scheme: str | None = None
-    model: str = "auto"
-    title: str = ""
 
 
 class OpeningLogic:
@@ -58,23 +44,27 @@ class OpeningLogic:
         self._inputs = inputs
         self._device = device
 
-    async def open_demo(self, demo: Future[Any]) -> None:
-        """Open the phantom pair, as soon as it is made."""
+    async def open_demo(self, demo: Future[Pair]) -> None:
+        """Open a phantom pair, as soon as it is made."""
         with self._state:
             self._state.update({"open_dialog": False, "status": "Making the phantom …"})
-        phantom = await asyncio.wrap_future(demo)
+        pair = await asyncio.wrap_future(demo)
         with self._state:
-            self.open(
-                Pair(
-                    phantom.fixed,
-                    phantom.moving,
-                    phantom.fixed_labels,
-                    phantom.moving_labels,
-                    initial="none",
-                    scheme=DEMO_SCHEME,
-                    title=f"Breathing thorax phantom, {phantom.options.sizes[0]}³",
-                )
-            )
+            self.open(pair)
+
+    async def open_files(self, files: PairFiles) -> None:
+        """Open the files that the server was started with, or show what is wrong with them."""
+        with self._state as state:
+            state.update({"status": "Reading the scans …", "open_dialog": False})
+            state.update({"scheme": files.tissues, "model": files.model})
+            state.initial_alignment = files.initial
+        for role, path in files.paths.items():
+            await self._take(role, Path(path), Path(path).name)
+        with self._state as state:
+            if any(state.problems.values()):
+                state.open_dialog = True
+            else:
+                self.start()
 
     def uploading(self, role: str) -> None:
         """A file for ``role`` is on its way."""
@@ -96,11 +86,18 @@ class OpeningLogic:
 
     async def take_from_folder(self, role: str, name: str) -> None:
         """Read a file of the data folder for ``role``."""
-        problem = ""
         try:
             if self._inputs.folder is None:
                 raise InputError("a file of the server", "--data FOLDER when it was started")
             path = self._inputs.folder.path(name)
+        except InputError as error:
+            self.uploaded(role, str(error))
+        else:
+            await self._take(role, path, name)
+
+    async def _take(self, role: str, path: Path, name: str) -> None:
+        problem = ""
+        try:
             await asyncio.to_thread(self._inputs.take, role, path, name)
         except InputError as error:
             problem = str(error)
@@ -170,7 +167,6 @@ def label_node(scene: Any, labels: LabelMap, name: str, scheme: TissueScheme | N
     """
     colors = {}
     if scheme is not None:
-        names = {label: tissue.name for label, tissue in scheme.assignment(labels).items()}
-        labels = LabelMap(labels.data, labels.grid, names, labels.name)
+        labels = scheme.named(labels)
         colors = {tissue.name: tissue.color for tissue in scheme.tissues}
     return node_from_labels(scene, labels, name, colors)

@@ -143,4 +143,5 @@ def shown(row: TissueRow) -> dict[str, Any]:
         "poisson": f"{row.poisson:.2f}",
         "present": row.present,
         "locked": row.locked,
+        "full": [name for name in NAMES if room(row, name) == 0],
     }

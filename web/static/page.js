@@ -37,6 +37,22 @@ window.elasticHyperReg = (() => {
     trame.trigger("key", [name]);
   }
 
+  // The front knows why the connection ended, and says so at this tab's address.
+  async function lost() {
+    await new Promise((later) => setTimeout(later, LOOK_AGAIN_MS));
+    try {
+      await fetch(here, { method: "HEAD" });
+      window.location.replace(here);
+    } catch {
+      document.body.innerHTML = STOPPED;
+    }
+  }
+
+  const LOOK_AGAIN_MS = 500;
+  const STOPPED =
+    "<main style='margin: 30vh auto; max-width: 30em; text-align: center; color: CanvasText'>" +
+    "<h2>The server was stopped, or cannot be reached</h2>" +
+    "<p>Start it again, then open the address that it prints.</p></main>";
   const KEYS = new Set([
     ..."123456".split("").flatMap((n) => [`Digit${n}`, `shift+Digit${n}`]),
     ..."JGKQWASZXEODT".split("").map((letter) => `Key${letter}`),
@@ -44,6 +60,7 @@ window.elasticHyperReg = (() => {
   ]);
 
   window.addEventListener("keydown", onKey);
+  trame.client.onConnectionClose(lost);
   if (matchMedia("(prefers-color-scheme: light)").matches) trame.state.set("theme", "light");
   return { upload, download };
 })();

@@ -56,6 +56,7 @@ def build(logic: DisplayLogic) -> None:
         vuetify.VBtn(
             "Compute",
             click=logic.sense,
+            raw_attrs=['data-action="sense"'],
             size="small",
             variant="tonal",
             disabled=("!pair_ready || busy.includes('sensitivity')",),

@@ -13,6 +13,7 @@ from .parts import icon_button, shows
 TEMPLATE = "tissues"
 STEP = 0.005
 GREEK = {"lam": "λ", "mu": "μ"}
+FULL = "; the other takes all there is: lower it first"
 MEANING = {"lam": "resistance to change of volume", "mu": "resistance to change of shape"}
 
 
@@ -85,13 +86,17 @@ class TissueTable:
     def _slider(self, index: int, name: str) -> None:
         letter = GREEK[name]
         settle = (self._logic.settle, f"[{index}, '{name}', {name}_{index}]")
+        full = f"row_{index}.full.includes('{name}')"
         with html.Div(classes="weight", keyup=settle):
-            html.Span(letter, classes="letter", title=MEANING[name])
+            html.Span(
+                letter, classes="letter", title=(f"'{MEANING[name]}' + ({full} ? '{FULL}' : '')",)
+            )
             vuetify.VSlider(
                 v_model=(f"{name}_{index}",),
                 min=0,
                 max=1,
                 step=STEP,
+                disabled=(full,),
                 end=(self._logic.settle, f"[{index}, '{name}', $event]"),
                 density="compact",
                 hide_details=True,

@@ -78,6 +78,8 @@ class DisplayLogic:
         if self._display:
             opacity = float(self._state.jacobian_opacity) / 100
             self._display.set_jacobian(bool(self._state.jacobian), opacity)
+        if self._state.jacobian:  # one overlay at a time
+            self._state.sensitivity = False
 
     @told
     def _show_glyphs(self, **_: Any) -> None:
@@ -95,3 +97,5 @@ class DisplayLogic:
     def _show_sensitivity(self, **_: Any) -> None:
         if self._display and self._state.sensitivity_known:
             self._display.set_sensitivity(None, visible=bool(self._state.sensitivity))
+        if self._state.sensitivity:
+            self._state.jacobian = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import slicer
@@ -23,6 +25,8 @@ from slicer.util import VTKObservationMixin
 library.makeImportable()
 
 POLL_SECONDS = 0.02
+Elasticities = Mapping[str, Any]
+"""Tissue → (λ, μ), two numbers or an ``ElasticHyperRegLib.types.Elasticity``."""
 
 
 class ElasticHyperReg(ScriptedLoadableModule):
@@ -115,12 +119,15 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
     From the Python console::
 
         logic = slicer.modules.elastichyperreg.logic  # or ElasticHyperReg.ElasticHyperRegLogic()
-        nodes = logic.register(getNode("exhale"), getNode("inhale"), getNode("tissues"),
-                               elasticity={"lung": (0.05, 0.1), "bone": (0.1, 0.8)})
+        pair = (getNode("exhale"), getNode("inhale"), getNode("tissues"), getNode("tissues 2"))
+        nodes = logic.register(*pair, elasticity={"lung": (0.05, 0.1), "bone": (0.1, 0.8)})
         nodes["warped"], nodes["transform"], nodes["jacobian"]
+        found = logic.estimate(*pair)
+        logic.export("/tmp/result", *pair, elasticity=found.elasticity)
 
-    All methods raise ``ElasticHyperRegLib.errors.InputError``, one line that says what was given,
-    what was expected and what to do.
+    All methods wait for what they do and raise ``ElasticHyperRegLib.errors.InputError``, one line
+    that says what was given, what was expected and what to do. Volumes are
+    vtkMRMLScalarVolumeNode, tissues vtkMRMLSegmentationNode or vtkMRMLLabelMapVolumeNode.
     """
 
     def __init__(self, parent: Any = None) -> None:
@@ -145,14 +152,14 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
         movingVolume: Any,
         segmentation: Any = None,
         movingSegmentation: Any = None,
-        elasticity: Mapping[str, tuple[float, float]] | None = None,
+        elasticity: Elasticities | None = None,
     ) -> dict[str, Any]:
-        """Register two volumes at full resolution; waits for it.
+        """Register two volumes at full resolution.
 
         Args:
-            fixedVolume: vtkMRMLScalarVolumeNode that stays.
-            movingVolume: vtkMRMLScalarVolumeNode that is deformed onto it.
-            segmentation: tissues of the fixed volume, segmentation or label map.
+            fixedVolume: volume that stays.
+            movingVolume: volume that is deformed onto it.
+            segmentation: tissues of the fixed volume.
             movingSegmentation: tissues of the moving volume, to be warped along.
             elasticity: tissue → (λ, μ); ``everywhere`` without a segmentation. Tissues that are
                 not named keep their preset.
@@ -161,22 +168,86 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
             ``transform``, ``inverse``, ``warped``, ``jacobian`` and, with a moving segmentation,
             ``warped_labels`` → node.
         """
-        from ElasticHyperRegLib.mrml import LiveController
-
-        nodes = (fixedVolume, movingVolume, segmentation, movingSegmentation)
-        controller = LiveController(slicer.mrmlScene, *nodes)
-        try:
-            controller.start()
-            _wait(controller, "Ready", "prepare")
-            for tissue, (lam, mu) in (elasticity or {}).items():
-                controller.set_elasticity(tissue, lam, mu)
-            controller.settle()
+        pair = (fixedVolume, movingVolume, segmentation, movingSegmentation)
+        with _live(pair, elasticity) as controller:
             controller.write_outputs()
             written = _wait(controller, "Written", "register")
-        finally:
-            controller.close()
         found = {what: slicer.mrmlScene.GetNodeByID(key) for what, key in written.nodes.items()}
         return {what: node for what, node in found.items() if node is not None}
+
+    def estimate(
+        self,
+        fixedVolume: Any,
+        movingVolume: Any,
+        segmentation: Any,
+        movingSegmentation: Any,
+        objective: str = "dice",
+        method: str = "grid",
+    ) -> Any:
+        """Find λ and μ of each tissue for this pair.
+
+        Args:
+            fixedVolume: volume that stays.
+            movingVolume: volume that is deformed onto it.
+            segmentation: tissues of the fixed volume.
+            movingSegmentation: the same tissues of the moving volume.
+            objective: ``dice``, ``soft-dice`` or ``similarity``.
+            method: ``grid``, ``coarse-to-fine`` or, with a trained model, ``gradient``.
+
+        Returns:
+            ``ElasticHyperRegLib.estimation.Estimate``: ``elasticity`` (tissue → (λ, μ), as
+            ``register`` takes it), ``scores`` before and after, ``warnings``.
+        """
+        pair = (fixedVolume, movingVolume, segmentation, movingSegmentation)
+        with _live(pair, None) as controller:
+            controller.estimate(objective, method)
+            return _wait(controller, "Estimated", "estimate").estimate
+
+    def export(
+        self,
+        folder: str,
+        fixedVolume: Any,
+        movingVolume: Any,
+        segmentation: Any = None,
+        movingSegmentation: Any = None,
+        elasticity: Elasticities | None = None,
+    ) -> dict[str, Any]:
+        """Register two volumes and write the files of ``elastic-hyperreg register``.
+
+        Args:
+            folder: new or empty.
+            fixedVolume: as for ``register``, likewise the rest.
+            movingVolume: likewise.
+            segmentation: likewise.
+            movingSegmentation: likewise.
+            elasticity: likewise.
+
+        Returns:
+            The content of ``metrics.json``.
+        """
+        pair = (fixedVolume, movingVolume, segmentation, movingSegmentation)
+        with _live(pair, elasticity) as controller:
+            controller.export(folder)
+            return dict(_wait(controller, "Exported", "register").metrics)
+
+    def segment(self, volume: Any) -> Any:
+        """Tissues of a thorax or body CT, by the extension TotalSegmentator.
+
+        Args:
+            volume: CT in Hounsfield units.
+
+        Returns:
+            vtkMRMLSegmentationNode, its segments named as the scheme ``totalsegmentator_total``
+            expects.
+        """
+        from ElasticHyperRegSlicer import totalsegmentator
+
+        from ElasticHyperRegLib.errors import InputError
+
+        reason = totalsegmentator.obstacle()
+        if reason:
+            raise InputError(reason)
+        return totalsegmentator.segment(volume, logging.info)
 
     def batch(self, manifest: str, outputFolder: str) -> int:
         """Register a cohort, one row of a CSV a pair; the same as ``elastic-hyperreg batch``.
@@ -188,6 +259,36 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
         from ElasticHyperRegLib.cli import main
 
         return main(["batch", manifest, "--out", outputFolder])
+
+
+@contextmanager
+def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[Any]:
+    """A prepared ``LiveController`` of (fixed, moving, tissues, moving tissues) with settings."""
+    from ElasticHyperRegLib.mrml import ControllerOptions, LiveController
+
+    options = ControllerOptions(measure_at_rest=False)
+    controller = LiveController(slicer.mrmlScene, *pair, options=options)
+    try:
+        controller.start()
+        _wait(controller, "Ready", "prepare")
+        controller.live = False
+        for tissue, (lam, mu) in _values(controller, elasticity or {}).items():
+            controller.set_elasticity(tissue, lam, mu)
+        yield controller
+    finally:
+        controller.close()
+
+
+def _numbers(value: Any) -> tuple[float, float]:
+    return (value.lam, value.mu) if hasattr(value, "lam") else tuple(value)
+
+
+def _values(controller: Any, given: Elasticities) -> dict[str, tuple[float, float]]:
+    """``given`` with what it says of ``everywhere`` for the tissues that it does not name."""
+    plain = {name: _numbers(value) for name, value in given.items()}
+    rest = plain.pop("everywhere", None)
+    others = {} if rest is None else {row.name: rest for row in controller.tissues}
+    return {**others, **plain}
 
 
 def _wait(controller: Any, event: str, job: str) -> Any:

@@ -115,6 +115,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/events.py
   ElasticHyperRegLib/mrml/followers.py
   ElasticHyperRegLib/mrml/geometry.py
+  ElasticHyperRegLib/mrml/glyph_style.py
   ElasticHyperRegLib/mrml/glyphs.py
   ElasticHyperRegLib/mrml/inputs.py
   ElasticHyperRegLib/mrml/jobs.py

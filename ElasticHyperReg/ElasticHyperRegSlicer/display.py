@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from .inputs import choose
 from .live import LivePair
 from .painting import inkOf, legendPixmap
 
-FLICKER_MS = 500
 LEGEND_WIDTH = 300
 
 
@@ -32,9 +30,6 @@ class DisplaySection:
         self._showing = False
         self._spread: Any = None
         self._fillCombos()
-        self._timer = qt.QTimer()
-        self._timer.interval = FLICKER_MS
-        self._timer.connect("timeout()", lambda: live.show("flick"))
         ui.displayModeComboBox.connect("currentIndexChanged(int)", self._onChanged)
         ui.blendSlider.connect("valueChanged(double)", self._onChanged)
         ui.jacobianCheckBox.connect("toggled(bool)", self._onJacobian)
@@ -94,7 +89,7 @@ class DisplaySection:
 
     def apply(self) -> None:
         """Bring the controls' state to the views."""
-        from ElasticHyperRegLib.mrml.glyphs import GlyphStyle
+        from ElasticHyperRegLib.mrml import GlyphStyle
 
         state = self.state()
         shows = self._live.display is not None
@@ -106,10 +101,6 @@ class DisplaySection:
             self._showSpread()
         style = GlyphStyle(state.glyphs, state.glyph_density_mm, state.glyph_scale)
         self._live.show("set_glyphs", style)
-        if shows and state.mode == "flicker":
-            self._timer.start()
-        else:
-            self._timer.stop()
 
     def refresh(self) -> None:
         """Controls that mean something now."""
@@ -121,14 +112,8 @@ class DisplaySection:
         self.ui.jacobianLegendLabel.visible = state.jacobian
         self.ui.legendCaptionLabel.visible = state.jacobian
         self.ui.glyphDensitySlider.enabled = state.glyphs != "off"
-        self.ui.glyphScaleSlider.enabled = state.glyphs in ("arrows", "cones")
+        self.ui.glyphScaleSlider.enabled = state.glyphs != "off"
         self.ui.sensitivityCheckBox.enabled = self._live.display is not None
-        if self._live.display is None:
-            self._timer.stop()
-
-    def stop(self) -> None:
-        """End the flicker."""
-        self._timer.stop()
 
     def _onChanged(self, *_arguments: Any) -> None:
         if not self._showing:

@@ -114,6 +114,14 @@ class InputsSection:
         self._showing = False
         self._changed()
 
+    def outlineTissues(self) -> None:
+        """Draw segmentations as outlines: their filling hides the volumes and what lies on them."""
+        nodes = self.nodes()
+        for node in (nodes.get("labels"), nodes.get("moving_labels")):
+            if node is not None and node.IsA("vtkMRMLSegmentationNode"):
+                node.CreateDefaultDisplayNodes()
+                node.GetDisplayNode().SetVisibility2DFill(False)
+
     def segment(self) -> None:
         """Segment both volumes with the TotalSegmentator extension."""
         reason = totalsegmentator.obstacle()

@@ -244,7 +244,6 @@ class Panel:
     def end(self, reason: str) -> None:
         """End the live pair, if there is one; its transform node stays in the scene."""
         self.store()
-        self.display.stop()
         self.live.end(reason)
 
     # -- what happens
@@ -255,6 +254,7 @@ class Panel:
 
     def _onReady(self, event: Any) -> None:
         self.say(_("Ready: drag a slider."))
+        self.inputs.outlineTissues()
         if slicer.app.layoutManager() is not None:
             slicer.util.resetSliceViews()
         self.store()

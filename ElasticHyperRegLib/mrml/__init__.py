@@ -15,7 +15,7 @@ _HOMES = {
     "Estimated": "events",
     "Exported": "events",
     "Failed": "events",
-    "GlyphStyle": "glyphs",
+    "GlyphStyle": "glyph_style",
     "DisplayState": "pair_state",
     "Kept": "compare",
     "LiveController": "controller",

@@ -13,7 +13,8 @@ from .checkerboard import Checkerboard
 from .colors import inverted_grey_node
 from .followers import carried_by, follow, release
 from .geometry import LIVE
-from .glyphs import Glyphs, GlyphStyle
+from .glyph_style import GlyphStyle
+from .glyphs import Glyphs
 from .layers import Layers, show_layers
 from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
 from .overlay import JACOBIAN, SENSITIVITY, Overlay

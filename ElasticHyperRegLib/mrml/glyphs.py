@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from ..errors import InputError
 from ..types import Grid
+from .glyph_style import GlyphStyle
 from .nodes import Node, Scene, add_node
 from .transforms import GridField
 
 ROLE = "glyphs"
-STYLES = ("off", "arrows", "cones", "grid")
 SPARSER = {"arrows": 2.0, "cones": 2.0, "grid": 3.0}
 """Distances in 3D, where all planes are seen at once, over those in a slice."""
 SHORTEST = 1 / 15
 """Of the distance between two arrows: shorter ones are not drawn."""
 COLORS = ((0.0, (0.25, 0.4, 0.25)), (3.0, (0.3, 0.95, 0.3)), (20.0, (1.0, 0.95, 0.2)))
 """mm moved, and red, green, blue: dim, green, yellow, none of them a colour of an overlay."""
-
-
-@dataclass(frozen=True)
-class GlyphStyle:
-    """How the deformation is drawn.
-
-    Args:
-        style: ``off``, ``arrows``, ``cones`` or ``grid``.
-        density_mm: distance between arrows, cones or grid lines in a slice.
-        scale: length drawn per length moved; 1 is true to scale.
-
-    Raises:
-        InputError: an unknown style, a distance or scale that is not positive.
-    """
-
-    style: str = "off"
-    density_mm: float = 15.0
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.style not in STYLES:
-            raise InputError(f"the glyph style '{self.style}'", f"one of {', '.join(STYLES)}")
-        if not (self.density_mm > 0 and self.scale > 0):
-            raise InputError(
-                f"glyphs every {self.density_mm:g} mm, {self.scale:g} times their length",
-                "positive numbers",
-            )
 
 
 class Glyphs:

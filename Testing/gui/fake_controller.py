@@ -34,7 +34,7 @@ class FakeDisplay:
         self.calls.append(("show", mode))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("set_") or name == "flick":
+        if name.startswith("set_"):
             return lambda *arguments: self.calls.append((name, *arguments))
         raise AttributeError(name)
 

@@ -38,7 +38,7 @@ def test_catalogue_entry_agrees_with_cmake():
     assert entry["category"] == told["CATEGORY"] == "Registration"
     assert entry["build_dependencies"] == told["DEPENDS"].split()
     assert entry["scm_url"] == told["HOMEPAGE"] + ".git"
-    for url in (told["ICONURL"], told["SCREENSHOTURLS"]):
+    for url in (told["ICONURL"], *told["SCREENSHOTURLS"].split()):
         assert (ROOT / url.partition("/main/")[2]).is_file()
 
 

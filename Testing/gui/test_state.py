@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from ElasticHyperRegLib.mrml.pair_state import DisplayState, PairState
+from ElasticHyperRegLib.mrml.pair_state import DisplayState, PairState, pair_nodes
+from Testing.mrml.scene_files import load, save
+
+from .driving import choose
 
 BEATS = 100
 LATE_SECONDS = 0.1
@@ -47,24 +50,51 @@ def test_a_script_changes_the_panel(live, controller, volumes):
     assert live.ui.glyphComboBox.currentData == "grid"
 
 
-def test_saved_and_restored_with_the_scene(live, controller, slicer_standin, make_widget, tmp_path):
+@pytest.mark.parametrize("suffix", [".mrml", ".mrb"])
+def test_saved_and_restored_with_the_scene(live, controller, slicer_standin, tmp_path, suffix):
+    ui, scene = live.ui, slicer_standin.mrmlScene
     live.panel.tissues.rows["lung"].muBox.value = 0.4
-    live.ui.keepAButton.click()
-    live.ui.glyphComboBox.setCurrentIndex(live.ui.glyphComboBox.findData("cones"))
-    scene = slicer_standin.mrmlScene
-    scene.SetURL(str(tmp_path / "scene.mrml"))
+    ui.keepAButton.click()
+    live.panel.tissues.rows["lung"].muBox.value = 0.2
+    ui.keepBButton.click()
+    choose(ui.glyphComboBox, "cones")
+    choose(ui.displayModeComboBox, "blend")
+    ui.blendSlider.value = 30
+    ui.jacobianCheckBox.click()
     live.onSceneStartSave(None, None)
-    assert scene.Commit()
+    save(scene, tmp_path / f"scene{suffix}")
     scene.Clear(0)
     assert live.panel.live.controller is None
-    assert live.ui.statusLabel.text == "The scene was closed."
-    scene.Connect()
+    assert ui.statusLabel.text == "The scene was closed."
+    load(scene, tmp_path / f"scene{suffix}")
     live.panel.choosePair()
     live.panel.showState()
     state = state_of(live)
-    assert state.elasticity["lung"] == [0.05, 0.4]
-    assert [kept["name"] for kept in state.kept] == ["A"]
-    assert live.ui.glyphComboBox.currentData == "cones"
+    assert state.elasticity["lung"] == [0.05, 0.2]
+    assert [kept["elasticity"]["lung"][1] for kept in state.kept] == [0.4, 0.2]
+    assert state.nodes["moving"].GetName() == ui.movingSelector.currentNode().GetName() == "inhale"
+    assert ui.glyphComboBox.currentData == "cones"
+    assert (ui.displayModeComboBox.currentData, ui.blendSlider.value) == ("blend", 30)
+    assert ui.jacobianCheckBox.checked
+    ui.registerButton.click()
+    live.panel.live.poll()
+    assert [ui.keptTable.item(row, 0).text() for row in range(ui.keptTable.rowCount)] == ["A", "B"]
+    assert live.panel.tissues.rows["lung"].muBox.value == pytest.approx(0.2)
+
+
+def test_both_pairs_of_a_scene_come_back(live, controller, slicer_standin, tmp_path):
+    scene = slicer_standin.mrmlScene
+    live.panel.tissues.rows["lung"].muBox.value = 0.4
+    live.ui.pairSelector.addNode()
+    live.ui.swapButton.click()
+    live.onSceneStartSave(None, None)
+    save(scene, tmp_path / "scene.mrb")
+    scene.Clear(0)
+    load(scene, tmp_path / "scene.mrb")
+    live.panel.choosePair()
+    pairs = [PairState.load(node) for node in pair_nodes(scene)]
+    assert [state.nodes["fixed"].GetName() for state in pairs] == ["exhale", "inhale"]
+    assert [state.elasticity.get("lung") for state in pairs] == [[0.05, 0.4], None]
 
 
 def test_several_pairs_in_one_scene(live, controller, slicer_standin):

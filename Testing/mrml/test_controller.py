@@ -222,6 +222,20 @@ def test_kept_settings_come_back_at_once(scene, nodes):
         controller.switch_to("A")
 
 
+def test_flicker_swaps_twice_a_second(scene, nodes, monkeypatch):
+    controller = ready(scene, nodes)
+    swaps: list[float] = []
+    monkeypatch.setattr(controller.display, "flick", lambda: swaps.append(time.monotonic()))
+    controller._flicked_at = 0.0
+    controller.poll()
+    controller.poll()
+    assert len(swaps) == 1
+    end = time.monotonic() + 5
+    while len(swaps) < 2 and time.monotonic() < end:
+        controller.poll()
+    assert swaps[1] - swaps[0] > 0.45
+
+
 def test_before_it_is_ready_work_is_refused(scene, nodes):
     controller = LiveController(scene, *nodes, options=OPTIONS)
     for act in (controller.estimate, controller.measure, controller.write_outputs):

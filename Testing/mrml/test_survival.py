@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from zipfile import ZipFile
-
 import numpy as np
 import pytest
 
@@ -22,6 +19,7 @@ from ElasticHyperRegLib.mrml.arrays import touched
 from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
 from Testing.mrml.fake_session import FakeSession
 from Testing.mrml.live_pair import OPTIONS, ready, shown_at, until
+from Testing.mrml.scene_files import load, save
 
 
 @pytest.mark.parametrize("role", ["fixed volume", "moving volume", "labels"])
@@ -154,28 +152,3 @@ def test_two_pairs_in_one_scene(scene, nodes):
     for controller in (first, second):
         controller.store(new_pair_node(scene))
     assert len(pair_nodes(scene)) == 2
-
-
-def save(scene, path: Path) -> None:
-    if path.suffix == ".mrb":
-        assert scene.WriteToMRB(str(path))
-        return
-    scene.SetRootDirectory(str(path.parent))
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLStorableNode")
-        if node.GetSaveWithScene() and node.AddDefaultStorageNode():
-            storage = node.GetStorageNode()
-            suffix = storage.GetDefaultWriteFileExtension()
-            storage.SetFileName(str(path.parent / f"{node.GetID()}.{suffix}"))
-            assert storage.WriteData(node)
-    scene.SetURL(str(path))
-    assert scene.Commit()
-
-
-def load(scene, path: Path) -> None:
-    if path.suffix == ".mrb":  # a bundle is a zip file; to open it Slicer's cache would be needed
-        with ZipFile(path) as bundle:
-            bundle.extractall(path.parent / "opened")
-        (path,) = (path.parent / "opened").rglob("*.mrml")
-    scene.SetURL(str(path))
-    assert scene.Connect()

@@ -1,19 +1,23 @@
 """How fast a live session answers a moved slider, beside the same network run naively.
 
-python -m benchmarks.live --moves 40 --out bench-result
+python -m benchmarks.live --out bench-result
 
-Times are those from the request to the answer with its Jacobian and three warped slices, over
-random slider moves. The networks are the published ones with random weights, which changes their
-answers but not their time. Naively means: the whole network for every move, as a script would.
+A stack of ten slices answered by the shipped cardiac model, a thorax answered by the solver alone,
+and the same thorax by the published network with random weights, which changes its answers but
+not their time. Images are the package's phantom. Times are those from the request to the answer
+with its Jacobian and three warped slices, over random slider moves, each made as soon as the
+answer to the one before is there. Naively means: the whole network for every move, as a script
+would. Then a storm: 50 requests a second, and how long the last of them waits for its field.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
-import queue
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,57 +29,65 @@ import torch
 
 from ElasticHyperRegLib.field import jacobian_determinant, lift_slices, vox_to_mm, warp
 from ElasticHyperRegLib.grid import resample
-from ElasticHyperRegLib.networks import SPECS, HyperMorphOptions, ModelSpec, build
+from ElasticHyperRegLib.networks import SPECS, HyperMorphOptions, build
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from ElasticHyperRegLib.session import Answer, Session, SessionInputs
 from ElasticHyperRegLib.types import Grid, Image
-from ElasticHyperRegLib.weights import save_model
+from ElasticHyperRegLib.weights import find_model, load_model, save_model
 
 MODELS = "ELASTIC_HYPERREG_MODELS"
-NONE = "none"
-TRAINING = {"data": "none", "licence": "none", "command": "", "log": "", "revision": "", "seed": 0}
+NONE, SHIPPED, RANDOM = "none", "cardiac-elas-g", "random"
+STACK_MM = (1.8, 1.8, 10.0)
+EVENTS_A_SECOND = 50
+FIRST, BETTER, LAST = "first", "better", "last"
+HEAD = "| pair | answered by | what | median [ms] | slowest 5 % [ms] | moves |"
 Value = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """A pair and the network that answers it."""
+class Case:
+    """A pair, what answers it, and how many moves are made: a slow network gets fewer."""
 
     name: str
     fixed: Image
     moving: Image
-    spec: ModelSpec
+    model: str
+    moves: int
 
 
-def pairs() -> list[Pair]:
-    """A stack of ten thick slices and a thorax, both cut from the phantom."""
-    made = make_phantom(PhantomOptions(size=96))
-    small = replace(SPECS["elas-g"], options=HyperMorphOptions(rank=16))
-    extent = np.asarray(made.fixed.grid.size) * np.asarray(made.fixed.grid.spacing)
-    grid = Grid.from_spacing((10, 128, 128), tuple(extent / (128, 128, 10)))
-    corner = made.fixed.grid.ijk_to_ras[:3, 3] + np.asarray(grid.spacing) / 2
-    grid = Grid.from_spacing(grid.shape, grid.spacing, tuple(corner))
-    sides = [
-        Image(resample(side.data, side.grid, grid), grid) for side in (made.fixed, made.moving)
-    ]
+def cases(size: int, moves: int) -> list[Case]:
+    """A stack of thick slices and a thorax, both cut from the phantom."""
+    made = make_phantom(PhantomOptions(size=size))
+    middle = made.fixed.grid.ijk_to_ras @ np.append((np.array(made.fixed.grid.size) - 1) / 2, 1)
+    shape = (10, 128, 128)
+    corner = middle[:3] - (np.array(shape[::-1]) - 1) / 2 * STACK_MM
+    grid = Grid.from_spacing(shape, STACK_MM, tuple(corner))
+    pair = [Image(resample(s.data, s.grid, grid), grid) for s in (made.fixed, made.moving)]
+    thorax = made.fixed, made.moving
     return [
-        Pair("stack 128×128×10", sides[0], sides[1], replace(small, ndim=2)),
-        Pair("thorax 96³", made.fixed, made.moving, small),
+        Case("stack 128×128×10", pair[0], pair[1], SHIPPED, moves),
+        Case(f"thorax {size}³", *thorax, NONE, moves),
+        Case(f"thorax {size}³", *thorax, RANDOM, max(2, moves // 5)),
     ]
 
 
-def install(pair: Pair, folder: Path) -> None:
-    """Save the pair's network, with random weights, where the session finds it."""
-    ndim, grid = pair.spec.ndim, pair.fixed.grid
-    expects = {
-        "modality": "CT",
-        "spacing_mm": list(grid.spacing[:ndim]),
-        "size": list(grid.size[:ndim]),
-        "intensity_window": [-1000, 600],
+def install_random(grid: Grid, folder: Path) -> None:
+    """Save the published network for such a grid, with random weights."""
+    about = {
+        "expects": {
+            "modality": "CT",
+            "spacing_mm": list(grid.spacing),
+            "size": list(grid.size),
+            "intensity_window": [-1000, 600],
+        },
+        "training": dict.fromkeys(("data", "licence", "command", "log", "revision"), "none")
+        | {"seed": 0},
+        "licence": "none",
+        "metrics": {},
     }
-    about = {"expects": expects, "training": TRAINING, "licence": "none", "metrics": {}}
     torch.manual_seed(0)
-    save_model(build(pair.spec), about, folder / "network")
+    spec = replace(SPECS["elas-g"], options=HyperMorphOptions(rank=16))
+    save_model(build(spec), about, folder / RANDOM)
 
 
 def values(moves: int) -> Iterator[Value]:
@@ -85,101 +97,167 @@ def values(moves: int) -> Iterator[Value]:
         yield float(lam), float(mu)
 
 
-def slices(pair: Pair, grid: Grid, u_mm: torch.Tensor) -> None:
+def slices(moving: Image, grid: Grid, u_mm: torch.Tensor) -> None:
     """Warp the middle slice of each axis."""
     for axis, length in enumerate(grid.shape):
         middle = u_mm.narrow(2 + axis, length // 2, 1)
         matrix = grid.ijk_to_ras.copy()
         matrix[:3, 3] += matrix[:3, 2 - axis] * (length // 2)
         shape = [1 if a == axis else n for a, n in enumerate(grid.shape)]
-        warp(pair.moving.data, middle, Grid(tuple(shape), matrix), pair.moving.grid)
+        warp(moving.data, middle, Grid(tuple(shape), matrix), moving.grid)
 
 
-def live(pair: Pair, model: str, moves: int) -> dict[str, list[float]]:
-    """Stage → seconds of the first answer of that stage, and of the last answer."""
+class Watch:
+    """Takes the answers of one request and notes when they came.
+
+    Attributes:
+        seconds: ``first``, ``better`` (the first that is no preview) and ``last`` → seconds.
+        seen: which answers these were.
+    """
+
+    def __init__(self, session: Session, moving: Image) -> None:
+        self._session, self._moving = session, moving
+        self._news = threading.Condition()
+        self._fault: Exception | None = None
+        self.seconds: dict[str, float] = {}
+        self.seen: dict[str, str] = {}
+        self._begin = perf_counter()
+
+    def submit(self, value: Value) -> None:
+        """Move the slider."""
+        self._begin = perf_counter()
+        self._session.submit(value, self, self.fault)
+
+    def __call__(self, answer: Answer) -> None:
+        """Show an answer."""
+        slices(self._moving, self._session.grid, answer.displacement.u_mm)
+        marks = [FIRST, *([] if answer.stage == "preview" else [BETTER])]
+        with self._news:
+            for mark in [*marks, *([LAST] if answer.final else [])]:
+                self.seconds.setdefault(mark, perf_counter() - self._begin)
+                self.seen.setdefault(mark, answer.stage)
+            self._news.notify()
+
+    def fault(self, error: Exception) -> None:
+        """Hand ``error`` to whoever waits."""
+        with self._news:
+            self._fault = error
+            self._news.notify()
+
+    def wait(self, mark: str) -> None:
+        """Until that answer is there."""
+        with self._news:
+            self._news.wait_for(lambda: mark in self.seconds or self._fault)
+            if self._fault:
+                raise self._fault
+
+
+def live(case: Case, storm_s: float) -> tuple[dict[str, list[float]], str]:
+    """What was answered → seconds of every move, and what the storm came to."""
     took: dict[str, list[float]] = {}
     inputs = SessionInputs(initial="none")
-    with Session(pair.fixed, pair.moving, model=model, device="cpu", inputs=inputs) as session:
-        for number, value in enumerate(values(moves + 1)):
-            answers: queue.Queue[tuple[float, Answer] | Exception] = queue.Queue()
-            begin = perf_counter()
-
-            def show(
-                answer: Answer,
-                begin: float = begin,
-                answers: queue.Queue[tuple[float, Answer] | Exception] = answers,
-            ) -> None:
-                slices(pair, session.grid, answer.displacement.u_mm)
-                answers.put((perf_counter() - begin, answer))
-
-            session.submit(value, show, answers.put)
-            seen: set[str] = set()
-            while "settled" not in seen:
-                got = answers.get()
-                if isinstance(got, Exception):
-                    raise got
-                stage = "settled" if got[1].final else str(got[1].stage)
-                if stage not in seen and number > 0:  # the first warms up
-                    took.setdefault(stage, []).append(got[0])
-                seen.add(stage)
-            while not session.foresees:  # let it find its derivatives, as between two drags
-                time.sleep(0.005)
-    return took
+    begin = perf_counter()
+    with Session(case.fixed, case.moving, model=case.model, device="cpu", inputs=inputs) as session:
+        ready = perf_counter() - begin
+        warm = Watch(session, case.moving)
+        warm.submit((0.1, 0.3))
+        warm.wait(LAST)
+        while not session.foresees:  # as between two drags
+            time.sleep(0.005)
+        for value in values(case.moves):
+            watch = Watch(session, case.moving)
+            watch.submit(value)
+            watch.wait(BETTER)
+            for mark in (FIRST, BETTER):
+                took.setdefault(f"{mark}: {watch.seen[mark]}", []).append(watch.seconds[mark])
+        said = f"ready after {ready:.1f} s, first answer settled after {warm.seconds[LAST]:.1f} s"
+        return took, f"{said}; {storm(session, case.moving, storm_s)}"
 
 
-def naive(pair: Pair, moves: int) -> list[float]:
+def storm(session: Session, moving: Image, seconds: float) -> str:
+    """Requests at a steady pace; how long the last waits, and what is left of them."""
+    gc.collect()
+    memory, events = resident_mib(), max(1, round(seconds * EVENTS_A_SECOND))
+    begin = perf_counter()
+    for number, value in enumerate(values(events)):
+        time.sleep(max(0.0, begin + number / EVENTS_A_SECOND - perf_counter()))
+        watch = Watch(session, moving)
+        watch.submit(value)
+    watch.wait(BETTER)
+    gc.collect()
+    grown = resident_mib() - memory
+    return (
+        f"storm of {events} requests in {seconds:g} s: field of the last after "
+        f"{1e3 * watch.seconds[FIRST]:.0f} ms ({watch.seen[FIRST]}), "
+        f"{1e3 * watch.seconds[BETTER]:.0f} ms ({watch.seen[BETTER]}), memory {grown:+.0f} MiB"
+    )
+
+
+def resident_mib() -> float:
+    """Memory that this process holds now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def naive(case: Case) -> list[float]:
     """Seconds of the whole network, the Jacobian and the slices for every move."""
-    network, grid = build(pair.spec).eval(), pair.fixed.grid
-    stack = pair.spec.ndim < grid.ndim
+    network, _ = load_model(find_model(case.model))
+    grid, stack = case.fixed.grid, case.model == SHIPPED
     images = [
         resample(side.data, side.grid, grid).clamp(-1000, 600) / 1600
-        for side in (pair.fixed, pair.moving)
+        for side in (case.fixed, case.moving)
     ]
     if stack:
         images = [image[0].movedim(0, 1) for image in images]
     took = []
-    for value in values(moves):
+    for value in values(case.moves):
         begin = perf_counter()
         with torch.no_grad():
-            flow = network(*images, torch.tensor([value]))
-        u_mm = lift_slices(flow.displacement, grid) if stack else vox_to_mm(flow.displacement, grid)
+            u_vox = network(*images, torch.tensor([value])).displacement
+        u_mm = lift_slices(u_vox, grid) if stack else vox_to_mm(u_vox, grid)
         jacobian_determinant(u_mm, grid)
-        slices(pair, grid, u_mm)
+        slices(case.moving, grid, u_mm)
         took.append(perf_counter() - begin)
     return took
 
 
-def rows(pair: Pair, moves: int) -> list[str]:
-    """Lines of the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ[MODELS] = folder
-        install(pair, Path(folder))
-        found = {
-            **{f"network, {k}": v for k, v in live(pair, "network", moves).items()},
-            **{f"solver alone, {k}": v for k, v in live(pair, NONE, moves).items()},
-            "network, naively": naive(pair, moves),
-        }
-    return [
-        f"| {pair.name} | {what} | {1e3 * np.median(took):.0f} | "
-        f"{1e3 * np.percentile(took, 95):.0f} | {len(took)} |"
-        for what, took in found.items()
+def rows(case: Case, storm_s: float) -> tuple[list[str], str]:
+    """Lines of the table, and a remark on the case."""
+    before = threading.active_count()
+    took, remark = live(case, storm_s)
+    left = threading.active_count() - before
+    if case.model != NONE:
+        took["the network, naively"] = naive(case)
+    by = {NONE: "the solver", SHIPPED: SHIPPED, RANDOM: "elas-g, random weights"}[case.model]
+    lines = [
+        f"| {case.name} | {by} | {what} | {1e3 * np.median(seconds):.0f} | "
+        f"{1e3 * np.percentile(seconds, 95):.0f} | {len(seconds)} |"
+        for what, seconds in sorted(took.items())
     ]
+    return lines, f"{case.name}, {by}: {remark}; {left} threads left"
 
 
 def main() -> None:
-    """Measure both pairs and write ``live.md``."""
+    """Measure all cases and write ``live.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moves", type=int, default=40)
-    parser.add_argument("--pairs", default="stack,thorax")
+    parser.add_argument("--size", type=int, default=96, help="of the thorax, voxels a side")
+    parser.add_argument("--storm", type=float, default=10.0, help="seconds")
     parser.add_argument("--out", type=Path, default=Path("bench-result"))
     given = parser.parse_args()
-    lines = ["| pair | answer | median [ms] | slowest 5 % [ms] | moves |", "|---|---|---|---|---|"]
-    for pair in pairs():
-        if pair.name.split()[0] in given.pairs.split(","):
-            lines += rows(pair, given.moves)
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "live.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    sys.stdout.write("\n".join(lines) + "\n")
+    lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], [""]
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[MODELS] = folder
+        for case in cases(given.size, given.moves):
+            if case.model == RANDOM:
+                install_random(case.fixed.grid, Path(folder))
+            found, remark = rows(case, given.storm)
+            lines, remarks = lines + found, [*remarks, f"- {remark}"]
+            text = "\n".join([*lines, *remarks]) + "\n"
+            (given.out / "live.md").write_text(text, encoding="utf-8")
+            sys.stderr.write(f"{remark}\n")
+    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

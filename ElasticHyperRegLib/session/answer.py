@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..engine.request import DEFAULT_ELASTICITY, Matrix
+from ..engine.sliding import SlidingBorder
 from ..types import Displacement, Elasticity, LabelMap
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class SessionInputs:
         refine: iterations of the exact solver at full resolution in ``register``, and live after
             a network, at most; ``None`` leaves that to it.
         elasticity: (λ, μ) of every tissue for which none is given.
+        sliding: borders along which tissues may slide.
     """
 
     moving_labels: LabelMap | None = None
@@ -44,6 +46,7 @@ class SessionInputs:
     seed: int = 0
     refine: int | None = None
     elasticity: Elasticity = DEFAULT_ELASTICITY
+    sliding: tuple[SlidingBorder, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from ..engine.elasticity import tissue_names
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
 from ..engine.request import DEFAULT_ELASTICITY
+from ..engine.sliding import bands
 from ..estimation.settings import Setting
 from ..field import to_grid
 from ..types import Grid
@@ -29,7 +30,7 @@ class Fields:
     """Network and solver bound to one pair, on the best device and grid that memory allows.
 
     Args:
-        request: checked; its λ and μ are not looked at.
+        request: checked; its λ and μ are not looked at, its borders that slide are.
         pair: made ready.
         card: of the model; ``None`` for the solver alone.
 
@@ -112,7 +113,8 @@ class Fields:
         budget = _budget(grid, coarsening)
         images = images_grid(grid, budget)
         problem = problem_of(prepared, (0.0, 0.0), initial, device)
-        self.solver = SolverField(problem, grid, self._shares(images, device), budget)
+        shares, band = self._shares(images, device), self._band(device)
+        self.solver = SolverField(problem, grid, shares, budget, band)
         if self.network is None:
             self.solver.anchor()
 
@@ -121,6 +123,12 @@ class Fields:
         if labels is None or not self.tissues:
             return {}
         return {tissue: share.to(device) for tissue, share in tissue_shares(labels, images).items()}
+
+    def _band(self, device: torch.device) -> torch.Tensor | None:
+        labels, borders = self._request.fixed_labels, self._request.options.sliding
+        if labels is None or not borders:
+            return None
+        return bands(labels, tissue_names(labels), borders).to(device)
 
     def _leave_out_what_cannot_fit(self) -> None:
         free = free_bytes(self.rung.device)

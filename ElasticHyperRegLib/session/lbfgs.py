@@ -23,8 +23,10 @@ Pairs = deque[tuple[torch.Tensor, torch.Tensor]]
 """Changes of x, and what they changed in the gradient."""
 
 
-def descend(function: Function, x: torch.Tensor, metric: Metric, first: float) -> Iterator[float]:
-    """Values of ``function``, each lower than the last, from ``x`` on; ends where none is found.
+def descend(
+    function: Function, x: torch.Tensor, metric: Metric, first: float
+) -> Iterator[tuple[float, torch.Tensor]]:
+    """Points from ``x`` on and the values there, each lower than the last, until none is found.
 
     Args:
         function: to be minimised.
@@ -53,7 +55,7 @@ def descend(function: Function, x: torch.Tensor, metric: Metric, first: float) -
         if _dot(change, bend) > 0:
             pairs.append((change, bend))
         x, gradient = x + change, new
-        yield value
+        yield value, x
 
 
 def _search(

@@ -21,6 +21,9 @@ REFINE = {2: 30, 3: 8}
 """Passes of the solver after a network, by dimension."""
 FRAME_S = 0.05
 """A network that answers sooner needs no preview before it."""
+REST_S = 0.1
+"""A slower one waits so long for the slider to rest once a preview is shown: it cannot be
+interrupted, and the next preview would wait for it."""
 RESPONSE = Patience(0.0, 20)
 """Passes of the solver after which a difference of fields is taken."""
 
@@ -72,22 +75,24 @@ class Live:
         Raises:
             Cancelled: the turn is over.
         """
-        self._fields.guarded(lambda: self._answer(setting, turn.check, deliver))
+        self._fields.guarded(lambda: self._answer(setting, turn, deliver))
         self._fields.guarded(lambda: self._differentiate(setting, turn.give_way))
 
-    def _answer(self, setting: Setting, check: Check, deliver: Deliver) -> None:
+    def _answer(self, setting: Setting, turn: Turn, deliver: Deliver) -> None:
         solver = self._current_solver()
         values = solver.values(setting.default, setting.tissues)
         foreseen = self._foresee(values)
         if foreseen is not None and not self._network_is_quick():
             deliver("preview", solver.field(foreseen), False)
+            if self._fields.network is not None:
+                turn.rest(REST_S)
         stage: Stage = "refined"
         if self._fields.network is not None:
-            held, stage = self._ask_network(setting, check, deliver), "network"
+            held, stage = self._ask_network(setting, turn.check, deliver), "network"
         else:
             starts = [self._shown or solver.anchor(), *([foreseen] if foreseen else [])]
             self._shown = held = solver.better(starts, values)
-        for better in solver.refine(held, values, check, self._patience):
+        for better in solver.refine(held, values, turn.check, self._patience):
             self._shown = held = better
             stage = "refined"
             deliver(stage, solver.field(held), False)

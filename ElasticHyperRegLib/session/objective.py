@@ -1,12 +1,12 @@
 """The solver's objective for one pair on one grid, where λ and μ of each tissue change at will.
 
 All that hangs on the images alone is computed once. Λ and Γ are linear in the values of the
-tissues, Λ = Σₜ λₜ wₜ with wₜ the share of tissue t in each voxel.
+tissues, Λ = Σₜ λₜ wₜ and Γ = b Σₜ μₜ wₜ with wₜ the share of tissue t in each voxel and b what a
+border that may slide leaves of the resistance to shear.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
@@ -29,37 +29,33 @@ class LiveObjective(Objective):
         level: which window, and how much coarser the field is than the images.
         shares: of each tissue in each voxel, (1, T, *problem.fixed_grid.shape); ``None`` where
             one (λ, μ) holds everywhere.
-
-    Attributes:
-        best_value: lowest objective met since ``at``.
-        best: the field (1, D, *field_grid.shape) in voxels that had it.
+        band: b, (1, 1, *problem.fixed_grid.shape); ``None`` where no border slides.
     """
 
-    best: torch.Tensor
-
-    def __init__(self, problem: Problem, level: Level, shares: torch.Tensor | None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        level: Level,
+        shares: torch.Tensor | None,
+        band: torch.Tensor | None = None,
+    ) -> None:
         grid = problem.fixed_grid
         coarse = field_grid(grid, level)
         super().__init__(replace(problem, lam=0.0, mu=0.0), grid, coarse, level.window)
         self._image_shares = shares
         self._field_shares = None if shares is None else resample(shares, grid, coarse)
-        self.best_value = math.inf
+        self._image_band = band
+        self._field_band = None if band is None else resample(band, grid, coarse)
 
     def at(self, values: Sequence[Elasticity]) -> LiveObjective:
         """The same objective under other values: one for each tissue, or one for everywhere."""
         fresh = copy(self)
         fresh.lam = _painted([v.lam for v in values], self._field_shares)
-        fresh.mu = _painted([v.mu for v in values], self._field_shares)
-        fresh.weight = _painted([1 - v.lam - v.mu for v in values], self._image_shares)
-        fresh.best_value = math.inf
+        fresh.mu = _softened([v.mu for v in values], self._field_shares, self._field_band)
+        lam = _painted([v.lam for v in values], self._image_shares)
+        mu = _softened([v.mu for v in values], self._image_shares, self._image_band)
+        fresh.weight = 1 - lam - mu
         return fresh
-
-    def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:
-        """E(u), (1,); remembers the best field met."""
-        value = super().__call__(u_vox)
-        if float(value.detach()) < self.best_value:
-            self.best_value, self.best = float(value.detach()), u_vox.detach()
-        return value
 
 
 def on_grid(problem: Problem, grid: Grid) -> Problem:
@@ -97,3 +93,10 @@ def _painted(values: Sequence[float], shares: torch.Tensor | None) -> Coefficien
     if shares is None:
         return values[0]
     return torch.einsum("t,nt...->n...", shares.new_tensor(values), shares)[:, None]
+
+
+def _softened(
+    values: Sequence[float], shares: torch.Tensor | None, band: torch.Tensor | None
+) -> Coefficient:
+    painted = _painted(values, shares)
+    return painted if band is None else painted * band

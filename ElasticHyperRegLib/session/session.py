@@ -15,7 +15,6 @@ import torch
 from ..engine import (
     NetworkField,
     Progress,
-    RegistrationOptions,
     RegistrationRequest,
     RegistrationResult,
     Run,
@@ -25,11 +24,19 @@ from ..engine import (
     model_choice,
 )
 from ..engine.check import check_request, pick_device
-from ..engine.elasticity import EVERYWHERE, tissue_names
-from ..engine.model import AUTO, NONE, ModelChoice
+from ..engine.elasticity import EVERYWHERE
 from ..engine.report import peak_memory_mib
 from ..engine.run import never, silent
-from ..estimation import Estimate, EstimateOptions, Evidence, Sensitivity, Setting, estimate
+from ..errors import InputError
+from ..estimation import (
+    Estimate,
+    EstimateOptions,
+    Evidence,
+    Sensitivity,
+    Setting,
+    Surface,
+    estimate,
+)
 from ..estimation import sensitivity as spread
 from ..estimation.settings import around
 from ..types import Elasticity, Grid, Image, LabelMap
@@ -39,12 +46,12 @@ from .devices import pick, ran_out
 from .fields import Fields
 from .live import Live
 from .measure import Measure
+from .opening import first_notes, live_choice, request_of
 from .values import Values, setting
 from .worker import Turn, Worker
 
 NEIGHBOUR = 0.1
 """How far the settings that ``sensitivity`` compares lie from the present one."""
-NO_MODEL = "no trained model fits this pair: the solver answers"
 _serial = count(1)
 
 
@@ -83,13 +90,13 @@ class Session:
         inputs: SessionInputs | None = None,
     ) -> None:
         given = inputs or SessionInputs()
-        self._request = request = _request(fixed, moving, labels, given, model, device)
+        self._request = request = request_of((fixed, moving, labels), given, model, device)
         check_request(request)
         self._run = Run()
         self._pair = align_pair(request, pick(device), self._run)
-        choice = _choice(request)
+        choice = live_choice(request)
         self._fields = Fields(request, self._pair, choice.card)
-        self._notes = [] if choice.card or model == NONE else [NO_MODEL]
+        self._notes = first_notes(request, choice)
         self.model_name = self._fields.model.name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid
@@ -114,6 +121,7 @@ class Session:
             seed=options.seed,
             refine=options.refine,
             elasticity=options.elasticity,
+            sliding=options.sliding,
         )
         pair = (request.fixed, request.moving, request.fixed_labels)
         return cls(*pair, options.model, options.device, inputs)
@@ -178,35 +186,36 @@ class Session:
 
     def estimate(
         self,
-        objective: str | Mapping[str, float] = "dice",
-        method: str = "grid",
+        objective: str | Mapping[str, float] | EstimateOptions = "dice",
+        method: str | None = None,
         on_progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
         start: Values | None = None,
+        on_surface: Callable[[Surface], None] | None = None,
     ) -> Estimate:
         """(λ, μ) of each tissue for this subject, by the fields that answer live; waits for it.
 
         Args:
-            objective: see ``EstimateOptions``.
-            method: likewise.
+            objective: see ``EstimateOptions``, or the whole of them with method and start.
+            method: see ``EstimateOptions``; ``grid`` where it is not given.
             on_progress: told the fraction done.
             cancelled: true stops it.
             start: values that the search starts from and goes back to on ties.
+            on_surface: given every response surface as soon as it is whole, by the session's
+                thread.
 
         Raises:
-            InputError: the evidence does not allow the objective; the session is closed.
+            InputError: the evidence does not allow the objective; method or start is given
+                besides the whole options; a tissue is not there; the session is closed.
             Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
         """
-        first = self._setting({} if start is None else start)
-        options = EstimateOptions(
-            objective, method, elasticity=first.default, tissues=first.tissues
-        )
+        options = self._estimate_options(objective, method, start)
         evidence = Evidence.of(self._request, self.initial)
 
         def work(stop: Callable[[], bool]) -> Estimate:
             self._fields.solver.forget()
             halt = _either(stop, cancelled)
-            return estimate(self._fields.model, evidence, options, on_progress, halt)
+            return estimate(self._fields.model, evidence, options, on_progress, halt, on_surface)
 
         return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
 
@@ -261,6 +270,26 @@ class Session:
 
     def _setting(self, values: Values) -> Setting:
         return setting(values, self._request.options.elasticity, self.tissues)
+
+    def _estimate_options(
+        self,
+        objective: str | Mapping[str, float] | EstimateOptions,
+        method: str | None,
+        start: Values | None,
+    ) -> EstimateOptions:
+        if not isinstance(objective, EstimateOptions):
+            first = self._setting({} if start is None else start)
+            return EstimateOptions(
+                objective, method or "grid", elasticity=first.default, tissues=first.tissues
+            )
+        if method is not None or start is not None:
+            raise InputError(
+                "a method or a start besides the whole options of an estimate",
+                "either of them",
+                "put them into the options",
+            )
+        self._setting(Setting(objective.elasticity, objective.tissues))  # are the tissues there?
+        return objective
 
     def _neighbours(self) -> list[Setting]:
         names = self.tissues or (EVERYWHERE,)
@@ -320,47 +349,6 @@ class Session:
             return bind_model(card, request, pair)
 
         return bound
-
-
-def _request(
-    fixed: Image,
-    moving: Image,
-    labels: LabelMap | None,
-    given: SessionInputs,
-    model: str,
-    device: str,
-) -> RegistrationRequest:
-    # The engine knows no mps: what must be repeatable bit for bit runs on the processor there.
-    options = RegistrationOptions(
-        elasticity=given.elasticity,
-        initial=given.initial,
-        model=model,
-        refine=given.refine,
-        device="cpu" if device == "mps" else device,
-        seed=given.seed,
-    )
-    return RegistrationRequest(
-        fixed=fixed,
-        moving=moving,
-        fixed_labels=labels,
-        moving_labels=given.moving_labels,
-        fixed_mask=given.fixed_mask,
-        moving_mask=given.moving_mask,
-        fixed_points=given.fixed_points,
-        moving_points=given.moving_points,
-        options=options,
-    )
-
-
-def _choice(request: RegistrationRequest) -> ModelChoice:
-    """The model that answers live: with ``auto`` it must obey tissues that differ."""
-    labels, options = request.fixed_labels, request.options
-    if options.model != AUTO or labels is None:
-        return model_choice(request)
-    first = next(iter(tissue_names(labels).values()))
-    other = Elasticity(options.elasticity.mu, options.elasticity.lam)
-    differ = {first: other if other != options.elasticity else Elasticity(0.0, 1.0)}
-    return model_choice(replace(request, options=replace(options, tissues=differ)))
 
 
 def _either(stop: Callable[[], bool], cancelled: Callable[[], bool] | None) -> Callable[[], bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,10 +17,11 @@ import torch
 
 from ..engine.request import DEFAULT_ELASTICITY
 from ..field import mm_to_vox, to_grid, vox_to_mm
-from ..grid import coarser, pyramid, resize
+from ..grid import coarser, pyramid, resample, resize
 from ..solver import Level, Problem, SolverOptions, solve
 from ..types import Elasticity, Grid
 from .elastic_metric import ElasticMetric
+from .folds import fold_penalty
 from .lbfgs import descend
 from .objective import LiveObjective, on_grid
 
@@ -34,6 +36,10 @@ FIRST_VOX = 0.3
 WINDOW = 5
 EVERY = 3
 """Passes from one field to the next."""
+
+
+REMEMBERED = 32
+"""Fields that ``displacement`` may start from, the latest."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ class Held:
 class SolverField:
     """The field that minimises (1 − Λ − Γ)·NCC + W on a coarse grid, as a ``FieldModel``.
 
-    ``displacement`` starts from the nearest of the settings it was asked for before, so that a
+    What ``fold_penalty`` charges is added.
+
+    ``displacement`` starts from the nearest of the settings it was asked for last, so that a
     walk through neighbouring settings is quick; after ``forget`` the same walk gives the same
     fields.
 
@@ -80,6 +88,7 @@ class SolverField:
         shares: tissue → its share in each voxel of ``images_grid(grid, budget)``; empty where
             one (λ, μ) holds everywhere.
         budget: voxels of the images that are compared, at most about that many.
+        band: what borders that may slide leave of μ, (1, 1, *problem.fixed_grid.shape).
     """
 
     name = "none"
@@ -90,15 +99,18 @@ class SolverField:
         grid: Grid,
         shares: Mapping[str, torch.Tensor],
         budget: int = BUDGET,
+        band: torch.Tensor | None = None,
     ) -> None:
         self.grid = grid
         self.tissues = tuple(shares)
-        self._problem = on_grid(problem, images_grid(grid, budget))
-        level = _level(problem.fixed_grid, self._problem.fixed_grid)
+        images = images_grid(grid, budget)
+        self._problem = on_grid(problem, images)
+        level = _level(problem.fixed_grid, images)
         every = torch.cat(list(shares.values()), dim=1) if shares else None
-        self._objective = LiveObjective(self._problem, level, every)
+        here = None if band is None else resample(band, problem.fixed_grid, images)
+        self._objective = LiveObjective(self._problem, level, every, here)
         self._metric = ElasticMetric(self.field_grid, self._problem.fixed)
-        self._known: list[tuple[tuple[Elasticity, ...], Held]] = []
+        self._known: deque[tuple[tuple[Elasticity, ...], Held]] = deque(maxlen=REMEMBERED)
         self._anchor: Held | None = None
 
     @property
@@ -173,8 +185,9 @@ class SolverField:
         def energy(change: torch.Tensor) -> tuple[float, torch.Tensor]:
             check()
             with torch.enable_grad():
-                unknown = change.requires_grad_()
-                value = voxels * objective(start + unknown).sum()
+                unknown = change.detach().requires_grad_()
+                moved = start + unknown
+                value = voxels * (objective(moved) + fold_penalty(moved)).sum()
                 (gradient,) = torch.autograd.grad(value, unknown)
             return float(value.detach()), gradient
 
@@ -185,11 +198,11 @@ class SolverField:
 
         descent = descend(energy, torch.zeros_like(start), metric, FIRST_VOX)
         trace: list[float] = []
-        for value in itertools.islice(descent, patience.passes):
+        for value, change in itertools.islice(descent, patience.passes):
             trace.append(value / voxels)
             settled = len(trace) > WINDOW and trace[-1 - WINDOW] - value / voxels < patience.gain
             if settled or len(trace) % EVERY == 1:
-                yield Held(objective.best, held.detail_mm)
+                yield Held(start + change, held.detail_mm)
             if settled:
                 return
 

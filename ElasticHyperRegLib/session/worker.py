@@ -32,6 +32,7 @@ class Turn:
         number: of the request.
         check: called often by the work; raises ``Cancelled`` once the request is overtaken.
         give_way: likewise, while the work is of a kind that can wait: errands go before it.
+        rest: waits so many seconds, or raises ``Cancelled`` as soon as the request is overtaken.
         report: tells of a fault.
         began: when the request came, ``time.perf_counter``.
     """
@@ -39,6 +40,7 @@ class Turn:
     number: int
     check: Callable[[], None]
     give_way: Callable[[], None]
+    rest: Callable[[float], None]
     report: OnError
     began: float
 
@@ -143,6 +145,7 @@ class Worker:
 
     def _drop(self) -> None:
         self._wanted, self._waiting = None, None
+        self._news.notify()
         for errand in (*self._errands, *([self._running] if self._running else [])):
             errand.stop.set()
 
@@ -176,9 +179,14 @@ class Worker:
             self._do_errands()
             check()
 
+        def rest(seconds: float) -> None:
+            with self._news:
+                self._news.wait_for(lambda: self._wanted != live.number, seconds)
+            check()
+
         report = partial(self._report, live)
         try:
-            live.work(Turn(live.number, check, give_way, report, live.began))
+            live.work(Turn(live.number, check, give_way, rest, report, live.began))
         except Cancelled:
             return
         except Exception as error:

@@ -13,6 +13,7 @@ import torch
 
 from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.errors import Cancelled
+from ElasticHyperRegLib.estimation import EstimateOptions
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
 from ElasticHyperRegLib.session import Session, SessionInputs
 from Testing.unit.live_answers import Answers, ask
@@ -261,6 +262,19 @@ def test_estimate_and_sensitivity_use_the_sessions_field():
         assert float(spread.displacement_sd_mm.max()) > 0
         with pytest.raises(Cancelled):
             session.sensitivity(cancelled=lambda: True)
+
+
+def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
+    options = EstimateOptions("similarity", step=0.5, elasticity=Elasticity(*SOFT), sweeps=0)
+    request, surfaces = small_request(2), []
+    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
+        found = session.estimate(options, on_surface=surfaces.append)
+        assert len(found.surface().settings) == 1 + 6
+        assert surfaces == list(found.surfaces)
+        with pytest.raises(InputError, match="besides the whole options"):
+            session.estimate(options, method="grid")
+        with pytest.raises(InputError, match="organ"):
+            session.estimate(EstimateOptions("similarity", tissues={"organ": Elasticity(*HARD)}))
 
 
 def test_sensitivity_compares_the_neighbours_of_the_last_setting(session):

@@ -90,6 +90,20 @@ def test_the_ladder_ends_on_the_processor_with_larger_voxels():
         pick("tpu")
 
 
+def test_mps_is_taken_by_its_name_alone_and_only_where_it_is(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match="the device 'mps'"):
+        pick("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick("mps") == torch.device("mps")
+    assert [str(rung) for rung in ladder(pick("mps"))] == [
+        "mps",
+        "mps, voxels 2 times as large",
+        "cpu",
+        "cpu, voxels 2 times as large",
+    ]
+
+
 @pytest.mark.parametrize(
     ("error", "out"),
     [

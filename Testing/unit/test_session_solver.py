@@ -16,6 +16,7 @@ from ElasticHyperRegLib.engine.elasticity import coefficients
 from ElasticHyperRegLib.engine.prepare import prepare, problem_of
 from ElasticHyperRegLib.field import transform_points
 from ElasticHyperRegLib.metrics import tre_mm
+from ElasticHyperRegLib.session import solver_field
 from ElasticHyperRegLib.session.elastic_metric import ElasticMetric
 from ElasticHyperRegLib.session.lbfgs import descend
 from ElasticHyperRegLib.session.objective import LiveObjective, on_grid, tissue_shares
@@ -134,7 +135,7 @@ def quadratic(size: int = 12):
 
 def test_lbfgs_falls_all_the_way_down_a_quadratic():
     function, lowest = quadratic()
-    values = list(descend(function, torch.zeros(12), lambda g: g, 0.1))
+    values = [value for value, _ in descend(function, torch.zeros(12), lambda g: g, 0.1)]
     assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False))
     assert values[-1] == pytest.approx(lowest, rel=1e-4)
 
@@ -145,9 +146,9 @@ def test_a_perfect_metric_is_newtons_method():
     def function(x):
         return float(0.5 * (scales * (x - 1) ** 2).sum()), scales * (x - 1)
 
-    values = list(descend(function, torch.zeros(3), lambda g: g / scales, 1.0))
-    assert len(values) == 1
-    assert values[0] == pytest.approx(0, abs=1e-6)
+    [(value, there)] = descend(function, torch.zeros(3), lambda g: g / scales, 1.0)
+    assert value == pytest.approx(0, abs=1e-6)
+    assert torch.allclose(there, torch.ones(3))
 
 
 def test_nothing_to_do_ends_at_once():
@@ -207,6 +208,14 @@ def test_the_same_walk_gives_the_same_fields(field):
 
     first, second = walk(), walk()
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(solver_field, "REMEMBERED", 2)
+    flat = make_field(dim=2, tissues=False)
+    for value in (SOFT, MIDDLE, HARD):
+        flat.displacement(value, {})
+    assert [values for values, _ in flat._known] == [(MIDDLE,), (HARD,)]
 
 
 def test_what_the_solver_cannot_hold_stays_in_the_field(field):

@@ -85,6 +85,34 @@ def test_nothing_is_delivered_after_being_overtaken(worker):
     assert told == ["fresh"]
 
 
+def test_a_rest_ends_when_a_newer_request_comes(worker):
+    told: list[object] = []
+    resting = threading.Event()
+
+    def slow(turn):
+        resting.set()
+        turn.rest(10 * SOON)
+        told.append("rested")
+
+    worker.submit(slow)
+    assert resting.wait(SOON)
+    worker.submit(answers_with("new", told))
+    settle(worker)
+    assert told == ["new"]
+
+
+def test_a_rest_that_nobody_disturbs_ends_by_itself(worker):
+    told: list[object] = []
+
+    def slow(turn):
+        turn.rest(0.01)
+        turn.deliver(told.append, "rested")
+
+    worker.submit(slow)
+    settle(worker)
+    assert told == ["rested"]
+
+
 def test_cancel_drops_all_and_the_worker_goes_on(worker):
     gate = Gate()
     told: list[object] = []

@@ -1,0 +1,60 @@
+"""What a session settles before it aligns the pair: its request, its model, its first notes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..engine import RegistrationOptions, RegistrationRequest, model_choice
+from ..engine.elasticity import tissue_names
+from ..engine.model import AUTO, NONE, ModelChoice
+from ..types import Elasticity, Image, LabelMap
+from .answer import SessionInputs
+
+NO_MODEL = "no trained model fits this pair: the solver answers"
+NO_SLIDING = "{} knows no border that slides: only the solver's passes after it do"
+
+
+def request_of(
+    pair: tuple[Image, Image, LabelMap | None], given: SessionInputs, model: str, device: str
+) -> RegistrationRequest:
+    """What ``Session`` was given, as one request; ``pair``: fixed, moving, labels of the fixed."""
+    fixed, moving, labels = pair
+    # The engine knows no mps: what must be repeatable bit for bit runs on the processor there.
+    options = RegistrationOptions(
+        elasticity=given.elasticity,
+        initial=given.initial,
+        model=model,
+        refine=given.refine,
+        device="cpu" if device == "mps" else device,
+        seed=given.seed,
+        sliding=given.sliding,
+    )
+    return RegistrationRequest(
+        fixed=fixed,
+        moving=moving,
+        fixed_labels=labels,
+        moving_labels=given.moving_labels,
+        fixed_mask=given.fixed_mask,
+        moving_mask=given.moving_mask,
+        fixed_points=given.fixed_points,
+        moving_points=given.moving_points,
+        options=options,
+    )
+
+
+def first_notes(request: RegistrationRequest, choice: ModelChoice) -> list[str]:
+    """What is to be known before the first answer."""
+    if choice.card is None:
+        return [] if request.options.model == NONE else [NO_MODEL]
+    return [NO_SLIDING.format(choice.card.name)] if request.options.sliding else []
+
+
+def live_choice(request: RegistrationRequest) -> ModelChoice:
+    """The model that answers live: with ``auto`` it must obey tissues that differ."""
+    labels, options = request.fixed_labels, request.options
+    if options.model != AUTO or labels is None:
+        return model_choice(request)
+    first = next(iter(tissue_names(labels).values()))
+    other = Elasticity(options.elasticity.mu, options.elasticity.lam)
+    differ = {first: other if other != options.elasticity else Elasticity(0.0, 1.0)}
+    return model_choice(replace(request, options=replace(options, tissues=differ)))

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+
+from ElasticHyperRegLib import Elasticity, InputError
+from ElasticHyperRegLib.mrml import node_from_image, node_from_labels
+from Testing.mrml.fake_session import FakeSession
+from Testing.unit.small_pair import small_request
+
+from .driving import open_with
 
 pytestmark = pytest.mark.slow
 
@@ -73,3 +83,124 @@ def test_the_self_test_of_the_module(module, scene):
     test.size = SIZE
     test.setUp()
     test.test_phantom()
+
+
+def test_one_click_leads_from_two_volumes_to_the_warped_view(phantom, module):
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    widget = module.ElasticHyperRegWidget()
+    widget.setup()
+    widget.enter()
+    widget.parent.show()
+    QTest.mouseClick(widget.ui.registerButton, Qt.MouseButton.LeftButton)
+    rest(widget)
+    assert widget.panel.live.display.mode == "warped"
+    transform = phantom[1].GetParentTransformNode().GetTransformFromParent()
+    moved = [np.subtract(transform.TransformPoint(p), p) for p in ((60, 0, -40), (-60, 0, -40))]
+    assert np.linalg.norm(moved, axis=1).min() > 1
+    widget.cleanup()
+    widget.parent.deleteLater()
+
+
+@pytest.fixture
+def small(scene):
+    """The nodes of a small pair, and a third volume."""
+    request = small_request()
+    return [
+        node_from_image(scene, request.fixed, "CT 1"),
+        node_from_image(scene, request.moving, "CT 2"),
+        node_from_labels(scene, request.fixed_labels, "tissues 1"),
+        node_from_labels(scene, request.moving_labels, "tissues 2"),
+        node_from_image(scene, request.moving, "CT 3"),
+    ]
+
+
+def act(widget: Any, nodes: list[Any], what: str) -> None:
+    """What a user does in the middle of a run."""
+    scene = nodes[0].GetScene()
+    if what == "close the scene":
+        scene.Clear(0)
+    elif what == "delete a node":
+        scene.RemoveNode(nodes[1])
+    elif what == "switch volumes":
+        widget.ui.movingSelector.setCurrentNode(nodes[4])
+    else:
+        widget.cleanup()
+
+
+SAID = {
+    "close the scene": "scene was closed",
+    "delete a node": "deleted",
+    "switch volumes": "inputs have changed",
+    "reload": "module was closed",
+}
+
+
+@pytest.mark.parametrize("busy", ["prepare", "update"])
+@pytest.mark.parametrize("what", SAID)
+def test_what_happens_in_the_middle_is_survived_and_said(small, module, what, busy):
+    widget = open_with(small[:4])
+    ui, live = widget.ui, widget.panel.live
+    ui.registerButton.click()
+    if busy == "update":
+        rest(widget)
+        widget.panel.tissues.rows["body"].muSlider.value = 700
+    assert busy in live.busy
+    act(widget, small, what)
+    wait_for(lambda: live.controller is None)
+    assert SAID[what] in ui.statusLabel.text
+    again = widget
+    if what == "reload":
+        again = module.ElasticHyperRegWidget()
+        again.setup()
+        again.enter()
+        assert again.ui.movingSelector.currentNode() is small[1]
+    if what in ("reload", "switch volumes"):
+        again.ui.registerButton.click()
+        rest(again)
+        again.cleanup()
+    widget.cleanup()
+
+
+def wait_for(over: Callable[[], bool]) -> None:
+    """Run the window until it is so."""
+    from PySide6.QtWidgets import QApplication
+
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not over():
+        QApplication.processEvents()
+        assert time.monotonic() < end
+
+
+def test_the_logic_exports_and_registers_what_it_is_told(small, module, tmp_path):
+    logic, pair = module.ElasticHyperRegLogic(), small[:4]
+    values = {"everywhere": Elasticity(0.1, 0.2), "organ": (0.05, 0.6)}
+    metrics = logic.export(str(tmp_path / "out"), *pair, elasticity=values)
+    assert metrics["mean_dice"]["after"] > metrics["mean_dice"]["before"]
+    record = json.loads((tmp_path / "out" / "request.json").read_text("utf-8"))
+    found = record["options"]["elasticity"]
+    assert found["organ"] == [0.05, 0.6] and found["body"] == [0.1, 0.2]
+    with pytest.raises(InputError, match="is not empty"):
+        logic.export(str(tmp_path / "out"), *pair)
+    nodes = logic.register(*pair, elasticity=values)
+    assert set(nodes) == {"transform", "inverse", "warped", "warped_labels", "jacobian"}
+    with pytest.raises(InputError, match="a tissue 'brain'"):
+        logic.register(*pair, elasticity={"brain": (0.1, 0.1)})
+    assert small[1].GetParentTransformNode() is None
+
+
+def test_the_logic_estimates(small, module, monkeypatch):
+    class OpenedSession(FakeSession):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.gate.set()
+
+    monkeypatch.setattr("ElasticHyperRegLib.session.Session", OpenedSession)
+    found = module.ElasticHyperRegLogic().estimate(*small[:4])
+    assert found.elasticity["organ"] == Elasticity(0.2, 0.6)
+
+
+def test_the_logic_segments_with_the_extension_or_says_what_is_missing(small, module):
+    with pytest.raises(InputError, match="TotalSegmentator"):
+        module.ElasticHyperRegLogic().segment(small[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -85,11 +87,11 @@ def test_unknown_kind_is_refused_in_one_line():
 RUNAWAY_MM = 300.0
 
 
-def run_away(monkeypatch, steps_mm):
+def run_away(monkeypatch: pytest.MonkeyPatch, steps_mm: tuple[float, ...]) -> None:
     """Let the affine stage begin with a step of 300 mm wherever ``steps_mm`` are asked for."""
     descent = alignment._descent
 
-    def hasty(stage, step_mm, *rest):
+    def hasty(stage: str, step_mm: float, *rest: Any) -> Any:
         hurried = stage == "affine" and step_mm in steps_mm
         return descent(stage, RUNAWAY_MM if hurried else step_mm, *rest)
 

@@ -13,7 +13,7 @@ import torch
 
 from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.errors import Cancelled
-from ElasticHyperRegLib.estimation import EstimateOptions
+from ElasticHyperRegLib.estimation import EstimateOptions, Surface
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
 from ElasticHyperRegLib.session import Session, SessionInputs
 from Testing.unit.live_answers import Answers, ask
@@ -266,7 +266,8 @@ def test_estimate_and_sensitivity_use_the_sessions_field():
 
 def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
     options = EstimateOptions("similarity", step=0.5, elasticity=Elasticity(*SOFT), sweeps=0)
-    request, surfaces = small_request(2), []
+    request = small_request(2)
+    surfaces: list[Surface] = []
     with Session(request.fixed, request.moving, model="none", device="cpu") as session:
         found = session.estimate(options, on_surface=surfaces.append)
         assert len(found.surface().settings) == 1 + 6

@@ -34,10 +34,15 @@ Deliver = Callable[[Stage, torch.Tensor, bool], None]
 
 @dataclass(frozen=True, eq=False)
 class _Settled:
-    """A field that was answered to the end, and how it changes as far as that is known."""
+    """A field that was answered to the end, and how it changes as far as that is known.
+
+    Attributes:
+        whole: whether every derivative is that of this very field.
+    """
 
     held: Held
     tangent: Tangent
+    whole: bool
 
 
 class Live:
@@ -102,15 +107,16 @@ class Live:
         """Find out how the field on screen changes, first with the tissues that were moved."""
         values = self._current_solver().values(setting.default, setting.tissues)
         last, held = self._settled, self._shown
-        if held is None or (last and last.tangent.complete and last.tangent.values == values):
+        if held is None or (last and last.whole and last.tangent.values == values):
             return
         order = list(range(len(values)))
         if last is not None:
             before = last.tangent.values
             order.sort(key=lambda number: values[number] == before[number])
         respond = partial(self._response, setting, check)
-        for found in tangents(values, respond, order):
-            self._settled = _Settled(held, found)
+        known = last.tangent.slopes if last else {}
+        for done, found in enumerate(tangents(values, respond, order, known), start=1):
+            self._settled = _Settled(held, found, done == len(order))
 
     def _current_solver(self) -> SolverField:
         """The solver; after falling back it is a new one, and what was held is of no use."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 
@@ -52,6 +53,7 @@ def tangents(
     values: Sequence[Elasticity],
     respond: Callable[[Sequence[Elasticity]], torch.Tensor],
     order: Iterable[int],
+    before: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = MappingProxyType({}),
 ) -> Iterator[Tangent]:
     """Derivatives of ``respond`` about ``values``, by one difference each, tissue after tissue.
 
@@ -59,9 +61,11 @@ def tangents(
         values: (λ, μ) of each tissue.
         respond: the field under such values.
         order: in which tissues come, by number.
+        before: derivatives about other values, which hold until a tissue's turn has come: a
+            preview of some kind is better than none.
     """
     base = respond(values)
-    slopes: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    slopes = dict(before)
     for number in order:
         value = values[number]
         pair = []

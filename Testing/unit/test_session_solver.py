@@ -272,6 +272,15 @@ def test_an_unknown_derivative_foretells_nothing():
     assert first.foresee(torch.zeros(1), [MIDDLE, HARD]) is not None
 
 
+def test_derivatives_of_before_hold_until_new_ones_come():
+    before = {number: (torch.ones(1), torch.ones(1)) for number in (0, 1)}
+    first, last = tangents([MIDDLE, MIDDLE], lambda values: torch.zeros(1), [1, 0], before)
+    moved = HARD.lam + HARD.mu - MIDDLE.lam - MIDDLE.mu
+    assert first.foresee(torch.zeros(1), [HARD, MIDDLE]) == pytest.approx(moved)
+    assert first.foresee(torch.zeros(1), [MIDDLE, HARD]) == pytest.approx(0)
+    assert last.foresee(torch.zeros(1), [HARD, HARD]) == pytest.approx(0)
+
+
 def test_derivatives_tell_which_way_the_field_goes(field):
     start, passes = [MIDDLE] * 3, Patience(0.0, 60)
     settled = field.refined(field.anchor(), start)

@@ -220,6 +220,8 @@ set(LIBRARY_PYTHON_SCRIPTS
 
 set(LIBRARY_RESOURCES
   ElasticHyperRegLib/py.typed
+  Resources/Models/cardiac-CSAIN-elastic/card.json
+  Resources/Models/cardiac-CSAIN-elastic/model.safetensors
   Resources/Models/cardiac-diff-g/card.json
   Resources/Models/cardiac-diff-g/model.safetensors
   Resources/Models/cardiac-diff-sas/card.json
@@ -230,6 +232,8 @@ set(LIBRARY_RESOURCES
   Resources/Models/cardiac-elas-g-labels/model.safetensors
   Resources/Models/cardiac-elas-sas/card.json
   Resources/Models/cardiac-elas-sas/model.safetensors
+  Resources/Models/thorax-elas-g/card.json
+  Resources/Models/thorax-elas-g/model.safetensors
   Resources/README.md
   Resources/Tissues/abdomen-ct.toml
   Resources/Tissues/abdomen-mr.toml

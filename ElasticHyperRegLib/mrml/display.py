@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from ..errors import InputError
@@ -39,6 +40,7 @@ class RegistrationDisplay:
         moving_node: scalar volume; may stand under a linear transform, which is kept.
         grid: of the displacements to come.
         transform_node: of an earlier session of the same pair, to be used again.
+        initial: (4, 4) RAS mm, the initial alignment that is part of them; glyphs leave it out.
 
     Attributes:
         transform_node: vtkMRMLGridTransformNode, fixed → moving (from parent).
@@ -55,9 +57,11 @@ class RegistrationDisplay:
         moving_node: Node,
         grid: Grid,
         transform_node: Node = None,
+        initial: np.ndarray | None = None,
     ) -> None:
         self.scene, self.fixed_node, self.moving_node = scene, fixed_node, moving_node
         self.grid = grid
+        self._initial = np.eye(4) if initial is None else initial
         self.transform_node = transform_node or add_node(
             scene, "GridTransform", f"{name_of(fixed_node)} to {name_of(moving_node)}", LIVE
         )
@@ -68,7 +72,7 @@ class RegistrationDisplay:
         self._board: Checkerboard | None = None
         self._shown: Displacement | None = None
         self._followers: list[Node] = []
-        self._glyphs = Glyphs(scene, self.transform_node, fixed_node, grid)
+        self._glyphs = self._new_glyphs()
         self.mode = "warped"
         self._blend, self._opacity, self._flicked = 0.5, 0.8, False
         self._overlay: Overlay | None = None
@@ -140,7 +144,7 @@ class RegistrationDisplay:
             return False
         state, shown = self.state, self._shown
         self._jacobian = Overlay(self.scene, self.transform_node, self.grid, JACOBIAN)
-        self._glyphs = Glyphs(self.scene, self.transform_node, self.fixed_node, self.grid)
+        self._glyphs = self._new_glyphs()
         self._sensitivity = self._board = self._overlay = None
         self.restore(replace(state, jacobian=False))
         if shown is not None:
@@ -196,7 +200,7 @@ class RegistrationDisplay:
         self._overlay_is(self._jacobian, visible, opacity)
 
     def set_glyphs(self, style: GlyphStyle) -> None:
-        """Arrows, cones or a bent grid from fixed points to moving ones, in 2D and 3D."""
+        """Arrows, cones or a bent grid of the elastic part, fixed to moving, in 2D and 3D."""
         self._glyphs.draw(style)
 
     def set_sensitivity(
@@ -226,6 +230,10 @@ class RegistrationDisplay:
             if in_scene(self.scene, node) and carried_by(node, self.transform_node):
                 release(self.scene, node)
         self._followers.clear()
+
+    def _new_glyphs(self) -> Glyphs:
+        live, region = self.transform_node, self.fixed_node
+        return Glyphs(self.scene, live, region, self.grid, self._initial)
 
     def _overlay_is(self, overlay: Overlay, visible: bool, opacity: float) -> None:
         if visible:

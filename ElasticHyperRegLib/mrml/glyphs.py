@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from ..field import elastic_part, world_points
 from ..types import Grid
 from .glyph_style import GlyphStyle
 from .nodes import Node, Scene, add_node
@@ -22,17 +24,21 @@ class Glyphs:
     """A hidden transform node that draws the deformation; it moves nothing.
 
     Slicer draws the way *to parent*, which of the live node is the inverse and slow to find. This
-    node has the same grid the other way round, so arrows start at fixed points and end where they
-    are in the moving image. Around it nothing moves: beyond the volume nothing is drawn.
+    node has the same grid the other way round, so arrows start at fixed points x and end at
+    x + d(x) of φ(x) = A(x + d(x)): the frames of two scanners may lie so far apart that A would
+    hide what is elastic. Around the grid nothing moves: beyond the volume nothing is drawn.
 
     Args:
         scene: vtkMRMLScene.
         live: grid transform node; remembers this one.
         region_node: volume over which is drawn; without one the 3D views stay empty.
         grid: of the displacements to come.
+        initial: A, (4, 4) RAS mm.
     """
 
-    def __init__(self, scene: Scene, live: Node, region_node: Node, grid: Grid) -> None:
+    def __init__(
+        self, scene: Scene, live: Node, region_node: Node, grid: Grid, initial: np.ndarray
+    ) -> None:
         self.node = live.GetNodeReference(ROLE)
         if self.node is None:
             self.node = add_node(scene, "Transform", "Deformation", ROLE)
@@ -40,6 +46,7 @@ class Glyphs:
             self.node.SetSaveWithScene(False)
             live.SetNodeReferenceID(ROLE, self.node.GetID())
             self._dress(scene, region_node)
+        self._grid, self._initial = grid, initial
         self._field = GridField(grid, rim=1)
         self.node.SetAndObserveTransformToParent(self._field.transform)
         self._u_mm: torch.Tensor | None = None
@@ -47,10 +54,15 @@ class Glyphs:
         self.draw(self.style)
 
     def write(self, u_mm: torch.Tensor) -> None:
-        """Draw a new displacement (1, 3, *grid.shape) RAS mm, once anything is drawn."""
+        """Draw the elastic part of a whole map (1, 3, *grid.shape) RAS mm, once anything is drawn.
+
+        Args:
+            u_mm: φ(x) − x.
+        """
         self._u_mm = u_mm
         if self.style.style != "off":
-            self._field.write(u_mm)
+            points = world_points(self._grid, u_mm)
+            self._field.write(elastic_part(u_mm, points, self._initial))
 
     def draw(self, style: GlyphStyle) -> None:
         """Draw in another style, in 2D and 3D."""

@@ -244,7 +244,8 @@ class LivePair:
         self._session = session
         pair = self._nodes["fixed"], self._nodes["moving"]
         transform = self._saved.nodes.get("transform")
-        self.display = RegistrationDisplay(self.scene, *pair, session.grid, transform)
+        frames = session.grid, transform, session.initial
+        self.display = RegistrationDisplay(self.scene, *pair, *frames)
         if "moving_labels" in self._nodes:
             self.display.follow(self._nodes["moving_labels"])
         self.display.update(*rest_map(session.grid, session.initial))

@@ -9,6 +9,7 @@ import torch
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
 from ElasticHyperRegLib import Displacement, Grid, Image, InputError
+from ElasticHyperRegLib.field import with_initial, world_points
 from ElasticHyperRegLib.mrml import (
     GlyphStyle,
     RegistrationDisplay,
@@ -264,6 +265,26 @@ def test_arrows_point_from_fixed_to_moving(app, pair, slice_view):
     assert np.allclose(ras, (6, -5, 3))
     display.update(shift_field((0.0, 3.0, 0.0)), ones())
     assert np.allclose(display.glyph_node.GetTransformToParent().TransformPoint(1, 2, 3), (1, 5, 3))
+
+
+def test_arrows_vanish_where_only_the_frames_differ(app, pair, slice_view):
+    initial = np.eye(4)
+    initial[:3, 3] = 0, 33, -20  # where the other scanner has its origin
+    display = RegistrationDisplay(app.scene, *pair, GRID, initial=initial)
+    display.show("fixed")
+    slice_view.fit_view_to_content()
+    display.set_glyphs(GlyphStyle("arrows", 8.0))
+    d_mm = torch.zeros(1, 3, *GRID.shape)
+    points = world_points(GRID, d_mm)
+    display.update(Displacement(with_initial(d_mm, points, initial), GRID), ones())
+    assert not coloured(rendered(slice_view)).any()
+    d_mm[:, 0] = 6.0
+    display.update(Displacement(with_initial(d_mm, points, initial), GRID), ones())
+    assert coloured(rendered(slice_view)).sum() > 200
+    ends = display.glyph_node.GetTransformToParent().TransformPoint(1, 2, 3)
+    assert np.allclose(ends, (7, 2, 3), atol=1e-4)
+    carried = display.transform_node.GetTransformFromParent().TransformPoint(1, 2, 3)
+    assert np.allclose(carried, (7, 35, -17), atol=1e-4)  # the volume still has the whole map
 
 
 def test_nothing_is_drawn_beyond_the_volume(app, pair):

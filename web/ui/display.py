@@ -89,7 +89,7 @@ def _legend() -> None:
 
 def _glyphs() -> None:
     with html.Div(classes="switch-row"):
-        html.Span("Deformation", classes="row-label")
+        html.Span("Deformation", classes="row-label", title="Without the initial alignment")
         with vuetify.VBtnToggle(
             v_model=("glyphs",),
             mandatory=True,

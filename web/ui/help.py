@@ -8,7 +8,7 @@ from trame.widgets import vuetify3 as vuetify
 KEYS = (
     ("1 … 6", "fixed, warped, blend, checkerboard, difference, flicker"),
     ("J", "volume change on and off"),
-    ("G", "deformation: off, arrows, cones, grid"),
+    ("G", "deformation without the initial alignment: off, arrows, cones, grid"),
     ("K", "keep what is shown"),
     ("Shift+1, 2 …", "show a kept setting"),
     ("Q W, A S, Z X", "step through the axial, coronal, sagittal slices"),

@@ -97,17 +97,12 @@ class Page:
 
     async def _run(self, **_: Any) -> None:
         self._logics.opening.list_folder()
-        tasks = [self._live.run(), self._flicker()]
+        tasks = [self._live.run()]
         if self._demo is not None:
             tasks.append(self.open_demo())
         if self._files is not None:
             tasks.append(self._logics.opening.open_files(self._files))
         await asyncio.gather(*tasks)
-
-    async def _flicker(self) -> None:
-        while True:
-            await asyncio.sleep(0.1)
-            self._logics.display.flicker()
 
     def _rebuild(self, event: Ready) -> None:
         self._table.build(len(self._logics.tissues.rows))

@@ -47,7 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "mode": "blend",
     "blend": 50,
     "jacobian": False,
-    "jacobian_opacity": 60,
+    "jacobian_opacity": 80,
     "glyphs": "off",
     "glyph_spacing_mm": 15,
     "glyph_scale": 1,

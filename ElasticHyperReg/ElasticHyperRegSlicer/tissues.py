@@ -174,11 +174,11 @@ class TissueRowWidgets:
 
         self._showing = True
         self._tissue = tissue
-        for slider, box, value, other in (
-            (self.lamSlider, self.lamBox, tissue.lam, tissue.mu),
-            (self.muSlider, self.muBox, tissue.mu, tissue.lam),
+        for slider, box, which in (
+            (self.lamSlider, self.lamBox, "lam"),
+            (self.muSlider, self.muBox, "mu"),
         ):
-            most = max(value, 1.0 - other)
+            value, most = getattr(tissue, which), tissue.most(which)
             if not slider.sliderDown and self._valueOf(slider, most) != round(value, DECIMALS):
                 slider.value = round(STEPS * value_to_slider(value, most))
             box.maximum = most
@@ -200,8 +200,8 @@ class TissueRowWidgets:
         if self._showing:
             return
         slider = self.lamSlider if which == "lam" else self.muSlider
-        other = self._tissue.mu if which == "lam" else self._tissue.lam
-        self._move(which, self._valueOf(slider, 1.0 - other), settled=not slider.sliderDown)
+        value = self._valueOf(slider, self._tissue.most(which))
+        self._move(which, value, settled=not slider.sliderDown)
 
     def _onBox(self, which: str, value: float) -> None:
         if not self._showing:

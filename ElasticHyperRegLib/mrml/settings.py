@@ -38,6 +38,13 @@ class TissueRow:
     present: bool
     locked: bool
 
+    def most(self, weight: str) -> float:
+        """The largest value of ``lam`` or ``mu`` where the other stays, or follows in a lock."""
+        own, other = (self.lam, self.mu) if weight == "lam" else (self.mu, self.lam)
+        if self.locked and own + other:
+            return own / (own + other)
+        return 1 - other
+
 
 @dataclass(frozen=True)
 class TissueStart:

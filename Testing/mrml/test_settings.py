@@ -35,6 +35,19 @@ def test_a_locked_ratio_is_kept_inside_the_simplex(value, moves_lam):
     assert new.lam + new.mu <= 1 + 1e-9
 
 
+@given(st.integers(1, 10), st.integers(0, 10), st.booleans(), st.sampled_from(["lam", "mu"]))
+def test_the_most_of_a_row_is_the_end_of_its_slider(lam, mu, locked, weight):
+    settings = table()
+    settings.move("lung", lam / 20, mu / 20)
+    settings.lock_ratio("lung", locked)
+    row = settings.rows[1]
+    most = row.most(weight)
+    assert getattr(row, weight) <= most + 1e-9
+    new = settings.move("lung", **{weight: most})
+    assert getattr(new, weight) == pytest.approx(most)
+    assert new.lam + new.mu == pytest.approx(1) or most == 0
+
+
 def test_a_locked_ratio_survives_zero():
     settings = table()
     settings.lock_ratio("lung", True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from trame_server.state import State
@@ -12,7 +11,6 @@ from ElasticHyperRegLib.mrml import GlyphStyle, Ready, RegistrationDisplay, Sens
 from ..state import GLYPHS, MODES
 from .live import Live, told
 
-FLICKER_SECONDS = 0.5
 KEYS = ("mode", "blend", "jacobian", "jacobian_opacity")
 GLYPH_KEYS = ("glyphs", "glyph_spacing_mm", "glyph_scale")
 
@@ -28,7 +26,6 @@ class DisplayLogic:
     def __init__(self, state: State, live: Live) -> None:
         self._state = state
         self._live = live
-        self._flicked = 0.0
         state.change("mode", "blend")(self._show_mode)
         state.change("jacobian", "jacobian_opacity")(self._show_jacobian)
         state.change(*GLYPH_KEYS)(self._show_glyphs)
@@ -40,17 +37,6 @@ class DisplayLogic:
     def _display(self) -> RegistrationDisplay | None:
         controller = self._live.controller
         return None if controller is None else controller.display
-
-    def flicker(self) -> None:
-        """Called often: swaps the images twice a second where the user wants that."""
-        now = time.monotonic()
-        if (
-            self._state.mode == "flicker"
-            and self._display
-            and now - self._flicked > FLICKER_SECONDS
-        ):
-            self._flicked = now
-            self._display.flick()
 
     def next_glyphs(self) -> None:
         """The next kind of arrows."""

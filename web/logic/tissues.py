@@ -99,7 +99,7 @@ class TissueLogic:
         if position == self._written.get(key) or index >= len(rows):
             return
         row = rows[index]
-        value = slider_to_value(float(position), room(row, name))
+        value = slider_to_value(float(position), row.most(name))
         self._live.now.set_elasticity(row.name, **{name: value})
         self._written[key] = position
         self._refresh(moving=key)
@@ -113,21 +113,13 @@ class TissueLogic:
                 key = f"{name}_{index}"
                 if key == moving:  # under the user's hand: it must not jump
                     continue
-                position = value_to_slider(getattr(row, name), room(row, name))
+                position = value_to_slider(getattr(row, name), row.most(name))
                 self._written[key] = position
                 self._state[key] = position
 
     def _refresh_moduli(self, event: Updated) -> None:
         if event.stage == "kept":
             self._refresh()
-
-
-def room(row: TissueRow, name: str) -> float:
-    """The largest value that λ or μ of a row can take where the other stays, or moves along."""
-    own, other = (row.lam, row.mu) if name == "lam" else (row.mu, row.lam)
-    if row.locked and own + other:
-        return own / (own + other)
-    return 1 - other
 
 
 def shown(row: TissueRow) -> dict[str, Any]:
@@ -143,5 +135,5 @@ def shown(row: TissueRow) -> dict[str, Any]:
         "poisson": f"{row.poisson:.2f}",
         "present": row.present,
         "locked": row.locked,
-        "full": [name for name in NAMES if room(row, name) == 0],
+        "full": [name for name in NAMES if row.most(name) == 0],
     }

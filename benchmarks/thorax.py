@@ -31,6 +31,8 @@ from training.data.phantom import FIRST_SEED
 
 AFFINE = "affine"
 SOLVER = "solver"
+QUICK = 4
+"""Iterations on the finest level where the solver's finish has to be quick."""
 Row = dict[str, Any]
 
 
@@ -39,6 +41,7 @@ def contenders(models: Sequence[str]) -> dict[str, RegistrationOptions]:
     found = {SOLVER: RegistrationOptions(model="none")}
     for model in models:
         found[model] = RegistrationOptions(model=model, refine=0)
+        found[f"{model} + {QUICK} iterations"] = RegistrationOptions(model=model, refine=QUICK)
         found[f"{model} + solver"] = RegistrationOptions(model=model)
     return found
 
@@ -85,7 +88,8 @@ def lung_rows(data: Path, options: dict[str, RegistrationOptions]) -> Iterator[R
     for name, how in options.items():
         result = register(replace(request, options=how))
         found = result.metrics
-        dice = {when: mean(found["dice"][when].values()) for when in ("before", "after")}
+        pairs = found["dice"].values()
+        dice = {when: mean(pair[when] for pair in pairs) for when in ("before", "after")}
         likeness = {f"ncc_{when}": found["ncc"][when] for when in ("before", "after")}
         dices = {f"dice_{when}": value for when, value in dice.items()}
         yield {"contender": name} | likeness | dices | _cost(result)

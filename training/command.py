@@ -65,7 +65,8 @@ def train_command(
         return
     console = Console()
     if pace.first is None:
-        console.print(f"{out} had finished all {steps} steps before: nothing was trained.")
+        finished = f"{out} had finished all {steps} steps before: nothing was trained."
+        console.print(finished, soft_wrap=True)
     elif pace.first > 1:
         console.print(f"Went on after step {pace.first - 1}.")
     for split, metrics in card.metrics.items():

@@ -232,6 +232,8 @@ set(LIBRARY_RESOURCES
   Resources/Models/cardiac-elas-g-labels/model.safetensors
   Resources/Models/cardiac-elas-sas/card.json
   Resources/Models/cardiac-elas-sas/model.safetensors
+  Resources/Models/thorax-CSAIN-elastic/card.json
+  Resources/Models/thorax-CSAIN-elastic/model.safetensors
   Resources/Models/thorax-elas-g/card.json
   Resources/Models/thorax-elas-g/model.safetensors
   Resources/README.md

@@ -7,8 +7,9 @@ from functools import partial
 
 from trame_server.state import State
 
+from ElasticHyperRegLib.mrml.display import MODES
+
 from .scene import Views
-from .state import MODES
 from .ui.layout import Logics
 
 SLICE_KEYS = (("Q", "W"), ("A", "S"), ("Z", "X"))

@@ -14,6 +14,7 @@ SMALLEST_TOKEN = 8
 DEMOS = ("thorax", "cardiac")
 DEMO_SIZES = (32, 256)
 ALIGNMENTS = ("none", "translation", "rigid", "affine")
+"""As ``alignment.KINDS``, which would cost the front seconds to load."""
 
 
 def is_loopback(host: str) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-MODES = ("fixed", "warped", "blend", "checkerboard", "difference", "flicker")
-GLYPHS = ("off", "arrows", "cones", "grid")
 TABS = ("display", "estimate", "compare", "quality")
 
 DEFAULTS: dict[str, Any] = {

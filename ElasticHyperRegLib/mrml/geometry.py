@@ -70,11 +70,16 @@ def volume_grid(node: Node) -> Grid:
     return placed_grid(node, image.GetDimensions()[::-1], ijk_to_local(node))
 
 
-def ijk_to_local(node: Node) -> np.ndarray:
-    """(4, 4) RAS mm: voxels of a volume node → its own coordinates."""
+def kept_matrix(node: Node) -> np.ndarray:
+    """``ijk_to_local`` as the node itself holds it, with the last bits lost."""
     matrix = vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
-    kept, given = matrix_to_numpy(matrix), node.GetAttribute(EXACT)
+    return matrix_to_numpy(matrix)
+
+
+def ijk_to_local(node: Node) -> np.ndarray:
+    """(4, 4) RAS mm: voxels of a volume node → its own coordinates."""
+    kept, given = kept_matrix(node), node.GetAttribute(EXACT)
     if not given:
         return kept
     exact = np.array(json.loads(given))

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..engine.request import DEFAULT_ELASTICITY
 from ..errors import InputError
 from ..tissues import TissueScheme, load_scheme
 from ..types import Image, LabelMap
-from .geometry import matrix_to_numpy, placement
+from .geometry import kept_matrix, placement
 from .labels import BACKGROUND, UNNAMED_COLOR, labels_from_node, tissue_colors
 from .nodes import Node, name_of
 from .options import ControllerOptions
@@ -86,9 +85,7 @@ def signature(node: Node) -> tuple[Any, ...]:
         return (*place, tuple(segment.GetName() for _, segment in segments), times)
     if node.IsA("vtkMRMLVolumeNode"):
         image = node.GetImageData()
-        matrix = vtkMatrix4x4()
-        node.GetIJKToRASMatrix(matrix)
-        local = matrix_to_numpy(matrix).tobytes()
+        local = kept_matrix(node).tobytes()
         return (*place, local, 0 if image is None else image.GetMTime())
     return place
 

@@ -36,8 +36,6 @@ FIRST_VOX = 0.3
 WINDOW = 5
 EVERY = 3
 """Passes from one field to the next."""
-
-
 REMEMBERED = 32
 """Fields that ``displacement`` may start from, the latest."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ElasticHyperRegLib.alignment import KINDS
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.io import write_image
 from ElasticHyperRegLib.types import Grid, Image
@@ -22,7 +23,7 @@ from web.archives import unpack
 from web.folder import DataFolder
 from web.inputs import Inputs
 from web.logic.estimate import heat_map
-from web.options import PageOptions
+from web.options import ALIGNMENTS, PageOptions
 from web.state import DEFAULTS
 
 MIB = 1 << 20
@@ -182,3 +183,7 @@ def test_heat_map_shows_the_nearest_score_everywhere():
     assert colors[1, 0] not in (colors[0, 0], colors[0, 1])
     assert (drawn["low"], drawn["high"], drawn["mu"]) == ("0.100", "0.400", 1)
     assert len(drawn["tried"]) == 3
+
+
+def test_a_pair_may_be_aligned_in_every_way():
+    assert ALIGNMENTS == KINDS

@@ -7,11 +7,11 @@ from typing import Any
 from trame_server.state import State
 
 from ElasticHyperRegLib.mrml import GlyphStyle, Ready, RegistrationDisplay, Sensed
+from ElasticHyperRegLib.mrml.display import MODES
+from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
 
-from ..state import GLYPHS, MODES
 from .live import Live, told
 
-KEYS = ("mode", "blend", "jacobian", "jacobian_opacity")
 GLYPH_KEYS = ("glyphs", "glyph_spacing_mm", "glyph_scale")
 
 

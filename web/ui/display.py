@@ -5,8 +5,10 @@ from __future__ import annotations
 from trame.widgets import html
 from trame.widgets import vuetify3 as vuetify
 
+from ElasticHyperRegLib.mrml.display import MODES
+from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
+
 from ..logic.display import DisplayLogic
-from ..state import GLYPHS, MODES
 from .parts import slider
 
 MODE_ICONS = dict(

@@ -15,11 +15,13 @@ from aiohttp import (
 )
 from aiohttp import web as http
 
-from .notices import FULL, GONE, STARTING, failed, notice
+from .notices import FULL, GONE, READY, STARTING, failed, notice
 from .workers import KEY_HEADER, Full, Worker, Workers
 
 SWEEP_SECONDS = 2.0
 RELOAD_SECONDS = 2.0
+HOLD_SECONDS = 20.0
+"""For so long a request waits for a session; those between give up after a minute or so."""
 MESSAGE_BYTES = 16 << 20
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-encoding"}
 Socket = http.WebSocketResponse | ClientWebSocketResponse
@@ -68,6 +70,9 @@ class Front:
         worker.touch()
         path = request.match_info["path"]
         if path in ("", "index.html"):
+            if READY in request.query and worker.ready:
+                await asyncio.wait({worker.ready}, timeout=HOLD_SECONDS)
+                raise http.HTTPSeeOther(f"/session/{worker.name}/")
             if not (worker.ready and worker.ready.done()):
                 return notice(STARTING, 200)
             if await taken(worker):

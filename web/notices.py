@@ -15,14 +15,16 @@ small { opacity: .7; }
 
 @dataclass(frozen=True)
 class Notice:
-    """A heading, what to do, and after how many seconds the page looks again (0: never)."""
+    """A heading, what to do, and an address that the browser asks for next, if any."""
 
     title: str
     text: str
-    refresh: int = 0
+    then: str = ""
 
 
-STARTING = Notice("Starting a session …", "This takes a few seconds.", 1)
+READY = "ready"
+"""Query that is answered when the session is; until then the browser shows what it has."""
+STARTING = Notice("Starting a session …", "This takes a few seconds.", f"?{READY}")
 FULL = Notice(
     "All sessions are in use",
     "Close another tab, then <a href='/'>try again</a>. "
@@ -44,7 +46,7 @@ def failed(log: str) -> Notice:
 
 def notice(what: Notice, status: int) -> http.Response:
     """``what`` as a small page."""
-    again = f"<meta http-equiv=refresh content={what.refresh}>" if what.refresh else ""
+    again = f"<meta http-equiv=refresh content='0; url={what.then}'>" if what.then else ""
     page = (
         f"<!doctype html><html lang=en><meta charset=utf-8>{again}"
         "<meta name=viewport content='width=device-width,initial-scale=1'>"

@@ -31,7 +31,7 @@ from ElasticHyperRegLib.mrml.nodes import role_of
 SLICES_PER_SECOND = 30.0
 SOLIDS_PER_SECOND = 2.0
 """3D, while the mouse is elsewhere: it takes longest to draw, and must not hold up the slices."""
-SOLIDS_WAIT_SECONDS = 0.2
+SOLIDS_WAIT_SECONDS = 0.4
 MOUSE_SECONDS = 1.0
 JPEG_QUALITY = 90  # trame's own quality at rest: equal, so nothing is drawn twice
 SURFACE = "Closed surface"

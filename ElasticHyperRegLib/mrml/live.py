@@ -53,6 +53,10 @@ class LiveAnswers:
 
     Args:
         session: answers from its own thread.
+
+    Attributes:
+        unanswered: a setting was asked for that has no answer yet.
+        waiting: one was asked for that has no final answer yet.
     """
 
     def __init__(self, session: Any) -> None:
@@ -62,7 +66,7 @@ class LiveAnswers:
         self._answer: Any = None
         self._error: Exception | None = None
         self._next: Mapping[str, Elasticity] | None = None
-        self._unanswered = False
+        self.unanswered = False
         self.waiting = False
 
     def submit(self, values: Mapping[str, Elasticity]) -> None:
@@ -71,7 +75,7 @@ class LiveAnswers:
         Raises:
             InputError: as ``Session.submit``.
         """
-        if self._unanswered:
+        if self.unanswered:
             self._next = values
             return
         self._next = None
@@ -79,7 +83,7 @@ class LiveAnswers:
         self._session.submit(
             values, lambda answer: self._take(turn, answer), lambda error: self._fault(turn, error)
         )
-        self.waiting = self._unanswered = True
+        self.waiting = self.unanswered = True
 
     def fetch(self) -> tuple[Any, Exception | None]:
         """The newest answer and the error that came since the last call; ``None`` for none."""
@@ -88,7 +92,7 @@ class LiveAnswers:
             self._answer = self._error = None
         if answer is None and error is None:
             return None, None
-        self._unanswered = False
+        self.unanswered = False
         if self._next is not None:
             self.submit(self._next)
         elif error is not None or answer.final:
@@ -101,7 +105,7 @@ class LiveAnswers:
         The session goes on by itself: to cancel it would stop an estimate or an export too.
         """
         self._next_turn()
-        self._next, self._unanswered = None, False
+        self._next, self.unanswered = None, False
         self.waiting = False
 
     def _next_turn(self) -> int:

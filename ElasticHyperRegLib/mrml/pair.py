@@ -106,6 +106,11 @@ class LivePair:
             self.status = status_of(event) or self.status
         return events
 
+    @property
+    def awaits(self) -> bool:
+        """Whether a setting was asked for that has no answer of any kind yet."""
+        return self._answers is not None and self._answers.unanswered
+
     def estimate(self, objective: str = "dice", method: str = "grid") -> None:
         """Find the parameters of this pair; ``Progressed``, then ``Estimated`` or ``Failed``.
 

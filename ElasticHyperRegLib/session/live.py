@@ -14,7 +14,7 @@ from ..types import Elasticity
 from .answer import Stage
 from .fields import Fields
 from .solver_field import PATIENT, Held, Patience, SolverField
-from .tangent import Tangent, tangents
+from .tangent import Tangent, parameters, tangents
 from .worker import Turn
 
 REFINE = {2: 30, 3: 8}
@@ -65,6 +65,7 @@ class Live:
         self._solver = fields.solver
         self._shown: Held | None = None
         self._settled: _Settled | None = None
+        self._base: tuple[tuple[Elasticity, ...], torch.Tensor] | None = None
         self._network_seconds = 0.0
 
     @property
@@ -92,8 +93,10 @@ class Live:
             if self._fields.network is not None:
                 turn.rest(REST_S)
         stage: Stage = "refined"
+        self._base = None
         if self._fields.network is not None:
             held, stage = self._ask_network(setting, turn.check, deliver), "network"
+            self._base = values, held.u_vox
         else:
             starts = [self._shown or solver.anchor(), *([foreseen] if foreseen else [])]
             self._shown = held = solver.better(starts, values)
@@ -104,24 +107,30 @@ class Live:
         deliver(stage, solver.field(held), True)
 
     def _differentiate(self, setting: Setting, check: Check) -> None:
-        """Find out how the field on screen changes, first with the tissues that were moved."""
+        """Find out how the field on screen changes.
+
+        What is not known at all comes first, for a preview of every slider as soon as may be; of
+        the rest, the tissues that were moved.
+        """
         values = self._current_solver().values(setting.default, setting.tissues)
         last, held = self._settled, self._shown
         if held is None or (last and last.whole and last.tangent.values == values):
             return
-        order = list(range(len(values)))
-        if last is not None:
-            before = last.tangent.values
-            order.sort(key=lambda number: values[number] == before[number])
-        respond = partial(self._response, setting, check)
         known = last.tangent.slopes if last else {}
-        for done, found in enumerate(tangents(values, respond, order, known), start=1):
-            self._settled = _Settled(held, found, done == len(order))
+        now, before = parameters(values), parameters(last.tangent.values if last else values)
+        order = sorted(range(len(now)), key=lambda n: (n in known, now[n] == before[n]))
+        respond = partial(self._response, setting, check)
+        if self._base is None or self._base[0] != values:
+            self._base = values, respond(values)
+        found = tangents(values, self._base[1], respond, order, known)
+        for done, tangent in enumerate(found, start=1):
+            self._settled = _Settled(held, tangent, done == len(order))
 
     def _current_solver(self) -> SolverField:
         """The solver; after falling back it is a new one, and what was held is of no use."""
         if self._solver is not self._fields.solver:
-            self._solver, self._shown, self._settled = self._fields.solver, None, None
+            self._solver = self._fields.solver
+            self._shown = self._settled = self._base = None
         return self._solver
 
     def _network_is_quick(self) -> bool:

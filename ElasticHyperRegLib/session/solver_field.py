@@ -160,7 +160,7 @@ class SolverField:
     def better(self, candidates: Sequence[Held], values: Sequence[Elasticity]) -> Held:
         """The candidate of the lowest objective."""
         objective = self._objective.at(values)
-        return min(candidates, key=lambda held: float(objective(held.u_vox)))
+        return min(candidates, key=lambda held: float(_charged(objective, held.u_vox)))
 
     def refine(
         self,
@@ -185,7 +185,7 @@ class SolverField:
             with torch.enable_grad():
                 unknown = change.detach().requires_grad_()
                 moved = start + unknown
-                value = voxels * (objective(moved) + fold_penalty(moved)).sum()
+                value = voxels * _charged(objective, moved)
                 (gradient,) = torch.autograd.grad(value, unknown)
             return float(value.detach()), gradient
 
@@ -231,6 +231,13 @@ def images_grid(grid: Grid, budget: int) -> Grid:
         fits = np.prod(extent / np.maximum(grid.spacing, middle)) <= budget
         low, high = (low, middle) if fits else (middle, high)
     return coarser(grid, tuple(np.maximum(grid.spacing, high)))
+
+
+def _charged(
+    objective: Callable[[torch.Tensor], torch.Tensor], u_vox: torch.Tensor
+) -> torch.Tensor:
+    """The objective of one field, and what its folds cost."""
+    return (objective(u_vox) + fold_penalty(u_vox)).sum()
 
 
 def _level(fixed: Grid, images: Grid) -> Level:

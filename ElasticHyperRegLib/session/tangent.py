@@ -22,68 +22,69 @@ SMALLEST_STEP = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Tangent:
-    """u(λ, μ) ≈ u₀ + Σₜ (λₜ − λₜ₀) ∂u/∂λₜ + (μₜ − μₜ₀) ∂u/∂μₜ, as far as derivatives are known.
+    """u(p) ≈ u₀ + Σₙ (pₙ − pₙ₀) ∂u/∂pₙ over λ and μ of all tissues, as far as they are known.
 
     Attributes:
         values: (λ₀, μ₀) of each tissue.
-        slopes: number of the tissue → ∂u/∂λ and ∂u/∂μ.
+        slopes: number of the parameter → ∂u/∂pₙ; λ of tissue t is number 2t, its μ 2t + 1.
     """
 
     values: tuple[Elasticity, ...]
-    slopes: Mapping[int, tuple[torch.Tensor, torch.Tensor]]
+    slopes: Mapping[int, torch.Tensor]
 
     @property
     def complete(self) -> bool:
-        """Whether every tissue's derivatives are known."""
-        return len(self.slopes) == len(self.values)
+        """Whether every derivative is known."""
+        return len(self.slopes) == 2 * len(self.values)
 
     def foresee(self, base: torch.Tensor, values: Sequence[Elasticity]) -> torch.Tensor | None:
         """u under ``values``, with u₀ = ``base``; ``None`` where a derivative is not known yet."""
-        for number, (new, old) in enumerate(zip(values, self.values, strict=True)):
+        pairs = zip(parameters(values), parameters(self.values), strict=True)
+        for number, (new, old) in enumerate(pairs):
             if new == old:
                 continue
             if number not in self.slopes:
                 return None
-            by_lam, by_mu = self.slopes[number]
-            base = base + (new.lam - old.lam) * by_lam + (new.mu - old.mu) * by_mu
+            base = base + (new - old) * self.slopes[number]
         return base
+
+
+def parameters(values: Sequence[Elasticity]) -> list[float]:
+    """λ and μ of each tissue in a row."""
+    return [number for value in values for number in (value.lam, value.mu)]
 
 
 def tangents(
     values: Sequence[Elasticity],
+    base: torch.Tensor,
     respond: Callable[[Sequence[Elasticity]], torch.Tensor],
     order: Iterable[int],
-    before: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = MappingProxyType({}),
+    before: Mapping[int, torch.Tensor] = MappingProxyType({}),
 ) -> Iterator[Tangent]:
-    """Derivatives of ``respond`` about ``values``, by one difference each, tissue after tissue.
+    """Derivatives of ``respond`` about ``values``, by one difference each, one after the other.
 
     Args:
         values: (λ, μ) of each tissue.
+        base: ``respond(values)``.
         respond: the field under such values.
-        order: in which tissues come, by number.
-        before: derivatives about other values, which hold until a tissue's turn has come: a
+        order: in which parameters come, by number.
+        before: derivatives about other values, which hold until a parameter's turn has come: a
             preview of some kind is better than none.
     """
-    base = respond(values)
     slopes = dict(before)
     for number in order:
-        value = values[number]
-        pair = []
-        for moved, step in (_along_lam(value), _along_mu(value)):
-            there = [*values[:number], moved, *values[number + 1 :]]
-            pair.append((respond(there) - base) / step if step else torch.zeros_like(base))
-        slopes[number] = pair[0], pair[1]
+        there, step = _moved(values, number)
+        slopes[number] = (respond(there) - base) / step if step else torch.zeros_like(base)
         yield Tangent(tuple(values), dict(slopes))
 
 
-def _along_lam(value: Elasticity) -> tuple[Elasticity, float]:
-    step = _step(value.lam, value.mu)
-    return Elasticity(value.lam + step, value.mu), step
-
-
-def _along_mu(value: Elasticity) -> tuple[Elasticity, float]:
-    step = _step(value.mu, value.lam)
-    return Elasticity(value.lam, value.mu + step), step
+def _moved(values: Sequence[Elasticity], number: int) -> tuple[list[Elasticity], float]:
+    """``values`` with one parameter a step away, and the step."""
+    tissue, is_mu = divmod(number, 2)
+    value = values[tissue]
+    step = _step(value.mu, value.lam) if is_mu else _step(value.lam, value.mu)
+    moved = Elasticity(value.lam + step * (not is_mu), value.mu + step * is_mu)
+    return [*values[:tissue], moved, *values[tissue + 1 :]], step
 
 
 def _step(moving: float, other: float) -> float:

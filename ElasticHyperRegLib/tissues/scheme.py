@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..engine.sliding import OTHERS
 from ..errors import InputError
 from ..types import Elasticity, LabelMap
 from .classes import class_names
@@ -47,7 +46,7 @@ class TissueScheme:
         tissues: in the order of the file.
         rest: tissue of every label that no tissue names; ``None`` refuses such labels.
         task: TotalSegmentator task whose class names the scheme uses.
-        slides: pairs of tissues that may slide along their border; ``OTHERS`` as the second
+        slides: pairs of tissues that may slide along their border; ``rest`` as the second
             stands for all others.
     """
 
@@ -61,17 +60,6 @@ class TissueScheme:
     def elasticity(self) -> dict[str, Elasticity]:
         """Tissue name → preset (λ, μ)."""
         return {tissue.name: tissue.preset for tissue in self.tissues}
-
-    def sliding_labels(self) -> tuple[tuple[int, int], ...]:
-        """Pairs (a, b), a < b, of labels, as ``apply`` makes them, whose border may slide."""
-        number = {tissue.name: tissue.label for tissue in self.tissues}
-        found = set()
-        for one, other in self.slides:
-            others = set(number) - {one} if other == OTHERS else {other}
-            for name in others:
-                low, high = sorted((number[one], number[name]))
-                found.add((low, high))
-        return tuple(sorted(found))
 
     def class_subset(self) -> tuple[str, ...]:
         """Classes of the scheme's TotalSegmentator task that its tissues name, sorted."""

@@ -257,7 +257,7 @@ def test_what_is_linear_is_foreseen_exactly(pairs):
         return (numbers * slopes).sum().view(1)
 
     start = (Elasticity(0.0, 1.0), Elasticity(0.3, 0.3))
-    *_, last = tangents(start, respond, [1, 0])
+    *_, last = tangents(start, respond(start), respond, [1, 0, 3, 2])
     wanted = [Elasticity(0.0, pairs[0][1]), Elasticity(*pairs[1])]
     assert last.complete
     foreseen = last.foresee(respond(start), wanted)
@@ -266,19 +266,21 @@ def test_what_is_linear_is_foreseen_exactly(pairs):
 
 
 def test_an_unknown_derivative_foretells_nothing():
-    first = next(tangents([MIDDLE, MIDDLE], lambda values: torch.zeros(1), [1]))
-    assert not first.complete
-    assert first.foresee(torch.zeros(1), [HARD, MIDDLE]) is None
-    assert first.foresee(torch.zeros(1), [MIDDLE, HARD]) is not None
+    zero = torch.zeros(1)
+    *_, last = tangents([MIDDLE, MIDDLE], zero, lambda values: zero, [2, 3])
+    assert not last.complete
+    assert last.foresee(zero, [HARD, MIDDLE]) is None
+    assert last.foresee(zero, [MIDDLE, HARD]) is not None
 
 
 def test_derivatives_of_before_hold_until_new_ones_come():
-    before = {number: (torch.ones(1), torch.ones(1)) for number in (0, 1)}
-    first, last = tangents([MIDDLE, MIDDLE], lambda values: torch.zeros(1), [1, 0], before)
+    before, zero = {number: torch.ones(1) for number in range(4)}, torch.zeros(1)
+    found = tangents([MIDDLE, MIDDLE], zero, lambda values: zero, [2, 3, 0, 1], before)
+    _, second, _, last = found
     moved = HARD.lam + HARD.mu - MIDDLE.lam - MIDDLE.mu
-    assert first.foresee(torch.zeros(1), [HARD, MIDDLE]) == pytest.approx(moved)
-    assert first.foresee(torch.zeros(1), [MIDDLE, HARD]) == pytest.approx(0)
-    assert last.foresee(torch.zeros(1), [HARD, HARD]) == pytest.approx(0)
+    assert second.foresee(zero, [HARD, MIDDLE]) == pytest.approx(moved)
+    assert second.foresee(zero, [MIDDLE, HARD]) == pytest.approx(0)
+    assert last.foresee(zero, [HARD, HARD]) == pytest.approx(0)
 
 
 def test_derivatives_tell_which_way_the_field_goes(field):
@@ -286,9 +288,11 @@ def test_derivatives_tell_which_way_the_field_goes(field):
     settled = field.refined(field.anchor(), start)
     stays = field.refined(settled, start, patience=passes).u_vox
     twenty = Patience(0.0, 20)
-    found = next(
-        tangents(start, lambda moved: field.refined(settled, moved, patience=twenty).u_vox, [1])
-    )
+
+    def respond(moved: Sequence[Elasticity]) -> torch.Tensor:
+        return field.refined(settled, moved, patience=twenty).u_vox
+
+    found = next(tangents(start, respond(start), respond, [3]))
     wanted = [MIDDLE, Elasticity(0.05, 0.4), MIDDLE]
     change = field.refined(settled, wanted, patience=passes).u_vox - stays
     foreseen = found.foresee(torch.zeros_like(change), wanted)

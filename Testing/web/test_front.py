@@ -224,6 +224,28 @@ def test_a_worker_that_has_just_died_is_told(stand_in):
     visit(scenario)
 
 
+def test_the_browser_is_told_as_soon_as_a_session_is_ready(stand_in, monkeypatch):
+    starts = Worker.start
+
+    async def start_slowly(self, options):
+        await asyncio.sleep(0.3)
+        return await starts(self, options)
+
+    monkeypatch.setattr(Worker, "start", start_slowly)
+
+    async def scenario(client, workers):
+        path = await opened(client)
+        page = await (await client.get(path)).text()
+        assert "Starting a session" in page and "url=?ready" in page
+        begun = time.monotonic()
+        answer = await client.get(f"{path}?ready", allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (303, path)
+        assert time.monotonic() - begun > 0.1
+        assert "key" in await (await client.get(path)).json()
+
+    visit(scenario)
+
+
 def test_sessions_left_alone_are_closed(stand_in):
     async def scenario(client, workers):
         path = await opened(client)

@@ -102,14 +102,17 @@ class Live:
     async def run(self) -> None:
         """Ask the controller what happened, for ever.
 
-        Drawing its answers holds up everything else, so it gets half of the time at most.
+        Drawing its answers holds up everything else, so better and better fields for one setting
+        get half of the time at most; the first answer to a setting is drawn at once.
         """
         loop = asyncio.get_running_loop()
         while True:
             begun = loop.time()
             await asyncio.sleep(POLL_SECONDS)
             drawing = loop.time() - begun - POLL_SECONDS
-            await asyncio.sleep(min(drawing, MOST_SECONDS))
+            rested = loop.time() + min(drawing, MOST_SECONDS)
+            while loop.time() < rested and not self._awaits:
+                await asyncio.sleep(POLL_SECONDS)
             if self.controller is None:
                 continue
             with self._state:
@@ -118,6 +121,10 @@ class Live:
     def say(self, text: str, bad: bool = False) -> None:
         """Show a line to the user for a while; ``bad`` until it is put away."""
         self._state.update({"message": text, "message_bad": bad, "message_open": True})
+
+    @property
+    def _awaits(self) -> bool:
+        return self.controller is not None and self.controller.awaits
 
     @told
     def _poll(self, controller: LiveController) -> None:

@@ -44,7 +44,8 @@ class Fields:
     network, tissues = object(), TISSUES
 
     def __init__(self) -> None:
-        self.solver, self.asked = Solver(), 0
+        self.solver: Any = Solver()
+        self.asked = 0
 
     def guarded(self, work):
         return work()

@@ -31,8 +31,8 @@ from training.data.phantom import FIRST_SEED
 
 AFFINE = "affine"
 SOLVER = "solver"
-QUICK = 4
-"""Iterations on the finest level where the solver's finish has to be quick."""
+WHOLE = 24
+"""Iterations of the solver itself on the finest level."""
 Row = dict[str, Any]
 
 
@@ -41,8 +41,8 @@ def contenders(models: Sequence[str]) -> dict[str, RegistrationOptions]:
     found = {SOLVER: RegistrationOptions(model="none")}
     for model in models:
         found[model] = RegistrationOptions(model=model, refine=0)
-        found[f"{model} + {QUICK} iterations"] = RegistrationOptions(model=model, refine=QUICK)
         found[f"{model} + solver"] = RegistrationOptions(model=model)
+        found[f"{model} + {WHOLE} iterations"] = RegistrationOptions(model=model, refine=WHOLE)
     return found
 
 

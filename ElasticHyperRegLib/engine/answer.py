@@ -22,7 +22,7 @@ from .prepare import Prepared, initial_alignment, prepare, problem_of
 from .report import measures, regularity
 from .request import RegistrationRequest, RegistrationResult
 from .run import Run
-from .solved import solved
+from .solved import solved, usual_finish
 
 NO_MODEL_FITS = "none (no trained model fits)"
 NOT_REFINED = "not refined"
@@ -104,7 +104,8 @@ def answer(
         with run.step("refine") as done:
             prepared, initial, device = pair.prepared, pair.initial, pair.device
             problem = problem_of(prepared, coefficients(request), initial, device)
-            solution = solved(problem, request.options, start, done, run.cancelled)
+            finish = usual_finish(request.options, choice.card)
+            solution = solved(problem, finish, start, done, run.cancelled)
             start = solution.u_mm
     d_mm = start.detach().cpu()
     with run.step("measure"):

@@ -59,7 +59,8 @@ class RegistrationOptions:
             name or folder of a model.
         sliding: borders along which tissues may slide; needs ``fixed_labels``.
         refine: iterations of the exact solver on the finest level, at most, after the network
-            where there is one (0: the network alone); ``None`` leaves that to the solver.
+            where there is one (0: the network alone); ``None``: all of them, but few after a
+            model of volumes.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random (the sampling of the initial alignment).
     """

@@ -8,11 +8,18 @@ from dataclasses import replace
 import torch
 
 from ..solver import Problem, Solution, SolverOptions, solve
+from ..weights import ModelCard
 from .request import RegistrationOptions
 
 LEVELS = {2: 1, 3: 2}
 """Finest levels solved after a network, by dimension: of volumes the last alone, whose field moves
 little at a time, leaves the answer short of the solver's own.
+"""
+VOLUME_FINISH = 4
+"""Iterations on the finest level after a model of volumes, unless told otherwise: a third of the
+solver's time. On phantoms the level before has then brought back what the model lacked, and more of
+the finest draws the inside of even tissue away from the truth; on the lung pair 24 would raise the
+Dice from .986 to .987. After slices of a stack, which know nothing of each other, all are done.
 """
 
 
@@ -40,6 +47,13 @@ def solved(
     settings = solver_settings if start is None else refine_settings
     ndim = problem.fixed_grid.ndim
     return solve(problem, settings(options, ndim), start, progress, cancelled)
+
+
+def usual_finish(options: RegistrationOptions, card: ModelCard | None) -> RegistrationOptions:
+    """``options``, with the iterations after the model of ``card`` filled in."""
+    if card is None or card.model.ndim == 2 or options.refine is not None:
+        return options
+    return replace(options, refine=VOLUME_FINISH)
 
 
 def solver_settings(options: RegistrationOptions, ndim: int) -> SolverOptions:

@@ -21,10 +21,10 @@ from ElasticHyperRegLib import (
 from ElasticHyperRegLib.engine import NetworkField, NetworkOptions
 from ElasticHyperRegLib.engine.network_grid import network_grid, towards_ras
 from ElasticHyperRegLib.engine.prepare import prepare
-from ElasticHyperRegLib.engine.solved import refine_settings
+from ElasticHyperRegLib.engine.solved import VOLUME_FINISH, refine_settings, usual_finish
 from ElasticHyperRegLib.field import to_grid, transform_points
 from ElasticHyperRegLib.solver import SolverOptions
-from ElasticHyperRegLib.weights import load_model
+from ElasticHyperRegLib.weights import list_models, load_model
 from Testing.conftest import make_oblique_grid
 from Testing.unit.small_pair import CENTRE, small_request
 from Testing.unit.tiny_models import constant, install, lively, tiny_spec
@@ -291,6 +291,15 @@ def test_refining_is_the_finest_levels_with_at_most_so_many_iterations_of_the_la
     assert usual.levels == whole[-levels:]
     asked = refine_settings(RegistrationOptions(refine=5), ndim)
     assert asked.levels == (*whole[-levels:-1], replace(whole[-1], iterations=5))
+
+
+def test_a_model_of_volumes_is_finished_in_few_iterations_unless_told_otherwise():
+    cards = {card.name: card for card in list_models()}
+    usual, asked = RegistrationOptions(), RegistrationOptions(refine=7)
+    assert usual_finish(usual, cards["thorax-elas-g"]).refine == VOLUME_FINISH
+    assert usual_finish(asked, cards["thorax-elas-g"]) == asked
+    assert usual_finish(usual, cards["cardiac-elas-g"]) == usual
+    assert usual_finish(usual, None) == usual
 
 
 def test_tissues_reach_a_map_model(models):

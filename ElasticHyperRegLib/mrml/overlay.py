@@ -29,6 +29,7 @@ LEGEND = "vtkMRMLColorLegendDisplayNode"
 LEGEND_LETTER, LEGEND_HEIGHT = 0.012, 0.35
 """Parts of the view. Slicer makes the letters as large as the longest label fits in."""
 LEGEND_PLACE = 0.98, 0.5
+LEGEND_GROUND = 0.6
 PAINTED = "painted"
 BYTE = 255
 SENSITIVITY_TICKS = 5
@@ -181,7 +182,10 @@ class Overlay:
             legend.SetUseColorNamesForLabels(True)
             legend.SetLabelFormat("%s")
             legend.SetPosition(*LEGEND_PLACE)
-            legend.GetLabelTextProperty().SetFontFamilyToArial()
+            for letters in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+                letters.SetFontFamilyToArial()
+                letters.SetBackgroundColor(0, 0, 0)  # readable over bone too
+                letters.SetBackgroundOpacity(LEGEND_GROUND)
         if legend is not None:
             legend.SetSize(LEGEND_LETTER * max(map(len, self._tick_names())), LEGEND_HEIGHT)
             legend.SetVisibility(visible)

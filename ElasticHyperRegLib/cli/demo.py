@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .options import DeviceOption, OverwriteOption
+from .options import DeviceOption, ModelOption, OverwriteOption
 
 
 @app.command()
@@ -18,10 +18,11 @@ def demo(
     ),
     size: Annotated[int, typer.Option(help="Voxels along each axis of the phantom.")] = 96,
     seed: Annotated[int, typer.Option(help="The patient: anatomy, stiffness, breath, noise.")] = 0,
+    model: ModelOption = "auto",
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a breathing thorax, register it and compare with the true deformation."""
     from .demonstration import demonstrate
 
-    demonstrate(out, size, seed, device, overwrite)
+    demonstrate(out, size, seed, model, device, overwrite)

@@ -42,13 +42,14 @@ NAMES = {
 """What the folder ``INPUT`` holds."""
 
 
-def demonstrate(out: Path, size: int, seed: int, device: str, overwrite: bool) -> None:
+def demonstrate(out: Path, size: int, seed: int, model: str, device: str, overwrite: bool) -> None:
     """Make the phantom, register it, print how far the result is from the truth.
 
     Args:
         out: folder of the results; the phantom's files go to its sub-folder ``input``.
         size: voxels along each axis.
         seed: of the phantom.
+        model: as in ``RegistrationOptions``.
         device: where to compute.
         overwrite: replace an earlier result.
 
@@ -58,7 +59,7 @@ def demonstrate(out: Path, size: int, seed: int, device: str, overwrite: bool) -
     if size > LARGEST_SIZE:
         raise InputError(f"a phantom of {size} voxels a side", f"at most {LARGEST_SIZE}")
     wanted = PhantomOptions(size=size, seed=seed)
-    settings = Settings(tissues=SCHEME, initial="none", device=device)
+    settings = Settings(tissues=SCHEME, initial="none", model=model, device=device)
     options = settings.options()
     # Entered first, the inputs appear last, inside the results, which have to be there by then.
     inputs = OutputFolder(out / "input", NAMES, overwrite)

@@ -173,7 +173,7 @@ def test_demo_finds_the_truth_and_may_be_repeated(tmp_path, capsys, monkeypatch)
     phantom = make_phantom(PhantomOptions(size=32))
     monkeypatch.setattr(demonstration, "make_phantom", lambda options: phantom)
     out = tmp_path / "demo"
-    for again in ((), ("--overwrite",)):
+    for again in (("--model", "none"), ("--overwrite",)):
         code, said, err = run(capsys, "demo", "--size", 32, "--out", out, *again)
         assert (code, err) == (0, "")
         median = dict(re.findall(r"(before|after) \(mm\) +([\d.]+)", said))
@@ -186,6 +186,7 @@ def test_demo_finds_the_truth_and_may_be_repeated(tmp_path, capsys, monkeypatch)
         assert read_labels(out / "warped_labels.nii.gz").present() == (0, 1, 2, 3, 4, 5)
         request = json.loads((out / "request.json").read_text())
         assert request["inputs"]["fixed"]["path"] == str(out / "input" / "fixed.nii.gz")
+        assert (request["options"]["model"] == "none") == ("none" in again)
         assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     assert "not empty" in refused(capsys, "demo", "--size", 32, "--out", out)
 

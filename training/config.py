@@ -41,6 +41,14 @@ class DataConfig:
     options: dict[str, Any] = field(default_factory=dict)
     validation_options: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.train == self.validation:
+            raise InputError(
+                f"the split '{self.train}' both to train on and to validate on",
+                "two splits that share no patient",
+                "such as train and val",
+            )
+
 
 @dataclass(frozen=True)
 class OptimisationConfig:

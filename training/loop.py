@@ -144,10 +144,8 @@ def batch_loss(
         Measure(spec, source.spacing, options.window),
     )
     loss = equally_loud(found.total, setting)
-    if options.labels and labels is not None and batch.moving_labels is not None:
-        loss = loss + options.labels * soft_dice_loss(
-            labels, batch.moving_labels, flow.displacement, tissues
-        )
+    if options.labels:
+        loss = loss + options.labels * soft_dice_loss(*_labels(batch), flow.displacement, tissues)
     if truth := _truth_weight(config, seed[1]):
         loss = loss + truth * squared_distance(u_mm, _known(batch) * scale)
     return loss
@@ -156,6 +154,14 @@ def batch_loss(
 def _truth_weight(config: TrainingConfig, step: int) -> float:
     """``truth`` at the first step, 0 from half of the steps on."""
     return config.optimisation.truth * max(0.0, 1 - 2 * step / config.optimisation.steps)
+
+
+def _labels(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    if batch.fixed_labels is None or batch.moving_labels is None:
+        raise InputError(
+            "a weight of the labels for pairs without labels", "labelled pairs", "set labels to 0"
+        )
+    return batch.fixed_labels, batch.moving_labels
 
 
 def _known(batch: Batch) -> torch.Tensor:

@@ -20,7 +20,9 @@ from .options import PageOptions
 
 ROLES = ("fixed", "moving", "fixed_labels", "moving_labels")
 ARCHIVE = ".zip"
-ACCEPTED = (*READABLE, ARCHIVE)
+DETACHED = (".nhdr", ".mhd")
+"""Headers whose voxels lie in a file of their own, which an upload does not bring."""
+ACCEPTED = (*(suffix for suffix in READABLE if suffix not in DETACHED), ARCHIVE)
 
 
 @dataclass(frozen=True, eq=False)

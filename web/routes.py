@@ -71,6 +71,10 @@ class Routes:
         except InputError as error:
             self._ended(role, str(error))
             return http.json_response({"message": str(error)})
+        except OSError as error:
+            problem = f"{name} cannot be kept on the server: {error.strerror or error}"
+            self._ended(role, problem)
+            return http.json_response({"message": problem})
         self._ended(role, "")
         return http.json_response({"name": name})
 

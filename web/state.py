@@ -51,6 +51,8 @@ DEFAULTS: dict[str, Any] = {
     "glyph_scale": 1,
     "sensitivity": False,
     "sensitivity_known": False,
+    "sensitivity_rows": [],
+    "sensitivity_note": "",
     # estimation
     "objectives": [],
     "methods": [],

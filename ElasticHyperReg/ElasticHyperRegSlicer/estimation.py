@@ -25,25 +25,25 @@ class EstimationSection:
         self.ui = ui
         self._live = live
         self._estimate: Any = None
-        for text, name in (
-            (_("Overlap of the tissues (Dice)"), "dice"),
-            (_("Overlap of the tissues, soft Dice"), "soft-dice"),
-            (_("Landmark error"), "tre"),
-            (_("Likeness of the images"), "similarity"),
-        ):
-            ui.objectiveComboBox.addItem(text, name)
-        for text, name in (
-            (_("Grid: every setting in steps of 0.1"), "grid"),
-            (_("Coarse to fine: fewer, finer steps"), "coarse-to-fine"),
-            (_("Gradient: needs a trained model"), "gradient"),
-        ):
-            ui.methodComboBox.addItem(text, name)
+        self._objectives = {
+            "dice": _("Overlap of the tissues (Dice)"),
+            "soft-dice": _("Overlap of the tissues, soft Dice"),
+            "tre": _("Landmark error"),
+            "similarity": _("Likeness of the images"),
+        }
+        self._methods = {
+            "grid": _("Grid: every setting in steps of 0.1"),
+            "coarse-to-fine": _("Coarse to fine: fewer, finer steps"),
+            "gradient": _("Gradient: needs a trained model"),
+        }
+        self._offer(tuple(self._objectives), tuple(self._methods))
         ui.estimateButton.connect("clicked()", self.start)
         ui.cancelEstimateButton.connect("clicked()", lambda: live.do("cancel"))
         ui.heatMapTissueComboBox.connect("currentIndexChanged(int)", self._showMap)
         live.listen("Progressed", self._onProgress)
         live.listen("Estimated", lambda event: self.showEstimate(event.estimate))
-        live.listen("Ready", lambda event: self.showEstimate(None))
+        live.listen("Surfaced", self._onSurfaced)
+        live.listen("Ready", self._onReady)
 
     def start(self) -> None:
         """Look for the parameters of this pair."""
@@ -75,6 +75,30 @@ class EstimationSection:
         self.ui.estimateResultLabel.text = "" if estimate is None else _description(estimate)
         self.ui.estimateResultLabel.toolTip = "" if estimate is None else _warnings(estimate)
         self._showMap()
+
+    def _onReady(self, event: Any) -> None:
+        self._offer(event.objectives, event.methods)
+        self.showEstimate(None)
+
+    def _offer(self, objectives: tuple[str, ...], methods: tuple[str, ...]) -> None:
+        """What the pair allows; what was chosen stays where it can."""
+        for combo, texts, allowed in (
+            (self.ui.objectiveComboBox, self._objectives, objectives),
+            (self.ui.methodComboBox, self._methods, methods),
+        ):
+            chosen = combo.currentData
+            combo.clear()
+            for name, text in texts.items():
+                if name in allowed:
+                    combo.addItem(text, name)
+            combo.setCurrentIndex(max(0, combo.findData(chosen)))
+
+    def _onSurfaced(self, event: Any) -> None:
+        """The surface of the whole comes first, while the tissues are still looked at."""
+        if self._estimate is None and event.surface.tissue == "everywhere":
+            self.ui.heatMapFrame.visible = True
+            label = self.ui.heatMapLabel
+            label.setPixmap(heatMapPixmap(event.surface, inkOf(label)))
 
     def _showMap(self, *_arguments: Any) -> None:
         tissue = self.ui.heatMapTissueComboBox.currentData

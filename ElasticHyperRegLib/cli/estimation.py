@@ -16,6 +16,7 @@ from ..engine.elasticity import EVERYWHERE
 from ..engine.model import AUTO, NONE, model_choice
 from ..errors import InputError
 from ..estimation import Estimate, EstimateOptions, Evidence, plot_surfaces
+from ..estimation.options import possible_objectives
 from ..io import atomic_path
 from ..session import Session
 from ..tissues import relative_moduli
@@ -94,11 +95,9 @@ def estimate_request(
 
 def usual_objective(request: RegistrationRequest) -> str:
     """Labels tell most about tissues, then landmarks, then the images alone."""
-    if request.fixed_labels is not None and request.moving_labels is not None:
-        return "dice"
-    if request.fixed_points is not None and request.moving_points is not None:
-        return "tre"
-    return "similarity"
+    labels = request.fixed_labels is not None and request.moving_labels is not None
+    points = request.fixed_points is not None and request.moving_points is not None
+    return possible_objectives(labels, points)[0]
 
 
 def with_estimate(request: RegistrationRequest, found: Estimate) -> RegistrationRequest:
@@ -131,7 +130,7 @@ def show_estimate(found: Estimate, out: Path) -> None:
 
 
 def _table(found: Estimate) -> Table:
-    table = Table("", "λ", "μ", "E", "ν", "before", "after", box=None, pad_edge=False)
+    table = Table("", "λ", "μ", "E rel.", "ν", "before", "after", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     moduli = relative_moduli(found.elasticity)

@@ -14,6 +14,17 @@ METHODS = ("grid", "coarse-to-fine", "gradient")
 OBJECTIVES = ("dice", "soft-dice", "tre", "similarity", "folds")
 
 
+def possible_objectives(labels: bool, points: bool) -> tuple[str, ...]:
+    """Those of ``OBJECTIVES`` that the evidence allows, what tells most about tissues first.
+
+    Args:
+        labels: both images have labels.
+        points: both have landmarks.
+    """
+    overlap, landmarks = ("dice", "soft-dice"), ("tre",)
+    return (*(overlap if labels else ()), *(landmarks if points else ()), "similarity", "folds")
+
+
 @dataclass(frozen=True)
 class EstimateOptions:
     """How to look for the (λ, μ) that suit one pair.

@@ -28,6 +28,7 @@ _HOMES = {
     "RegistrationDisplay": "display",
     "Sensed": "events",
     "Status": "events",
+    "Surfaced": "events",
     "TissueRow": "settings",
     "TissueSettings": "settings",
     "Updated": "events",

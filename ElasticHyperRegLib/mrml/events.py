@@ -36,12 +36,16 @@ class Ready:
         device: where it runs.
         tissues: names of the tissues that can be set.
         notes: what fell back to something else, and why.
+        objectives: of an estimate that the pair's evidence allows, the best first.
+        methods: of an estimate that what answers allows.
     """
 
     model: str
     device: str
     tissues: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,17 @@ class Measured:
     """The quality table of the shown result is ready."""
 
     quality: Quality
+
+
+@dataclass(frozen=True)
+class Surfaced:
+    """An estimate under way has one more response surface.
+
+    Attributes:
+        surface: the library's ``Surface``.
+    """
+
+    surface: Any
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,7 @@ Event = (
     | Ready
     | Updated
     | Measured
+    | Surfaced
     | Estimated
     | Sensed
     | Exported

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter
 from typing import Any
 
 from ..engine import Progress, RegistrationResult
+from ..engine.model import NONE
 from ..errors import InputError
+from ..estimation.options import METHODS, possible_objectives
 from ..types import Elasticity
 from .display import RegistrationDisplay
 from .events import (
@@ -21,6 +24,7 @@ from .events import (
     Ready,
     Sensed,
     Status,
+    Surfaced,
     Updated,
     Written,
     status_of,
@@ -63,6 +67,7 @@ class LivePair:
         self._full: tuple[dict[str, Elasticity], RegistrationResult] | None = None
         self._saved = PairState()
         self._events: list[Event] = []
+        self._surfaces: SimpleQueue[Event] = SimpleQueue()
         self._measure_again, self._flicked_at = False, 0.0
         self.display: RegistrationDisplay | None = None
         self.quality: Quality | None = None
@@ -112,7 +117,9 @@ class LivePair:
         return self._answers is not None and self._answers.unanswered
 
     def estimate(self, objective: str = "dice", method: str = "grid") -> None:
-        """Find the parameters of this pair; ``Progressed``, then ``Estimated`` or ``Failed``.
+        """Find the parameters of this pair.
+
+        ``Progressed`` and ``Surfaced``, then ``Estimated`` or ``Failed``.
 
         Raises:
             InputError: the pair is not prepared, or an estimate runs already.
@@ -121,7 +128,12 @@ class LivePair:
         self._jobs.run(
             "estimate",
             lambda progress, cancelled: session.estimate(
-                objective, method, progress, cancelled, start=start
+                objective,
+                method,
+                progress,
+                cancelled,
+                start,
+                lambda surface: self._surfaces.put(Surfaced(surface)),
             ),
             self._estimated,
         )
@@ -129,15 +141,15 @@ class LivePair:
     def sensitivity(self) -> None:
         """How far the result depends on the settings; ``Sensed`` tells it is there.
 
+        After an estimate: over the settings that are as good; else over the neighbours.
+
         Raises:
             InputError: the pair is not prepared, or this runs already.
         """
-        session = self._require_session()
+        session, plausible = self._require_session(), self._plausible()
         self._jobs.run(
             "sensitivity",
-            lambda progress, cancelled: session.sensitivity(
-                on_progress=progress, cancelled=cancelled
-            ),
+            lambda progress, cancelled: session.sensitivity(plausible, progress, cancelled),
             self._sensed,
         )
 
@@ -210,6 +222,8 @@ class LivePair:
             self._say(Status(f"{name} was changed; start again to use it as it is now", True))
         if self.display is not None and self.display.mend():
             self._say(Status("a deleted overlay was made anew", True))
+        while not self._surfaces.empty():
+            self._say(self._surfaces.get())
         self._say(*self._jobs.poll())
         self._fetch()
         now = perf_counter()
@@ -259,17 +273,38 @@ class LivePair:
         self._answers = LiveAnswers(session)
         self._submit()
         notes = tuple(session.notes)
-        ready = Ready(session.model_name, session.device, tuple(session.tissues), notes)
+        ready = Ready(
+            session.model_name,
+            session.device,
+            tuple(session.tissues),
+            notes,
+            possible_objectives(
+                {"labels", "moving_labels"} <= set(self._nodes),
+                {"fixed_points", "moving_points"} <= set(self._nodes),
+            ),
+            tuple(m for m in METHODS if m != "gradient" or session.model_name != NONE),
+        )
         return [ready, *(Status(note, True) for note in notes)]
 
     def _estimated(self, found: Any) -> list[Event]:
         self.estimate_found = found
-        known = self._settings.elasticity
-        default = found.elasticity.get(EVERYWHERE)
-        wanted = {name: found.elasticity.get(name, default) for name in known}
-        self._settings.replace({name: e for name, e in wanted.items() if e is not None})
+        self._settings.replace(self._wanted_by(found))
         self._submit()
         return [Estimated(found), *(Status(text, True) for text in found.warnings)]
+
+    def _wanted_by(self, found: Any) -> dict[str, Elasticity]:
+        """The rows of the table as an estimate wants them."""
+        default = found.elasticity.get(EVERYWHERE)
+        wanted = {n: found.elasticity.get(n, default) for n in self._settings.elasticity}
+        return {name: e for name, e in wanted.items() if e is not None}
+
+    def _plausible(self) -> list[Any] | None:
+        """Settings as good as the ones set, as far as an estimate can tell; ``None``: unknown."""
+        found = self.estimate_found
+        if found is None or self._wanted_by(found) != self._settings.elasticity:
+            return None
+        settings = found.plausible()
+        return settings if len(settings) > 1 else None
 
     def _sensed(self, found: Any) -> list[Event]:
         self._require_display().set_sensitivity(found.displacement_sd_mm)

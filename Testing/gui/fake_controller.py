@@ -18,6 +18,13 @@ STARTS = (
     TissueStart("soft_tissue", (177, 122, 101), Elasticity(0.05, 0.15)),
     TissueStart("spleen", (157, 108, 162), Elasticity(0.05, 0.15), present=False),
 )
+READY = Ready(
+    "none",
+    "cpu",
+    ("lung", "bone"),
+    objectives=("dice", "soft-dice", "similarity", "folds"),
+    methods=("grid", "coarse-to-fine"),
+)
 METRICS = {"folds_fraction": 0.0, "mean_dice": {"before": 0.71, "after": 0.94}}
 
 
@@ -66,7 +73,7 @@ class FakeController:
     # what a shell calls
 
     def start(self) -> None:
-        self.coming += [Status("preparing the pair …"), Ready("none", "cpu", ("lung", "bone"))]
+        self.coming += [Status("preparing the pair …"), READY]
 
     def poll(self) -> list[Any]:
         events, self.coming = self.coming, []

@@ -16,6 +16,7 @@ from ElasticHyperRegLib.mrml.events import (
     Progressed,
     Sensed,
     Status,
+    Surfaced,
     Written,
 )
 from ElasticHyperRegLib.mrml.quality import Quality, TissueQuality
@@ -217,6 +218,22 @@ def test_estimate_shows_progress_then_the_heat_map(live, controller):
     assert not ui.heatMapLabel.pixmap.isNull()
     ui.heatMapTissueComboBox.setCurrentIndex(0)
     assert ui.heatMapTissueComboBox.currentData == "lung"
+
+
+def test_only_what_the_pair_allows_is_offered(live, controller):
+    def offered(combo: Any) -> list[str]:
+        return [combo.itemData(index) for index in range(combo.count)]
+
+    assert offered(live.ui.objectiveComboBox) == ["dice", "soft-dice", "similarity"]
+    assert offered(live.ui.methodComboBox) == ["grid", "coarse-to-fine"]
+
+
+def test_the_first_surface_is_drawn_while_the_search_goes_on(live, controller):
+    live.ui.estimateButton.click()
+    controller.coming.append(Surfaced(found(("everywhere",)).surfaces[0]))
+    poll(live)
+    assert live.ui.cancelEstimateButton.enabled
+    assert not live.ui.heatMapLabel.pixmap.isNull()
 
 
 def test_estimate_can_be_cancelled(live, controller):

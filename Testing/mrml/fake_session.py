@@ -69,16 +69,19 @@ class FakeSession:
             work()
         return number
 
-    def estimate(self, objective, method, on_progress, cancelled, start) -> Any:
+    def estimate(self, objective, method, on_progress, cancelled, start, on_surface) -> Any:
         self.started_from = start
         on_progress("estimate", 0.5)
+        on_surface("the first surface")
         self._wait(cancelled)
         return SimpleNamespace(
             elasticity={"everywhere": Elasticity(0.3, 0.3), "organ": Elasticity(0.2, 0.6)},
             warnings=("the surface is flat",),
+            plausible=lambda: ["as good", "as good too"],
         )
 
-    def sensitivity(self, on_progress, cancelled) -> Any:
+    def sensitivity(self, settings, on_progress, cancelled) -> Any:
+        self.compared = settings
         return SimpleNamespace(displacement_sd_mm=torch.rand(1, 1, *self.grid.shape))
 
     def register(self, values, progress, cancelled) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ElasticHyperRegLib.mrml import (
     Ready,
     Sensed,
     Status,
+    Surfaced,
     Updated,
 )
 from Testing.mrml.fake_session import FakeSession
@@ -144,6 +146,8 @@ def test_estimate_sets_what_it_found(scene, nodes):
     assert controller.busy >= {"estimate"}
     with pytest.raises(InputError, match="'estimate' twice"):
         controller.estimate()
+    surfaced, _ = until(controller, Surfaced)
+    assert surfaced.surface == "the first surface"
     session.gate.set()
     until(controller, Estimated)
     assert session.started_from["body"] == Elasticity(0.05, 0.15)
@@ -200,6 +204,36 @@ def test_sensitivity_is_overlaid(scene, nodes):
     controller.sensitivity()
     until(controller, Sensed)
     assert controller.display.sensitivity_node is not None
+    assert FakeSession.made[-1].compared is None
+
+
+def test_after_an_estimate_what_is_as_good_is_compared(scene, nodes):
+    controller = ready(scene, nodes)
+    session = FakeSession.made[-1]
+    session.gate.set()
+    controller.estimate()
+    until(controller, Estimated)
+    controller.sensitivity()
+    until(controller, Sensed)
+    assert session.compared == ["as good", "as good too"]
+    controller.set_elasticity("body", 0.1, 0.1)
+    controller.sensitivity()
+    until(controller, Sensed)
+    assert session.compared is None
+
+
+def test_what_can_be_estimated_hangs_on_what_was_given(scene, nodes):
+    fixed, moving, labels = nodes[:3]
+    for given, model, objectives in (
+        ((fixed, moving, labels, labels), "auto", ("dice", "soft-dice", "similarity", "folds")),
+        ((fixed, moving, labels), "none", ("similarity", "folds")),
+    ):
+        controller = LiveController(scene, *given, options=replace(OPTIONS, model=model))
+        controller.start()
+        event, _ = until(controller, Ready)
+        assert event.objectives == objectives
+        assert ("gradient" in event.methods) == (model == "auto")
+        controller.close()
 
 
 def test_kept_settings_come_back_at_once(scene, nodes):

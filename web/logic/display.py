@@ -75,6 +75,16 @@ class DisplayLogic:
             self._display.set_glyphs(GlyphStyle(state.glyphs, spacing, scale))
 
     def _take_sensitivity(self, event: Sensed) -> None:
+        means = event.sensitivity.means
+        self._state.sensitivity_rows = [
+            {
+                "name": name.replace("_", " "),
+                "mm": f"{found['displacement_sd_mm']:.2f}",
+                "jacobian": f"{found['jacobian_sd']:.3f}",
+            }
+            for name, found in means.items()
+        ]
+        self._state.sensitivity_note = f"over {event.sensitivity.settings} settings"
         self._state.update({"sensitivity_known": True, "sensitivity": True, "jacobian": False})
         if self._display:
             self._display.set_sensitivity(event.sensitivity.displacement_sd_mm)

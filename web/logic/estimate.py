@@ -6,8 +6,9 @@ from typing import Any
 
 from trame_server.state import State
 
+from ElasticHyperRegLib.engine.elasticity import EVERYWHERE
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Estimated, Ready
+from ElasticHyperRegLib.mrml import Estimated, Failed, Ready, Surfaced
 
 from .live import Live, told
 
@@ -29,6 +30,8 @@ class EstimateLogic:
         self._live = live
         self._found: Any = None
         live.on(Estimated, self._show)
+        live.on(Surfaced, self._show_first)
+        live.on(Failed, self._drop_first)
         live.on(Ready, self._forget)
         state.change("surface_tissue")(self._show_surface)
 
@@ -48,9 +51,28 @@ class EstimateLogic:
         if {"estimate", "sensitivity", "register"} & set(self._state.busy):
             self.cancel()
 
-    def _forget(self, _event: Ready) -> None:
+    def _forget(self, event: Ready) -> None:
         self._found = None
-        self._state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
+        state = self._state
+        state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
+        state.update({"objectives": list(event.objectives), "methods": list(event.methods)})
+        if state.objective not in event.objectives:
+            state.objective = event.objectives[0]
+        if state.method not in event.methods:
+            state.method = event.methods[0]
+
+    def _show_first(self, event: Surfaced) -> None:
+        """The surface of the whole, which comes first, while the tissues are still looked at."""
+        if event.surface.tissue == EVERYWHERE:
+            tried = len(event.surface.settings)
+            words = f"{tried} settings tried, the same everywhere; now tissue by tissue …"
+            self._found = None
+            self._state.estimate = {"evidence": words, "warnings": [], "tissues": [], "rows": []}
+            self._state.surface = heat_map(event.surface)
+
+    def _drop_first(self, event: Failed) -> None:
+        if event.what == "estimate" and not self._state.estimate.get("rows"):
+            self._state.update({"estimate": {}, "surface": {}})
 
     def _show(self, event: Estimated) -> None:
         found = self._found = event.estimate

@@ -9,11 +9,12 @@ window.elasticHyperReg = (() => {
     if (!file) return;
     await trame.trigger("uploading", [role]);
     try {
-      await fetch(new URL(`upload/${role}`, here), {
+      const answer = await fetch(new URL(`upload/${role}`, here), {
         method: "POST",
         body: file,
         headers: { "X-File-Name": encodeURIComponent(file.name) },
       });
+      if (!answer.ok) throw new Error(`the server answered ${answer.status}: ${await answer.text()}`);
     } catch (error) {
       await trame.trigger("upload_failed", [role, String(error)]);
     }

@@ -64,6 +64,19 @@ def build(logic: DisplayLogic) -> None:
             disabled=("!pair_ready || busy.includes('sensitivity')",),
             title="How far the result depends on the settings",
         )
+    _spread()
+
+
+def _spread() -> None:
+    """Standard deviations by tissue."""
+    with html.Table(classes="figures", v_if=("sensitivity",), raw_attrs=['data-table="spread"']):
+        with html.Thead(), html.Tr():
+            html.Th("{{ sensitivity_note }}")
+            html.Th("mm", title="standard deviation of the displacement, mean over the tissue")
+            html.Th("J", title="standard deviation of the volume change, mean over the tissue")
+        with html.Tbody(), html.Tr(v_for="row in sensitivity_rows", key="row.name"):
+            for name in ("name", "mm", "jacobian"):
+                html.Td(f"{{{{ row.{name} }}}}")
 
 
 def _switch(name: str, label: str, **kwargs: object) -> None:

@@ -61,13 +61,14 @@ def build(logic: EstimateLogic) -> None:
         html.P(
             "{{ estimate.fields }} fields in {{ estimate.seconds }} s. The values are set; "
             "undo brings yours back.",
+            v_if=("estimate.rows.length",),
             classes="note",
         )
 
 
 def _heat_map() -> None:
     with html.Div(v_if=("surface.cells",), classes="heat"):
-        select("Tissue", "surface_tissue", ("estimate.tissues",))
+        select("Tissue", "surface_tissue", ("estimate.tissues",), v_if=("estimate.tissues.length",))
         with HtmlElement("svg", raw_attrs=[FRAME]):
             HtmlElement("rect", raw_attrs=[CELL])
             with HtmlElement("circle", raw_attrs=[TRIED]):
@@ -82,7 +83,7 @@ def _heat_map() -> None:
 
 
 def _scores() -> None:
-    with html.Table(classes="figures"):
+    with html.Table(classes="figures", v_if=("estimate.rows.length",)):
         with html.Thead(), html.Tr():
             for title in ("", "λ", "μ", "before", "after"):
                 html.Th(title)

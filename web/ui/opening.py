@@ -68,6 +68,13 @@ def _file(logic: OpeningLogic, role: str, title: str) -> None:
                     f"@change=\"window.elasticHyperReg.upload('{role}', $event)\""
                 ],
             )
+            vuetify.VProgressCircular(
+                v_if=(f"uploading === '{role}'",),
+                indeterminate=True,
+                size=20,
+                width=2,
+                raw_attrs=['data-uploading aria-label="uploading"'],
+            )
             html.Span("✓ " + shows(f"given.{role}"), v_if=(f"given.{role}",), classes="given")
             icon_button(
                 "mdi-close",

@@ -51,7 +51,7 @@ class TissueTable:
                 html.Span(classes="swatch", style=(f"{{background: {row}.color}}",))
                 html.Span(shows(f"{row}.title"), classes="tissue-name")
                 html.Span(
-                    f"E {shows(row + '.young')}  ν {shows(row + '.poisson')}",
+                    f"E rel. {shows(row + '.young')}  ν {shows(row + '.poisson')}",
                     classes="moduli",
                     title="Young's modulus relative to the stiffest tissue, Poisson's ratio",
                 )

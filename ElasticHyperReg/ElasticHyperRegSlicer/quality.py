@@ -22,10 +22,10 @@ class QualitySection:
         self.ui = ui
         self._live = live
         table = ui.qualityTable
-        table.setColumnCount(5)
-        table.setHorizontalHeaderLabels(
-            [_("Tissue"), _("Dice"), _("HD95 (mm)"), _("Volume"), _("Folds")]
-        )
+        titles = [_("Tissue"), _("Dice"), _("HD95 (mm)"), _("Volume"), _("Folds")]
+        titles += [_("Strain"), _("Stress")]
+        table.setColumnCount(len(titles))
+        table.setHorizontalHeaderLabels(titles)
         for column, tip in enumerate(
             (
                 "",
@@ -33,6 +33,8 @@ class QualitySection:
                 _("How far apart the borders are, before → after."),
                 _("Change of volume, from fixed to moving."),
                 _("Part of the tissue that is turned inside out; should be 0."),
+                _("Mean change of shape: equivalent (von Mises) strain."),
+                _("Mean von Mises stress, relative to the highest of all tissues."),
             )
         ):
             table.horizontalHeaderItem(column).setToolTip(tip)
@@ -62,6 +64,8 @@ class QualitySection:
                 _change(tissue.hd95_mm, 1),
                 f"{100 * tissue.volume_change:+.1f} %",
                 f"{100 * tissue.folds_fraction:.2g} %",
+                f"{100 * tissue.strain:.1f} %",
+                f"{tissue.stress:.2f}",
             )
             for column, text in enumerate(texts):
                 table.setItem(row, column, tableItem(text))

@@ -166,7 +166,7 @@ class LivePair:
         if not self._measure_again:
             self._jobs.run(
                 "measure",
-                lambda *_: measure(shown.number, shown.displacement, shown.jacobian),
+                lambda *_: measure(shown),
                 self._measured,
             )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
+from ..engine.request import DEFAULT_ELASTICITY
+from ..estimation.readouts import strain, von_mises_strain
 from ..field import elastic_part, inverse_map, transform_points, warp_labels, world_points
 from ..grid import coarser, resample
 from ..metrics import (
@@ -18,8 +21,10 @@ from ..metrics import (
     jacobian_by_tissue,
     tre_mm,
 )
-from ..types import Displacement, Grid, LabelMap
+from ..session.answer import Answer
+from ..types import Elasticity, Grid, LabelMap
 from .inputs import PairInputs
+from .settings import EVERYWHERE
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class TissueQuality:
         volume_change: mean of J − 1 inside the tissue: 0.1 is ten per cent larger in the moving
             image.
         folds_fraction: of the tissue's voxels.
+        strain: mean equivalent (von Mises) strain √(2/3 e:e) of the elastic part: how much the
+            tissue's shape is changed.
+        stress: 3 μ times that, the mean von Mises stress, relative to the highest of all tissues.
     """
 
     name: str
@@ -40,6 +48,8 @@ class TissueQuality:
     hd95_mm: tuple[float, float] | None
     volume_change: float
     folds_fraction: float
+    strain: float
+    stress: float
 
 
 @dataclass(frozen=True)
@@ -92,32 +102,43 @@ class Measure:
     def _before(self) -> tuple[dict[str, float], dict[str, float]]:
         return self._overlap(torch.zeros(1, 3, *self.grid.shape))
 
-    def __call__(self, number: int, displacement: Displacement, jacobian: torch.Tensor) -> Quality:
-        """The table of one result.
-
-        Args:
-            number: of its setting.
-            displacement: the whole map on the grid.
-            jacobian: (1, 1, *grid.shape).
-        """
-        u_mm = displacement.u_mm.detach().cpu()
-        jacobian = jacobian.detach().cpu()
+    def __call__(self, answer: Answer) -> Quality:
+        """The table of one answer, on the grid."""
+        u_mm = answer.displacement.u_mm.detach().cpu()
+        jacobian = answer.jacobian.detach().cpu()
         d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
         w_mm = inverse_map(d_mm, self.grid, self.initial, self._moving_grid)
         return Quality(
-            number,
-            self._rows(u_mm, jacobian),
+            answer.number,
+            self._rows(u_mm, jacobian, self._strains(d_mm, answer.elasticity)),
             folds_fraction(jacobian),
             inverse_consistency_mm(u_mm, w_mm, self.grid, self._moving_grid),
             self._landmarks(u_mm),
         )
 
-    def _rows(self, u_mm: torch.Tensor, jacobian: torch.Tensor) -> tuple[TissueQuality, ...]:
+    def _strains(
+        self, d_mm: torch.Tensor, elasticity: Mapping[str, Elasticity]
+    ) -> dict[str, tuple[float, float]]:
+        """Tissue → strain and stress, see ``TissueQuality``."""
+        if self._labels is None:
+            return {}
+        strains = mean_by_tissue(von_mises_strain(strain(d_mm, self.grid)), self._labels)
+        rest = elasticity.get(EVERYWHERE, DEFAULT_ELASTICITY)
+        stresses = {name: 3 * elasticity.get(name, rest).mu * strains[name] for name in strains}
+        highest = max(stresses.values(), default=0.0) or 1.0
+        return {name: (strains[name], stress / highest) for name, stress in stresses.items()}
+
+    def _rows(
+        self,
+        u_mm: torch.Tensor,
+        jacobian: torch.Tensor,
+        strains: Mapping[str, tuple[float, float]],
+    ) -> tuple[TissueQuality, ...]:
         if self._labels is None:
             return ()
         (dice_0, hd95_0), (dice_1, hd95_1) = self._before, self._overlap(u_mm)
         folds = jacobian_by_tissue(jacobian, self._labels)
-        mean = jacobian_mean(jacobian, self._labels)
+        mean = mean_by_tissue(jacobian, self._labels)
         return tuple(
             TissueQuality(
                 name,
@@ -125,6 +146,7 @@ class Measure:
                 _both(hd95_0, hd95_1, name),
                 mean[name] - 1,
                 folds[name]["folds_fraction"],
+                *strains[name],
             )
             for name in folds
         )
@@ -149,12 +171,12 @@ class Measure:
         }
 
 
-def jacobian_mean(jacobian: torch.Tensor, labels: LabelMap) -> dict[str, float]:
-    """Mean of J inside each tissue, by its name: its volume in the moving image over that here."""
-    values = {v: jacobian[labels.data == v].double() for v in labels.present() if v}
-    names = dict.fromkeys(labels.name_of(v) for v in values)
+def mean_by_tissue(values: torch.Tensor, labels: LabelMap) -> dict[str, float]:
+    """Mean inside each tissue, by its name; of J: its volume in the moving image over that here."""
+    parts = {v: values[labels.data == v].double() for v in labels.present() if v}
+    names = dict.fromkeys(labels.name_of(v) for v in parts)
     return {
-        name: float(torch.cat([x for v, x in values.items() if labels.name_of(v) == name]).mean())
+        name: float(torch.cat([x for v, x in parts.items() if labels.name_of(v) == name]).mean())
         for name in names
     }
 

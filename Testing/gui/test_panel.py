@@ -267,8 +267,8 @@ def test_keep_switch_show_and_remove(live, controller):
 
 def quality() -> Quality:
     rows = (
-        TissueQuality("lung", (0.71, 0.94), (9.0, 2.1), 0.38, 0.0),
-        TissueQuality("soft_tissue", None, None, -0.02, 0.001),
+        TissueQuality("lung", (0.71, 0.94), (9.0, 2.1), 0.38, 0.0, 0.052, 0.4),
+        TissueQuality("soft_tissue", None, None, -0.02, 0.001, 0.01, 1.0),
     )
     consistency = {"mean": 0.04, "p95": 0.1, "max": 0.6}
     return Quality(1, rows, 0.0001, consistency, {"before": 6.1, "after": 1.2, "n": 40})
@@ -280,10 +280,10 @@ def test_quality_table(live, controller):
     controller.done("measure", Measured(quality()))
     poll(live)
     table = live.ui.qualityTable
-    cells = [[table.item(r, c).text() for c in range(5)] for r in range(table.rowCount)]
+    cells = [[table.item(r, c).text() for c in range(7)] for r in range(table.rowCount)]
     assert cells == [
-        ["lung", "0.710 → 0.940", "9.0 → 2.1", "+38.0 %", "0 %"],
-        ["soft tissue", "–", "–", "-2.0 %", "0.1 %"],
+        ["lung", "0.710 → 0.940", "9.0 → 2.1", "+38.0 %", "0 %", "5.2 %", "0.40"],
+        ["soft tissue", "–", "–", "-2.0 %", "0.1 %", "1.0 %", "1.00"],
     ]
     assert "6.10 → 1.20 mm apart (40 of them)" in live.ui.qualitySummaryLabel.text
 

@@ -95,6 +95,11 @@ def test_the_pair_is_registered_live(pair):
     for row in quality.tissues:
         assert row.dice[1] > row.dice[0] and row.dice[1] > 0.8, row
         assert row.hd95_mm[1] < row.hd95_mm[0], row
+    forces = [SETTING[row.name].mu * row.strain for row in quality.tissues]
+    assert min(forces) > 0
+    assert [row.stress for row in quality.tissues] == pytest.approx(
+        [force / max(forces) for force in forces]
+    )
     assert quality.folds_fraction == 0
     assert quality.inverse_consistency_mm["p95"] < 1
 

@@ -84,6 +84,8 @@ def shown(quality: Quality) -> dict[str, Any]:
                 "hd95": _pair(row.hd95_mm, ".1f"),
                 "volume": f"{100 * row.volume_change:+.1f} %",
                 "folds": f"{100 * row.folds_fraction:.2f} %",
+                "strain": f"{100 * row.strain:.1f} %",
+                "stress": f"{row.stress:.2f}",
             }
             for row in quality.tissues
         ],

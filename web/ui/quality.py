@@ -13,6 +13,8 @@ COLUMNS = (
     ("hd95", "HD95 mm", "distance of the borders but for the worst 5 %, before → after"),
     ("volume", "volume", "mean change of volume from fixed to moving"),
     ("folds", "folds", "voxels turned inside out"),
+    ("strain", "strain", "mean change of shape: equivalent (von Mises) strain"),
+    ("stress", "stress", "mean von Mises stress, relative to the highest of all tissues"),
 )
 
 

@@ -8,10 +8,9 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ElasticHyperRegLib import __version__
 from ElasticHyperRegLib.errors import InputError
@@ -19,6 +18,8 @@ from ElasticHyperRegLib.errors import InputError
 from .config import TrainingConfig
 from .validation import Score
 
+MATTERING = ("torch", "lightning-fabric", "numpy", "SimpleITK")
+"""Packages whose versions stand in the record."""
 STEPS, SCORES, RECORD = "steps.csv", "validation.csv", "run.json"
 
 
@@ -50,8 +51,8 @@ def write_record(run: Path, config: TrainingConfig, command: str, devices: int) 
         "devices": devices,
         "versions": {
             "elastic-hyperreg": __version__,
-            "torch": torch.__version__,
             "python": platform.python_version(),
+            **{name: version(name) for name in MATTERING},
         },
     }
     (run / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ import torch
 
 from ElasticHyperRegLib import Grid, InputError, LabelMap
 from ElasticHyperRegLib.metrics import dice, mean_dice
+from training.config import DataConfig
 from training.data import open_source, refuse_shared_patients
 from training.data.prepare import min_max, window
 
@@ -129,6 +130,13 @@ def _wrong_spacing_everywhere(root: Path) -> Path:
     return root / "testing/patient101/patient101_frame01.nii.gz"
 
 
+def _spacing_lost(root: Path) -> Path:
+    for path in (root / "testing/patient101").glob("*.nii.gz"):
+        values = heart(radius=7.0)
+        write_volume(path, values if "_gt" in path.name else scan(values), (0.5, 0.5, 1.0))
+    return root / "testing/patient101/patient101_frame01.nii.gz"
+
+
 def _nan(root: Path) -> Path:
     values = scan(heart())
     values[2, 3, 4] = np.nan
@@ -148,6 +156,7 @@ FAULTS = (
     _no_es_frame,
     _wrong_spacing,
     _wrong_spacing_everywhere,
+    _spacing_lost,
     _nan,
     _no_right_ventricle,
 )
@@ -168,6 +177,11 @@ def test_patient_in_both_folders_is_refused(tmp_path: Path) -> None:
     add_acdc_patient(acdc(tmp_path), "testing", 1)
     with pytest.raises(InputError, match=r"patient001 stands in .*training and in .*testing"):
         open_source("acdc", tmp_path, "train")
+
+
+def test_one_split_cannot_train_and_validate() -> None:
+    with pytest.raises(InputError, match="'train' both to train on and to validate on"):
+        DataConfig("acdc", "train", "train", "patients", "none")
 
 
 def test_patient_of_two_sources_is_refused() -> None:

@@ -28,6 +28,8 @@ from .prepare import (
 )
 
 SPACING_MM = 1.8
+SMALLEST_MM = 20
+"""Of a heart; smaller where the spacing in the header is wrong."""
 SIZE = 128
 LABELS = {0: "background", 1: "right_ventricle", 2: "myocardium", 3: "left_ventricle"}
 TISSUES = set(LABELS) - {0}
@@ -176,11 +178,11 @@ def prepare(folder: Path, slices: Slices) -> Prepared:
 def _bounding_box(labels: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     where = np.argwhere(labels > 0)
     low, high = where.min(axis=0), where.max(axis=0)
-    if max(high[1:] - low[1:]) >= SIZE:
-        across = max(high[1:] - low[1:]) * SPACING_MM
+    across = float(max(high[1:] - low[1:])) * SPACING_MM
+    if not SMALLEST_MM <= across < SIZE * SPACING_MM:
         raise InputError(
             f"{path}: a heart {across:.0f} mm across",
-            f"under {SIZE * SPACING_MM:.0f} mm",
+            f"{SMALLEST_MM} to {SIZE * SPACING_MM:.0f} mm",
             "check the voxel spacing in its header",
         )
     return low, high

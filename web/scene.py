@@ -31,7 +31,8 @@ from ElasticHyperRegLib.mrml.nodes import role_of
 SLICES_PER_SECOND = 30.0
 SOLIDS_PER_SECOND = 2.0
 """3D, while the mouse is elsewhere: it takes longest to draw, and must not hold up the slices."""
-SOLIDS_WAIT_SECONDS = 0.4
+SOLIDS_WAIT_SECONDS, SOLIDS_MOST_SECONDS = 0.4, 2.0
+"""Since the last change, and since the first that was not drawn."""
 MOUSE_SECONDS = 1.0
 JPEG_QUALITY = 90  # trame's own quality at rest: equal, so nothing is drawn twice
 SURFACE = "Closed surface"
@@ -41,9 +42,10 @@ BACKGROUNDS = {"dark": ("#1b1d20", "#34373c"), "light": ("#f4f5f7", "#cfd5dc")}
 
 
 class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
-    """Drawn after the slices, whose turn a change of the pair is first; at once under the mouse."""
+    """Drawn once the slices are, whose turn a change is first; at once under the mouse."""
 
     _touched = 0.0
+    _due = _latest = 0.0
     _waits = False
 
     def watch_mouse(self) -> None:
@@ -53,14 +55,18 @@ class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no type
 
     def schedule_render(self, *_: Any) -> None:
         """As trame-slicer's, later."""
-        if monotonic() - self._touched < MOUSE_SECONDS:
+        now = monotonic()
+        if now - self._touched < MOUSE_SECONDS:
             super().schedule_render()
-        elif not self._waits:
-            self._waits = True
+            return
+        self._due = now + SOLIDS_WAIT_SECONDS
+        if not self._waits:
+            self._waits, self._latest = True, now + SOLIDS_MOST_SECONDS
             create_task(self._render_later())
 
     async def _render_later(self) -> None:
-        await asyncio.sleep(SOLIDS_WAIT_SECONDS)
+        while (left := min(self._due, self._latest) - monotonic()) > 0:
+            await asyncio.sleep(left)
         self._waits = False
         super().schedule_render()
 

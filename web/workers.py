@@ -184,12 +184,19 @@ class Workers:
         return worker
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
 def environment(place: Path) -> dict[str, str]:
     """What a worker finds around it: this package, its folder, a way to draw without a display."""
     found = dict(os.environ)
     paths = [str(PACKAGE), *filter(None, [found.get("PYTHONPATH")])]
     found["PYTHONPATH"] = os.pathsep.join(paths)
     found.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    found.setdefault("OMP_NUM_THREADS", str(max(1, cores() - 1)))  # one is left to draw with
     found["TMPDIR"] = str(place)
     found["WSLINK_WS_COMPRESS"] = "0"  # pictures are JPEG already
     found["TRAME_ARGS"] = "--server"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ import torch
 from ..errors import InputError
 from ..field import lift_slices, vox_to_mm, warp, with_initial, world_points
 from ..grid import coarser, resample
-from ..networks import RegistrationNetwork, paint
+from ..networks import RegistrationNetwork, paint, portion
 from ..types import Elasticity, Grid, LabelMap
 from ..weights import ModelCard
 from .elasticity import tissue_names
@@ -20,6 +20,14 @@ from .network_grid import network_grid
 from .prepare import Prepared, Side
 
 SMALLEST_RANGE = 1e-6
+SLICES_AT_ONCE = 2
+"""Of a stack on the processor: as quick as all at once, and can be stopped in between."""
+
+Check = Callable[[], None]
+
+
+def go_on() -> None:
+    """A check that stops nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,15 @@ class NetworkField:
             features = self._network.encode(*(self._as_seen(image) for image in pair))
         self._features = features._replace(pairs=tuple(map(_channels_last, features.pairs)))
 
-    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+    def displacement(
+        self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Check = go_on
+    ) -> torch.Tensor:
         """d, (1, D, *grid.shape) RAS mm on the device; see ``FieldModel.displacement``.
+
+        Args:
+            default: (λ, μ) of what ``tissues`` does not name.
+            tissues: by name.
+            check: called between the slices of a stack; may raise to stop.
 
         Raises:
             InputError: a tissue that the model does not know; different values where it takes
@@ -89,7 +104,7 @@ class NetworkField:
         """
         values = self._values(default, tissues)
         with torch.inference_mode():
-            found = self.predict(values)
+            found = self.predict(values, check)
         return found.clone()  # outside of inference mode, for autograd to accept it
 
     def velocity(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
@@ -98,16 +113,17 @@ class NetworkField:
         with torch.no_grad():
             return self._in_mm(self._velocity(values))
 
-    def predict(self, values: torch.Tensor) -> torch.Tensor:
+    def predict(self, values: torch.Tensor, check: Check = go_on) -> torch.Tensor:
         """d under λ and μ that may carry a gradient.
 
         Args:
             values: (T, 2), λ and μ of each of ``tissues``, or (1, 2) where there are none.
+            check: as of ``displacement``.
 
         Returns:
             (1, D, *grid.shape) RAS mm, differentiable in ``values``.
         """
-        return self._in_mm(self._network.integrate(self._velocity(values)))
+        return self._in_mm(self._network.integrate(self._velocity(values, check)))
 
     def _values(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
         """λ and μ of each tissue that the model obeys, as ``predict`` takes them."""
@@ -126,7 +142,7 @@ class NetworkField:
         rows = [tissues.get(name, default) for name in self.tissues] or [default]
         return torch.tensor([[row.lam, row.mu] for row in rows], device=self._device)
 
-    def _velocity(self, values: torch.Tensor) -> torch.Tensor:
+    def _velocity(self, values: torch.Tensor, check: Check = go_on) -> torch.Tensor:
         """In voxels, (1, D, *grid.shape) or a batch of slices (K, 2, J, I)."""
         spec = self._card.model
         hyper = values if len(spec.hyper) == 2 else values.sum(1, keepdim=True)
@@ -134,7 +150,19 @@ class NetworkField:
         if spec.conditioning == "map":
             conditioning = paint(conditioning, self._index, spec.map_sigma_vox)
         with self._precision():
-            return self._network.decode(self._features, conditioning)
+            generated = self._network.generate(conditioning)
+            parts = []
+            for some in self._portions():
+                check()
+                mine = tuple(t[some] if len(t) > 1 else t for t in generated)
+                parts.append(self._network.predict(portion(self._features, some), mine))
+            return torch.cat(parts)
+
+    def _portions(self) -> list[slice]:
+        """The batch in pieces that are computed one after the other."""
+        count = len(self._features.pairs[0])
+        size = SLICES_AT_ONCE if self._device.type == "cpu" else count
+        return [slice(begin, begin + size) for begin in range(0, count, size)]
 
     def _in_mm(self, u_vox: torch.Tensor) -> torch.Tensor:
         return lift_slices(u_vox, self.grid) if self._is_stack else vox_to_mm(u_vox, self.grid)

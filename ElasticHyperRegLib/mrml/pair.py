@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -41,6 +42,8 @@ from .settings import EVERYWHERE, TissueSettings
 from .watch import Watch
 
 FLICKER_SECONDS = 0.5
+REST_SECONDS = 0.7
+"""After the last answer, before it is measured: the next move must not wait for that."""
 
 
 class LivePair:
@@ -68,7 +71,7 @@ class LivePair:
         self._saved = PairState()
         self._events: list[Event] = []
         self._surfaces: SimpleQueue[Event] = SimpleQueue()
-        self._measure_again, self._flicked_at = False, 0.0
+        self._measure_again, self._measure_due, self._flicked_at = False, inf, 0.0
         self.display: RegistrationDisplay | None = None
         self.quality: Quality | None = None
         self.estimate_found: Any = None
@@ -79,7 +82,8 @@ class LivePair:
     def busy(self) -> frozenset[str]:
         """Some of prepare, update, estimate, sensitivity, register, measure."""
         waiting = self._answers is not None and self._answers.waiting
-        return self._jobs.busy | ({"update"} if waiting else set())
+        due = {"update"} if waiting else {"measure"} if self._measure_due < inf else set()
+        return self._jobs.busy | due
 
     def start(self) -> None:
         """Prepare the session in the background; ``Ready`` tells the end.
@@ -227,6 +231,9 @@ class LivePair:
         self._say(*self._jobs.poll())
         self._fetch()
         now = perf_counter()
+        if now > self._measure_due:
+            self._measure_due = inf
+            self.measure()
         if self.display is not None and now - self._flicked_at > FLICKER_SECONDS:
             self._flicked_at = now
             self.display.flick()
@@ -244,8 +251,8 @@ class LivePair:
         display = self._require_display()
         display.update(answer.displacement, answer.jacobian)
         self.shown = answer
-        if answer.final and self.options.measure_at_rest:
-            self.measure()
+        at_rest = answer.final and self.options.measure_at_rest
+        self._measure_due = perf_counter() + REST_SECONDS if at_rest else inf
         return Updated(answer.number, stage, answer.final, answer.seconds, dict(answer.metrics))
 
     def _values(self) -> dict[str, Elasticity]:
@@ -256,6 +263,7 @@ class LivePair:
     def _submit(self) -> bool:
         """Ask for the present settings, once there is a session."""
         if self._answers is not None and not self.closed:
+            self._measure_due = inf
             self._answers.submit(self._values())
         return True
 

@@ -4,7 +4,7 @@ from .build import build
 from .conditioning import encode_angles, paint
 from .hypermorph import HyperMorph
 from .lapirn import LapIRN
-from .network import Flow, Generated, PairFeatures, RegistrationNetwork
+from .network import Flow, Generated, PairFeatures, RegistrationNetwork, portion
 from .records import read_record, spec_from_table, spec_to_table
 from .specs import LITERATURE, SPECS, HyperMorphOptions, LapIRNOptions, ModelSpec
 
@@ -23,6 +23,7 @@ __all__ = [
     "build",
     "encode_angles",
     "paint",
+    "portion",
     "read_record",
     "spec_from_table",
     "spec_to_table",

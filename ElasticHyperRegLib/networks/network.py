@@ -219,3 +219,12 @@ def repeated(features: PairFeatures, times: int) -> PairFeatures:
         tuple(t.expand(times, *t.shape[1:]) for t in features.pairs),
         tuple(t.expand(times, *t.shape[1:]) for t in features.first),
     )
+
+
+def portion(features: PairFeatures, some: slice) -> PairFeatures:
+    """Some pairs of a batch."""
+    return PairFeatures(
+        features.shape,
+        tuple(t[some] for t in features.pairs),
+        tuple(t[some] for t in features.first),
+    )

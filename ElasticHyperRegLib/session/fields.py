@@ -83,9 +83,11 @@ class Fields:
                 self._step_down(error)
             self._settle()
 
-    def network_answer(self, setting: Setting) -> torch.Tensor:
-        """What the network, which must be there, says: (1, D, *grid.shape) RAS mm."""
-        d_mm = self.model.displacement(setting.default, setting.tissues)
+    def network_answer(self, setting: Setting, check: Callable[[], None]) -> torch.Tensor:
+        """What the network says: (1, D, *grid.shape) RAS mm; ``check`` may raise to stop it."""
+        if self.network is None:
+            raise RuntimeError("there is no network")
+        d_mm = self.network.displacement(setting.default, setting.tissues, check)
         return to_grid(d_mm, self.model.grid, self.solver.grid)
 
     def _settle(self) -> None:

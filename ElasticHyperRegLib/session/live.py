@@ -21,9 +21,11 @@ REFINE = {2: 30, 3: 8}
 """Passes of the solver after a network, by dimension."""
 FRAME_S = 0.05
 """A network that answers sooner needs no preview before it."""
-REST_S = 0.1
-"""A slower one waits so long for the slider to rest once a preview is shown: it cannot be
-interrupted, and the next preview would wait for it."""
+REST_S = 0.2
+"""A slower one waits so long for the slider to rest once a preview is shown, which is being drawn
+meanwhile: of volumes it cannot be interrupted, and the next preview would wait for it."""
+PAUSE_S = 0.3
+"""After the last answer, before its derivatives, where others do meanwhile: it is being drawn."""
 RESPONSE = Patience(0.0, 20)
 """Passes of the solver after which a difference of fields is taken."""
 
@@ -82,7 +84,9 @@ class Live:
             Cancelled: the turn is over.
         """
         self._fields.guarded(lambda: self._answer(setting, turn, deliver))
-        self._fields.guarded(lambda: self._differentiate(setting, turn.give_way))
+        if self.foresees:
+            turn.rest(PAUSE_S)
+        self._fields.guarded(lambda: self._differentiate(setting, turn))
 
     def _answer(self, setting: Setting, turn: Turn, deliver: Deliver) -> None:
         solver = self._current_solver()
@@ -106,7 +110,7 @@ class Live:
             deliver(stage, solver.field(held), False)
         deliver(stage, solver.field(held), True)
 
-    def _differentiate(self, setting: Setting, check: Check) -> None:
+    def _differentiate(self, setting: Setting, turn: Turn) -> None:
         """Find out how the field on screen changes.
 
         What is not known at all comes first, for a preview of every slider as soon as may be; of
@@ -119,7 +123,7 @@ class Live:
         known = last.tangent.slopes if last else {}
         now, before = parameters(values), parameters(last.tangent.values if last else values)
         order = sorted(range(len(now)), key=lambda n: (n in known, now[n] == before[n]))
-        respond = partial(self._response, setting, check)
+        respond = partial(self._response, setting, turn)
         if self._base is None or self._base[0] != values:
             self._base = values, respond(values)
         found = tangents(values, self._base[1], respond, order, known)
@@ -139,7 +143,7 @@ class Live:
     def _ask_network(self, setting: Setting, check: Check, deliver: Deliver) -> Held:
         check()
         begin = perf_counter()
-        d_mm = self._fields.network_answer(setting)
+        d_mm = self._fields.network_answer(setting, check)
         self._network_seconds = perf_counter() - begin
         deliver("network", d_mm, False)
         self._shown = held = self._solver.hold(d_mm)
@@ -153,17 +157,15 @@ class Live:
         u_vox = self._settled.tangent.foresee(held.u_vox, values)
         return None if u_vox is None else Held(u_vox, held.detail_mm)
 
-    def _response(
-        self, setting: Setting, check: Check, values: Sequence[Elasticity]
-    ) -> torch.Tensor:
+    def _response(self, setting: Setting, turn: Turn, values: Sequence[Elasticity]) -> torch.Tensor:
         """The field under values near those of ``setting``, in the solver's own unknowns."""
-        check()
+        turn.give_way()
         solver = self._solver
         if self._fields.network is not None:
             near = Setting(values[0])
             if solver.tissues:
                 named = dict(zip(solver.tissues, values, strict=True))
                 near = Setting(setting.default, {t: named[t] for t in self._fields.tissues})
-            return solver.hold(self._fields.network_answer(near)).u_vox
+            return solver.hold(self._fields.network_answer(near, turn.check)).u_vox
         start = self._shown or solver.anchor()
-        return solver.refined(start, values, check, RESPONSE).u_vox
+        return solver.refined(start, values, turn.give_way, RESPONSE).u_vox

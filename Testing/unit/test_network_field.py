@@ -22,6 +22,7 @@ from ElasticHyperRegLib.engine import NetworkField, NetworkOptions
 from ElasticHyperRegLib.engine.network_grid import network_grid, towards_ras
 from ElasticHyperRegLib.engine.prepare import prepare
 from ElasticHyperRegLib.engine.solved import VOLUME_FINISH, refine_settings, usual_finish
+from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import to_grid, transform_points
 from ElasticHyperRegLib.solver import SolverOptions
 from ElasticHyperRegLib.weights import list_models, load_model
@@ -140,6 +141,21 @@ def test_a_stack_moves_within_its_slices(models):
     np.testing.assert_allclose(d_mm[:, 2, 5, 5], expected, atol=1e-4)
     through = torch.einsum("a,a...->...", torch.tensor(fixed.direction[:, 2]).float(), d_mm)
     assert float(through.abs().max()) < 1e-5
+
+
+def test_a_stack_can_be_stopped_between_its_slices(models):
+    install(lively(tiny_spec(ndim=2)), models / "heart", MR)
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(len(asked))
+        if len(asked) > 1:
+            raise Cancelled("a newer request came")
+
+    field = bound(models / "heart", stack_request())
+    with pytest.raises(Cancelled):
+        field.displacement(SOFT, {}, check)
+    assert asked == [0, 1]
 
 
 def test_slices_of_a_stack_do_not_see_each_other(models):

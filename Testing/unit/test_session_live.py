@@ -50,7 +50,7 @@ class Fields:
     def guarded(self, work):
         return work()
 
-    def network_answer(self, setting):
+    def network_answer(self, setting, check):
         self.asked += 1
         values = self.solver.values(setting.default, setting.tissues)
         return torch.tensor([sum(value.lam + value.mu for value in values)])

@@ -44,6 +44,8 @@ NEW = "before => watch.number > before && watch.took() < Infinity"
 MARKS = ("Traceback", "ERROR", "ERR|")
 """Of a fault in the log; VTK's warnings stand there too."""
 LONGEST_MS = 20_000
+GRASP = 24
+"""Pixels about the middle of a thumb that take hold of it and do not move it."""
 BRIGHT = """() => {
   const image = document.querySelector(".layout-grid-item img.image-display-area");
   if (!image?.complete || !image.naturalWidth) return false;
@@ -118,7 +120,7 @@ def far_from_thumb(slider: Any) -> list[float]:
     thumb = slider.locator(".v-slider-thumb").bounding_box()
     middle = thumb["x"] + thumb["width"] / 2
     places = (track["x"] + track["width"] * part for part in np.linspace(0.05, 0.95, 19))
-    return [place for place in places if abs(place - middle) > thumb["width"] + 4]
+    return [place for place in places if abs(place - middle) > GRASP]
 
 
 def drag_sliders(tab: Tab, drags: int, chance: random.Random, times: Times) -> None:

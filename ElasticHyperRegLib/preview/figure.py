@@ -190,7 +190,9 @@ def _add_words(figure: Any, result: RegistrationResult, contents: list[PlaneCont
         notes.append("Dark grey in the differences: one of the scans shows nothing there.")
     if bool((result.jacobian <= 0).any()):
         notes.append("Magenta: folds.")
-    figure.text(x, 0.62 / inches, "  ".join(notes), color=_QUIET, fontsize=8, va="center")
+    # Two lines: the colour bars begin at half of the width.
+    lines = "\n".join("  ".join(notes[at : at + 2]) for at in range(0, len(notes), 2))
+    figure.text(x, 0.72 / inches, lines, color=_QUIET, fontsize=8, va="center")
     figure.text(x, 0.32 / inches, "Research use only. Not for diagnosis.", color=_TEXT, fontsize=9)
 
 

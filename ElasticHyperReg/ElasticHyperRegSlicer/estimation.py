@@ -43,6 +43,7 @@ class EstimationSection:
         live.listen("Progressed", self._onProgress)
         live.listen("Estimated", lambda event: self.showEstimate(event.estimate))
         live.listen("Surfaced", self._onSurfaced)
+        live.listen("Failed", self._onFailed)
         live.listen("Ready", self._onReady)
 
     def start(self) -> None:
@@ -95,10 +96,14 @@ class EstimationSection:
 
     def _onSurfaced(self, event: Any) -> None:
         """The surface of the whole comes first, while the tissues are still looked at."""
-        if self._estimate is None and event.surface.tissue == "everywhere":
+        if event.surface.tissue == "everywhere":
             self.ui.heatMapFrame.visible = True
             label = self.ui.heatMapLabel
             label.setPixmap(heatMapPixmap(event.surface, inkOf(label)))
+
+    def _onFailed(self, event: Any) -> None:
+        if event.what == "estimate":
+            self.showEstimate(self._estimate)  # in place of the first surface
 
     def _showMap(self, *_arguments: Any) -> None:
         tissue = self.ui.heatMapTissueComboBox.currentData

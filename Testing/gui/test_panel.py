@@ -234,6 +234,10 @@ def test_the_first_surface_is_drawn_while_the_search_goes_on(live, controller):
     poll(live)
     assert live.ui.cancelEstimateButton.enabled
     assert not live.ui.heatMapLabel.pixmap.isNull()
+    assert not live.ui.heatMapFrame.isHidden()
+    controller.done("estimate", Failed("estimate", "estimate was cancelled", cancelled=True))
+    poll(live)
+    assert live.ui.heatMapFrame.isHidden()
 
 
 def test_estimate_can_be_cancelled(live, controller):

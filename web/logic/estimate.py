@@ -66,16 +66,22 @@ class EstimateLogic:
         if event.surface.tissue == EVERYWHERE:
             tried = len(event.surface.settings)
             words = f"{tried} settings tried, the same everywhere; now tissue by tissue …"
-            self._found = None
             self._state.estimate = {"evidence": words, "warnings": [], "tissues": [], "rows": []}
             self._state.surface = heat_map(event.surface)
 
     def _drop_first(self, event: Failed) -> None:
-        if event.what == "estimate" and not self._state.estimate.get("rows"):
+        if event.what != "estimate":
+            return
+        if self._found is None:
             self._state.update({"estimate": {}, "surface": {}})
+        else:
+            self._show_found(self._found)
 
     def _show(self, event: Estimated) -> None:
-        found = self._found = event.estimate
+        self._found = event.estimate
+        self._show_found(event.estimate)
+
+    def _show_found(self, found: Any) -> None:
         tissues = list(dict.fromkeys(surface.tissue for surface in found.surfaces))
         self._state.estimate = {
             "evidence": found.evidence,

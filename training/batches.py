@@ -1,4 +1,4 @@
-"""Batches: which pairs a step sees, mirrored and turned; a function of the seed alone."""
+"""Batches: which pairs a step sees, mirrored, turned and varied; a function of the seed alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .augmentation import AugmentationConfig, augment
 from .data.pair import PairSample, PairSource
 
 Seed = tuple[int, ...]
@@ -65,8 +66,17 @@ def collate(samples: list[PairSample]) -> Batch:
     )
 
 
-def training_batch(source: PairSource, count: int, seed: Seed) -> Batch:
-    """``count`` pairs drawn for ``seed``, mirrored and, where the shape allows, turned."""
+def training_batch(
+    source: PairSource,
+    count: int,
+    seed: Seed,
+    augmentation: AugmentationConfig = AugmentationConfig(),
+) -> Batch:
+    """``count`` pairs drawn for ``seed``, mirrored and, where the shape allows, turned.
+
+    Raises:
+        InputError: see ``augment``.
+    """
     rng = np.random.default_rng(seed)
     samples = [source.sample(int(rng.integers(len(source))), rng) for _ in range(count)]
     batch = collate(samples)
@@ -76,13 +86,14 @@ def training_batch(source: PairSource, count: int, seed: Seed) -> Batch:
     def turned(data: torch.Tensor) -> torch.Tensor:
         return data.flip(axes).permute(0, 1, *order).contiguous()
 
-    return Batch(
+    batch = Batch(
         turned(batch.fixed),
         turned(batch.moving),
         None if batch.fixed_labels is None else turned(batch.fixed_labels),
         None if batch.moving_labels is None else turned(batch.moving_labels),
         None if batch.displacement is None else turned(_seen(batch.displacement, axes, order)),
     )
+    return augment(batch, source.spacing, augmentation, rng)
 
 
 def _seen(u_vox: torch.Tensor, mirrored: list[int], order: list[int]) -> torch.Tensor:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.networks import ModelSpec, read_record, spec_from_table
 
+from .augmentation import AugmentationConfig
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -139,6 +141,7 @@ class TrainingConfig:
     optimisation: OptimisationConfig
     validation: ValidationConfig
     card: CardConfig
+    augmentation: AugmentationConfig = AugmentationConfig()
     seed: int = 0
     text: str = ""
 
@@ -176,7 +179,9 @@ SECTIONS: dict[str, type] = {
     "optimisation": OptimisationConfig,
     "validation": ValidationConfig,
     "card": CardConfig,
+    "augmentation": AugmentationConfig,
 }
+OPTIONAL = {"seed", "augmentation"}
 
 
 def config_from_table(table: dict[str, Any], text: str, where: str) -> TrainingConfig:
@@ -186,7 +191,7 @@ def config_from_table(table: dict[str, Any], text: str, where: str) -> TrainingC
         InputError: a section or key is missing, unknown or wrong.
     """
     known = {"name", "seed", "model", *SECTIONS}
-    needed = known - {"seed"}
+    needed = known - OPTIONAL
     faults = [f"lacks {key}" for key in sorted(needed - table.keys())]
     faults += [f"has an unknown {key}" for key in sorted(table.keys() - known)]
     if faults:
@@ -196,6 +201,7 @@ def config_from_table(table: dict[str, Any], text: str, where: str) -> TrainingC
     sections: dict[str, Any] = {
         key: read_record(kind, data if key == "data" else table[key], f"{where}, {key}")
         for key, kind in SECTIONS.items()
+        if key in table
     }
     model = spec_from_table(table["model"], f"{where}, model")
     rest = read_record(_Rest, {k: table[k] for k in ("name", "seed") if k in table}, where)

@@ -27,23 +27,36 @@ window.watch = { begun: 0, number: 0, changed: 0, loads: {} };
 document.addEventListener("mousedown", () => { watch.begun = performance.now(); }, true);
 new MutationObserver(() => {
   const number = Number(document.querySelector("[data-number]")?.dataset.number ?? 0);
-  if (number !== watch.number) { watch.number = number; watch.changed = performance.now(); }
+  if (number === watch.number) return;
+  watch.number = number;
+  watch.changed = performance.now();
+  watch.look?.();
 }).observe(document, { subtree: true, childList: true, attributeFilter: ["data-number"] });
 document.addEventListener("load", event => {
   if (!event.target.classList?.contains("image-display-area")) return;
   const view = [...document.querySelectorAll(".layout-grid-item")].findIndex(
     item => item.contains(event.target));
-  requestAnimationFrame(() => (watch.loads[view] ??= []).push(performance.now()));
+  requestAnimationFrame(() => {
+    (watch.loads[view] ??= []).push(performance.now());
+    watch.look?.();
+  });
 }, true);
 watch.first = view => watch.loads[view]?.find(
   time => time > Math.max(watch.begun, watch.changed - 50)) ?? Infinity;
 watch.took = () => Math.max(...[0, 2, 3].map(watch.first)) - watch.begun;
 """
 """A picture may be drawn a moment before the number of its answer is."""
-NEW = "before => watch.number > before && watch.took() < Infinity"
+SEEN = """before => new Promise((seen, late) => {
+  const seconds = () => watch.number > before && watch.took() < Infinity ? watch.took() / 1e3 : 0;
+  const look = () => { if (seconds()) { clearTimeout(limit); seen(seconds()); } };
+  const limit = setTimeout(late, 20000, "no picture within 20 s");
+  watch.look = look;
+  look();
+})"""
+"""Asked when something was drawn, not over and over: that would take time from the drawing."""
 MARKS = ("Traceback", "ERROR", "ERR|")
 """Of a fault in the log; VTK's warnings stand there too."""
-LONGEST_MS = 20_000
+DRAG_REST_MS = 1_000
 GRASP = 24
 """Pixels about the middle of a thumb that take hold of it and do not move it."""
 BRIGHT = """() => {
@@ -108,8 +121,7 @@ def click_sliders(tab: Tab, moves: int, chance: random.Random) -> list[float]:
         before, place = tab.number(), chance.choice(far_from_thumb(slider))
         box = slider.locator(".v-slider-track").bounding_box()
         tab.page.mouse.click(place, box["y"] + box["height"] / 2)
-        tab.page.wait_for_function(NEW, arg=before, polling=20, timeout=LONGEST_MS)
-        took.append(tab.page.evaluate("watch.took()") / 1e3)
+        took.append(tab.page.evaluate(SEEN, before))
         tab.page.wait_for_timeout(chance.uniform(300, 2000))
     return took
 
@@ -125,11 +137,14 @@ def far_from_thumb(slider: Any) -> list[float]:
 
 def drag_sliders(tab: Tab, drags: int, chance: random.Random, times: Times) -> None:
     """Drag for a second; then how many answers there are still to come."""
-    names = [row.get_attribute("data-tissue") for row in tab.page.locator(".tissue").all()]
     for _ in range(drags):
-        tab.drag(chance.choice(names), "mu", chance.uniform(0.05, 0.9), steps=60)
+        # Of a tissue whose λ is at its highest no μ can be moved.
+        rows = tab.page.locator(".tissue:not(:has([data-weight=mu].v-input--disabled))").all()
+        tissue = chance.choice(rows).get_attribute("data-tissue")
+        tab.drag(tissue, "mu", chance.uniform(0.05, 0.9), steps=60)
         shown = tab.number()
-        tab.settled(shown)
+        tab.page.wait_for_timeout(DRAG_REST_MS)
+        tab.settled()
         times.waiting.append(tab.number() - shown)
 
 

@@ -70,7 +70,7 @@ def training_batch(
     source: PairSource,
     count: int,
     seed: Seed,
-    augmentation: AugmentationConfig = AugmentationConfig(),
+    augmentation: AugmentationConfig = AugmentationConfig(),  # noqa: B008, it is frozen
 ) -> Batch:
     """``count`` pairs drawn for ``seed``, mirrored and, where the shape allows, turned.
 

@@ -56,9 +56,7 @@ def fit(
     steps, options = config.optimisation.steps, config.optimisation
     journal = Journal(place.folder, place.tensorboard)
     place.write(lambda: journal.go_on(state.step))
-    make = partial(
-        training_batch, sources.train, options.batch, augmentation=config.augmentation
-    )
+    make = partial(training_batch, sources.train, options.batch, augmentation=config.augmentation)
     seeds = _seeds(config, state.step, place.fabric.global_rank)
     batches = prefetched(make, seeds, place.workers)
     while state.step < steps:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from trame_server import Server
-from trame_server.utils.asynchronous import create_task
 from trame_slicer.app.ui import (
     create_vertical_slice_view_gutter_ui,
     create_vertical_view_gutter_ui,
@@ -19,7 +16,6 @@ from trame_slicer.views import (
     AbstractView,
     Layout,
     LayoutDirection,
-    SliceView,
     ThreeDView,
     ViewLayoutDefinition,
     ViewType,
@@ -28,50 +24,16 @@ from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 from ElasticHyperRegLib.mrml.nodes import role_of
 
+from .views import FlatView, SolidView, Turns
+
 SLICES_PER_SECOND = 30.0
 SOLIDS_PER_SECOND = 2.0
 """3D, while the mouse is elsewhere: it takes longest to draw, and must not hold up the slices."""
-SOLIDS_WAIT_SECONDS, SOLIDS_MOST_SECONDS = 0.4, 2.0
-"""Since the last change, and since the first that was not drawn."""
-MOUSE_SECONDS = 1.0
 JPEG_QUALITY = 90  # trame's own quality at rest: equal, so nothing is drawn twice
 SURFACE = "Closed surface"
 SURFACE_OPACITY = 0.4
 OUTLINE_OPACITY = 0.5
 BACKGROUNDS = {"dark": ("#1b1d20", "#34373c"), "light": ("#f4f5f7", "#cfd5dc")}
-
-
-class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
-    """Drawn once the slices are, whose turn a change is first; at once under the mouse."""
-
-    _touched = 0.0
-    _due = _latest = 0.0
-    _waits = False
-
-    def watch_mouse(self) -> None:
-        """Note from now on when the mouse is in the view."""
-        for event in ("MouseMoveEvent", "MouseWheelForwardEvent", "MouseWheelBackwardEvent"):
-            self.interactor().AddObserver(event, self._touch)
-
-    def schedule_render(self, *_: Any) -> None:
-        """As trame-slicer's, later."""
-        now = monotonic()
-        if now - self._touched < MOUSE_SECONDS:
-            super().schedule_render()
-            return
-        self._due = now + SOLIDS_WAIT_SECONDS
-        if not self._waits:
-            self._waits, self._latest = True, now + SOLIDS_MOST_SECONDS
-            create_task(self._render_later())
-
-    async def _render_later(self) -> None:
-        while (left := min(self._due, self._latest) - monotonic()) > 0:
-            await asyncio.sleep(left)
-        self._waits = False
-        super().schedule_render()
-
-    def _touch(self, *_: Any) -> None:
-        self._touched = monotonic()
 
 
 class Views:
@@ -89,7 +51,7 @@ class Views:
         self.app = SlicerApp()
         for kind, view_type, gutter, rate in (
             (
-                SliceView,
+                partial(FlatView, Turns()),
                 ViewType.SLICE_VIEW,
                 create_vertical_slice_view_gutter_ui,
                 SLICES_PER_SECOND,
@@ -115,7 +77,7 @@ class Views:
         for view in self.solid:
             view.watch_mouse()
         for view in self.slices:  # trame-slicer draws anew for its own calls only
-            view.modified.connect(SliceView.schedule_render)
+            view.modified.connect(FlatView.schedule_render)
 
     @property
     def scene(self) -> Any:
@@ -123,7 +85,7 @@ class Views:
         return self.app.scene
 
     @property
-    def slices(self) -> list[SliceView]:
+    def slices(self) -> list[FlatView]:
         """Axial, sagittal, coronal."""
         return self.app.view_manager.get_slice_views()
 

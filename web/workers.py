@@ -197,6 +197,8 @@ def environment(place: Path) -> dict[str, str]:
     found["PYTHONPATH"] = os.pathsep.join(paths)
     found.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     found.setdefault("OMP_NUM_THREADS", str(max(1, cores() - 1)))  # one is left to draw with
+    # Mesa's own threads only get in the way where the browser and the session have but two.
+    found.setdefault("LP_NUM_THREADS", str(max(0, cores() - 2)))
     found["TMPDIR"] = str(place)
     found["WSLINK_WS_COMPRESS"] = "0"  # pictures are JPEG already
     found["TRAME_ARGS"] = "--server"

@@ -96,7 +96,7 @@ class NetworkField:
         Args:
             default: (λ, μ) of what ``tissues`` does not name.
             tissues: by name.
-            check: called between the slices of a stack; may raise to stop.
+            check: called between the slices of a stack and before integration; may raise to stop.
 
         Raises:
             InputError: a tissue that the model does not know; different values where it takes
@@ -123,7 +123,9 @@ class NetworkField:
         Returns:
             (1, D, *grid.shape) RAS mm, differentiable in ``values``.
         """
-        return self._in_mm(self._network.integrate(self._velocity(values, check)))
+        velocity = self._velocity(values, check)
+        check()
+        return self._in_mm(self._network.integrate(velocity))
 
     def _values(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
         """λ and μ of each tissue that the model obeys, as ``predict`` takes them."""

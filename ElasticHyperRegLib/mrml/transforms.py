@@ -66,7 +66,6 @@ class GridField:
 
     def write(self, u_mm: torch.Tensor) -> None:
         """Show (1, 3, *grid.shape) RAS mm, fixed → moving; nothing is allocated."""
-        values = u_mm.detach()[0].movedim(0, -1)
-        torch.from_numpy(self._vectors).copy_(values)
+        np.stack(tuple(u_mm.detach()[0].cpu().numpy()), axis=-1, out=self._vectors)
         touched(self._image)
         self.transform.Modified()  # the node, and what stands under it, listens to this

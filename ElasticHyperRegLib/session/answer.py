@@ -59,9 +59,10 @@ class Answer:
         stage: ``preview``, ``network`` or ``refined``.
         displacement: the whole map, initial alignment included, on ``Session.grid``.
         jacobian: det(I + ∇u) of the whole map, (1, 1, *grid.shape).
-        metrics: ``folds_fraction``, ``jacobian``, ``elasticity``, ``model``, ``device``; of a
-            final answer also ``dice``, ``mean_dice`` and ``tre_mm`` where there is evidence, each
-            with ``before`` and ``after``, measured on ``Session.grid``.
+        metrics: ``folds_fraction``, ``jacobian`` (``min`` and ``max``; of a final answer all of
+            ``jacobian_summary``), ``elasticity``, ``model``, ``device``; of a final answer also
+            ``dice``, ``mean_dice`` and ``tre_mm`` where there is evidence, each with ``before``
+            and ``after``, measured on ``Session.grid``.
         final: nothing better will follow for this number.
         seconds: from ``Session.submit`` to this answer.
     """

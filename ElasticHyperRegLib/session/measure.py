@@ -42,11 +42,13 @@ class Measure:
         u_mm = apply_matrix(self._linear, d_mm.cpu()) + self._shift
         return Displacement(u_mm, self._grid), jacobian_determinant(u_mm, self._grid)
 
-    def quick(self, jacobian: torch.Tensor) -> Record:
-        """Folds and volume change."""
+    def regularity(self, jacobian: torch.Tensor, final: bool) -> Record:
+        """Folds and volume change; of its distribution the ends alone while it is not final."""
+        low, high = jacobian.aminmax()
+        ends = {"min": float(low), "max": float(high)}
         return {
             "folds_fraction": folds_fraction(jacobian),
-            "jacobian": jacobian_summary(jacobian),
+            "jacobian": jacobian_summary(jacobian) if final else ends,
         }
 
     def evidence(self, u_mm: torch.Tensor) -> Record:

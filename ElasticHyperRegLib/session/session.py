@@ -308,7 +308,7 @@ class Session:
             turn.check()
             displacement, jacobian = self._measure.whole(d_mm)
             metrics = {
-                **self._measure.quick(jacobian),
+                **self._measure.regularity(jacobian, final),
                 **(self._measure.evidence(displacement.u_mm) if final else {}),
                 "elasticity": {name: [v.lam, v.mu] for name, v in values.items()},
                 "model": self.model_name,

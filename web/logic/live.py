@@ -22,6 +22,8 @@ from ElasticHyperRegLib.mrml import (
 )
 
 POLL_SECONDS = 0.02
+AWAITED_SECONDS = 0.005
+"""While a slider has no answer yet."""
 MOST_SECONDS = 1.0
 LOG = logging.getLogger(__name__)
 
@@ -107,9 +109,9 @@ class Live:
         """
         loop = asyncio.get_running_loop()
         while True:
-            begun = loop.time()
-            await asyncio.sleep(POLL_SECONDS)
-            drawing = loop.time() - begun - POLL_SECONDS
+            begun, pause = loop.time(), AWAITED_SECONDS if self._awaits else POLL_SECONDS
+            await asyncio.sleep(pause)
+            drawing = loop.time() - begun - pause
             rested = loop.time() + min(drawing, MOST_SECONDS)
             while loop.time() < rested and not self._awaits:
                 await asyncio.sleep(POLL_SECONDS)

@@ -100,6 +100,7 @@ class TissueTable:
                 end=(self._logic.settle, f"[{index}, '{name}', $event]"),
                 density="compact",
                 hide_details=True,
+                ripple=False,
                 color="primary",
                 thumb_size=16,
                 track_size=3,

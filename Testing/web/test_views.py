@@ -1,0 +1,75 @@
+"""Slices are drawn one after the other, each once for however many changes."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trame_slicer", reason="the extra app is not installed")
+
+from web.views import Turns
+
+
+def drawn(ask: Any) -> list[str]:
+    """What is drawn when ``ask`` is given turns and the function that draws."""
+    order: list[str] = []
+
+    async def scene() -> None:
+        turns = Turns()
+        await ask(turns, order)
+        while turns.busy:
+            await asyncio.sleep(0)
+
+    with ThreadPoolExecutor(1) as pool:  # the browser of other tests has a loop in this thread
+        pool.submit(asyncio.run, scene()).result()
+    return order
+
+
+def test_each_view_once_in_the_order_of_asking():
+    async def ask(turns: Turns, order: list[str]) -> None:
+        for view in "abcab":
+            turns.ask(view, partial(order.append, view))
+
+    assert drawn(ask) == ["a", "b", "c"]
+
+
+def test_a_change_after_its_turn_is_drawn_again():
+    async def ask(turns: Turns, order: list[str]) -> None:
+        turns.ask("a", lambda: order.append("a"))
+        turns.ask("b", lambda: order.append("b"))
+        while order != ["a"]:
+            await asyncio.sleep(0)
+        turns.ask("a", lambda: order.append("a again"))
+
+    assert drawn(ask) == ["a", "b", "a again"]
+
+
+def test_others_are_heard_between_two_views():
+    async def ask(turns: Turns, order: list[str]) -> None:
+        async def slider() -> None:
+            while "a" not in order:
+                await asyncio.sleep(0)
+            order.append("slider")
+
+        heard = asyncio.ensure_future(slider())
+        for view in "abc":
+            turns.ask(view, partial(order.append, view))
+        await heard
+
+    assert drawn(ask) == ["a", "slider", "b", "c"]
+
+
+def test_a_view_that_cannot_be_drawn_does_not_hold_up_the_others(caplog):
+    def fail() -> None:
+        raise RuntimeError("no surface")
+
+    async def ask(turns: Turns, order: list[str]) -> None:
+        turns.ask("a", fail)
+        turns.ask("b", lambda: order.append("b"))
+
+    assert drawn(ask) == ["b"]
+    assert "no surface" in caplog.text

@@ -1,0 +1,101 @@
+"""When each view is drawn: slices one after the other, 3D once they are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Any
+
+from trame_server.utils.asynchronous import create_task
+from trame_slicer.views import SliceView, ThreeDView
+
+SEND_SECONDS = 0.002
+"""For a picture to be packed and sent on its way."""
+SOLIDS_WAIT_SECONDS, SOLIDS_MOST_SECONDS = 0.4, 2.0
+"""Since the last change, and since the first that was not drawn."""
+MOUSE_SECONDS = 1.0
+LOG = logging.getLogger(__name__)
+
+
+class Turns:
+    """Lets views draw one after the other.
+
+    Drawn in one go, the first picture would be sent after the last was drawn; so the browser shows
+    one while the next is made, and a slider that moved meanwhile is heard in between.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, Callable[[], None]] = {}
+        self.busy = False
+        """Whether views wait or are being drawn."""
+
+    def ask(self, view: Hashable, draw: Callable[[], None]) -> None:
+        """Have ``draw`` called when it is the turn of ``view``; once, however often asked."""
+        self._waiting.setdefault(view, draw)
+        if not self.busy:
+            self.busy = True
+            create_task(self._serve())
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            draw = self._waiting.pop(next(iter(self._waiting)))
+            try:
+                draw()
+            except Exception:
+                LOG.exception("a view could not be drawn")
+            for _ in range(2):  # it is drawn in the event loop's next round
+                await asyncio.sleep(0)
+            await asyncio.sleep(SEND_SECONDS)
+        self.busy = False
+
+
+class FlatView(SliceView):  # type: ignore[misc]  # trame-slicer tells no types
+    """A slice, drawn in its turn.
+
+    Args:
+        turns: shared by the slices of a page.
+        given: of trame-slicer's own.
+    """
+
+    def __init__(self, turns: Turns, **given: Any) -> None:
+        self._turns = turns
+        super().__init__(**given)
+
+    def schedule_render(self, *_: Any) -> None:
+        """As trame-slicer's, in turn."""
+        self._turns.ask(self, super().schedule_render)
+
+
+class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
+    """Drawn once the slices are, whose turn a change is first; at once under the mouse."""
+
+    _touched = 0.0
+    _due = _latest = 0.0
+    _waits = False
+
+    def watch_mouse(self) -> None:
+        """Note from now on when the mouse is in the view."""
+        for event in ("MouseMoveEvent", "MouseWheelForwardEvent", "MouseWheelBackwardEvent"):
+            self.interactor().AddObserver(event, self._touch)
+
+    def schedule_render(self, *_: Any) -> None:
+        """As trame-slicer's, later."""
+        now = monotonic()
+        if now - self._touched < MOUSE_SECONDS:
+            super().schedule_render()
+            return
+        self._due = now + SOLIDS_WAIT_SECONDS
+        if not self._waits:
+            self._waits, self._latest = True, now + SOLIDS_MOST_SECONDS
+            create_task(self._render_later())
+
+    async def _render_later(self) -> None:
+        while (left := min(self._due, self._latest) - monotonic()) > 0:
+            await asyncio.sleep(left)
+        self._waits = False
+        super().schedule_render()
+
+    def _touch(self, *_: Any) -> None:
+        self._touched = monotonic()

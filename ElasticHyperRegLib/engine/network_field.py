@@ -20,8 +20,8 @@ from .network_grid import network_grid
 from .prepare import Prepared, Side
 
 SMALLEST_RANGE = 1e-6
-SLICES_AT_ONCE = 2
-"""Of a stack on the processor: as quick as all at once, and can be stopped in between."""
+SLICES_AT_ONCE, SLICES_WATCHED = 10, 2
+"""On a processor; fewer where someone may stop the work, as a live slider does."""
 
 Check = Callable[[], None]
 
@@ -154,16 +154,17 @@ class NetworkField:
         with self._precision():
             generated = self._network.generate(conditioning)
             parts = []
-            for some in self._portions():
+            for some in self._portions(check):
                 check()
                 mine = tuple(t[some] if len(t) > 1 else t for t in generated)
                 parts.append(self._network.predict(portion(self._features, some), mine))
             return torch.cat(parts)
 
-    def _portions(self) -> list[slice]:
+    def _portions(self, check: Check) -> list[slice]:
         """The batch in pieces that are computed one after the other."""
         count = len(self._features.pairs[0])
-        size = SLICES_AT_ONCE if self._device.type == "cpu" else count
+        size = SLICES_AT_ONCE if check is go_on else SLICES_WATCHED
+        size = size if self._device.type == "cpu" else count
         return [slice(begin, begin + size) for begin in range(0, count, size)]
 
     def _in_mm(self, u_vox: torch.Tensor) -> torch.Tensor:

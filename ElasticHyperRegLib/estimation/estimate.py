@@ -52,7 +52,8 @@ def estimate(
         options: objective, method, start.
         progress: told the fraction done.
         cancelled: asked before every field.
-        on_surface: given every response surface as soon as it is whole.
+        on_surface: given every response surface as soon as it is whole, and that of the whole
+            image before, while it is coarse.
 
     Raises:
         InputError: the evidence does not allow the objective, or the field has no gradient.

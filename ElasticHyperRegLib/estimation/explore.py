@@ -14,26 +14,35 @@ Found = dict[Elasticity, Scores]
 """Setting → score by tissue, ``everywhere`` included."""
 
 COARSEST = 0.25
+GLIMPSE = 0.5
+"""Step of the settings that are tried first, for something to be seen of the whole simplex."""
 
 
 def explore(
     evaluate: Callable[[Elasticity], Scores],
     starts: Mapping[str, Elasticity],
     options: EstimateOptions,
+    seen: Callable[[Found], None] = lambda found: None,
 ) -> Found:
     """Try the settings that the method asks for.
 
     Args:
         evaluate: setting → scores.
-        starts: for each score that is to be raised, where its search starts; tried first.
+        starts: for each score that is to be raised, where its search starts.
         options: method and step.
+        seen: told what was tried so far, before the search goes into detail.
 
     Returns:
         Everything that was tried, in that order.
     """
     first = options.step if options.method == "grid" else COARSEST
     found: Found = {}
-    _try(evaluate, [*starts.values(), *lattice(first)], found)
+    whole, corners = lattice(first), lattice(GLIMPSE)
+    passes = [[s for s in whole if s in corners], whole]
+    for settings in passes[: 2 if refinements(options) else 1]:
+        _try(evaluate, settings, found)
+        seen(found)
+    _try(evaluate, [*whole, *starts.values()], found)
     for step in refinements(options):
         for name, start in starts.items():
             best = best_of(scores_of(found, name), start)

@@ -87,7 +87,9 @@ class Search:
 
     def survey(self) -> dict[str, Elasticity]:
         """The best setting for the whole and for each tissue, the same everywhere at a time."""
-        found = explore(lambda value: self.score(Setting(value)), self.goals, self.options)
+        found = explore(
+            lambda value: self.score(Setting(value)), self.goals, self.options, self._glimpse
+        )
         if self.options.method == "gradient" and not self.tissues:
             for goal, start in self.goals.items():
                 self._climb_one(goal, best_of(scores_of(found, goal), start), found)
@@ -140,6 +142,12 @@ class Search:
         start = [setting.of(name) for name in names]
         ascend(start, score, self.options.iterations, self._scorer.place.device)
         return self.best(visited)
+
+    def _glimpse(self, found: Found) -> None:
+        """Tell how the whole looks so far."""
+        scores, start = scores_of(found, EVERYWHERE), self.goals[EVERYWHERE]
+        choice = Choice(start, self._scorer.tolerance)
+        self._listeners.on_surface(Surface.over(EVERYWHERE, SAME, scores, choice))
 
     def _climb_one(self, goal: str, start: Elasticity, found: Found) -> None:
         """Gradient ascent of one score in one setting for everywhere; what it meets is noted."""

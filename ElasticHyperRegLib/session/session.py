@@ -201,8 +201,8 @@ class Session:
             on_progress: told the fraction done.
             cancelled: true stops it.
             start: values that the search starts from and goes back to on ties.
-            on_surface: given every response surface as soon as it is whole, by the session's
-                thread.
+            on_surface: given every response surface by the session's thread; see
+                ``estimation.estimate``.
 
         Raises:
             InputError: the evidence does not allow the objective; method or start is given

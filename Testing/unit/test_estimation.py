@@ -202,6 +202,10 @@ def test_objectives_without_their_evidence_are_refused(objective, missing):
     assert field.asked == []
 
 
+def surface_scores(surface: Surface) -> list[tuple[Elasticity, float]]:
+    return list(zip(surface.settings, surface.scores, strict=True))
+
+
 def test_progress_grows_and_surfaces_arrive_as_they_are_made():
     seen: list[float] = []
     surfaces: list[Surface] = []
@@ -213,7 +217,21 @@ def test_progress_grows_and_surfaces_arrive_as_they_are_made():
     )
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-    assert tuple(surfaces) == found.surfaces
+    glimpse, *rest = surfaces
+    assert tuple(rest) == found.surfaces
+    assert (glimpse.tissue, len(glimpse.settings)) == ("everywhere", 6)
+
+
+def test_the_whole_is_seen_coarse_before_it_is_seen_fine():
+    surfaces: list[Surface] = []
+    options = EstimateOptions(method="coarse-to-fine")
+    found = estimate(ZonedField(BEST), evidence(), options, on_surface=surfaces.append)
+    early = surfaces[: -len(found.surfaces)]
+    assert [len(surface.settings) for surface in early] == [6, 15]
+    for surface in early:
+        known = dict(surface_scores(found.surface()))
+        assert surface.tissue == "everywhere"
+        assert all(known[s] == score for s, score in surface_scores(surface))
 
 
 def test_it_can_be_cancelled_at_any_field():

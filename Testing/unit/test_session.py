@@ -271,7 +271,7 @@ def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
     with Session(request.fixed, request.moving, model="none", device="cpu") as session:
         found = session.estimate(options, on_surface=surfaces.append)
         assert len(found.surface().settings) == 1 + 6
-        assert surfaces == list(found.surfaces)
+        assert surfaces[1:] == list(found.surfaces)
         with pytest.raises(InputError, match="besides the whole options"):
             session.estimate(options, method="grid")
         with pytest.raises(InputError, match="organ"):

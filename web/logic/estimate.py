@@ -65,7 +65,7 @@ class EstimateLogic:
         """The surface of the whole, which comes first, while the tissues are still looked at."""
         if event.surface.tissue == EVERYWHERE:
             tried = len(event.surface.settings)
-            words = f"{tried} settings tried, the same everywhere; now tissue by tissue …"
+            words = f"{tried} settings tried so far, the same everywhere …"
             self._state.estimate = {"evidence": words, "warnings": [], "tissues": [], "rows": []}
             self._state.surface = heat_map(event.surface)
 

@@ -1,0 +1,118 @@
+"""How long the parameters for one patient take, and how soon there is something to see of them.
+
+python -m benchmarks.estimate --out bench-result
+
+A cardiac stack over the grid of 66 settings by Dice of the tissues, with the shipped model that
+takes one setting for everywhere and with the one that obeys tissues; a thorax coarse-to-fine, by
+the model and by the solver. Images are the package's phantoms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from ElasticHyperRegLib.grid import resample
+from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
+from ElasticHyperRegLib.phantom.heart import make_heart
+from ElasticHyperRegLib.session import Session, SessionInputs
+from ElasticHyperRegLib.types import Grid, Image, LabelMap
+
+STACK, STACK_MM = (10, 128, 128), (1.8, 1.8, 10.0)
+HEAD = (
+    "| pair | answered by | method | fields | first surface [s] | whole [s] | runs |",
+    "|---|---|---|---|---|---|---|",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A pair with labels, what answers it, and how parameters are looked for."""
+
+    name: str
+    images: tuple[Image, Image]
+    labels: tuple[LabelMap, LabelMap]
+    model: str
+    method: str
+
+
+def heart() -> Callable[[str], Case]:
+    """The beating heart as the networks see it: 128 × 128 pixels of 1.8 mm about its middle."""
+    made = make_heart()
+    whole = made.fixed.grid
+    middle = whole.ijk_to_ras @ np.append((np.array(whole.size) - 1) / 2, 1)
+    corner = middle[:3] - (np.array(STACK[::-1]) - 1) / 2 * STACK_MM
+    grid = Grid.from_spacing(STACK, STACK_MM, tuple(corner))
+
+    def cut(labels: LabelMap) -> LabelMap:
+        data = resample(labels.data.double(), labels.grid, grid, mode="nearest").round()
+        return LabelMap(data.to(labels.data.dtype), grid, labels.names, labels.name)
+
+    images = [Image(resample(s.data, s.grid, grid), grid) for s in (made.fixed, made.moving)]
+    labels = cut(made.fixed_labels), cut(made.moving_labels)
+    size = "×".join(map(str, STACK[::-1]))
+    return lambda model: Case(f"heart {size}", (images[0], images[1]), labels, model, "grid")
+
+
+def thorax(size: int) -> Callable[[str], Case]:
+    """The breathing thorax."""
+    made = make_phantom(PhantomOptions(size=size))
+    images, labels = (made.fixed, made.moving), (made.fixed_labels, made.moving_labels)
+    return lambda model: Case(f"thorax {size}³", images, labels, model, "coarse-to-fine")
+
+
+def cases(size: int) -> Iterator[Case]:
+    """All of them."""
+    stack, volume = heart(), thorax(size)
+    yield stack("cardiac-elas-g")
+    yield stack("cardiac-elas-sas")
+    yield volume("thorax-elas-g")
+    yield volume("none")
+
+
+def estimated(session: Session, method: str) -> tuple[float, float, int]:
+    """Seconds to the first surface and to the end of one estimate, and its fields."""
+    seen: list[float] = []
+    begin = perf_counter()
+    found = session.estimate("dice", method, on_surface=lambda _: seen.append(perf_counter()))
+    return seen[0] - begin, perf_counter() - begin, found.fields
+
+
+def measure(case: Case, runs: int) -> str:
+    """A row of the table: medians over ``runs`` estimates in one session."""
+    inputs = SessionInputs(moving_labels=case.labels[1], initial="none")
+    with Session(*case.images, case.labels[0], case.model, "cpu", inputs) as session:
+        firsts, wholes, fields = zip(
+            *(estimated(session, case.method) for _ in range(runs)), strict=True
+        )
+    times = f"{median(firsts):.1f} | {median(wholes):.1f} | {runs}"
+    return f"| {case.name} | {case.model} | {case.method} | {fields[0]} | {times} |"
+
+
+def main() -> None:
+    """Print the table, and write ``estimate.md``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    lines = [*HEAD]
+    for case in cases(given.size):
+        lines.append(measure(case, given.runs))
+        sys.stderr.write(lines[-1] + "\n")
+    text = "\n".join([*lines, "", f"{torch.get_num_threads()} threads.", ""])
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "estimate.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

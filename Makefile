@@ -36,6 +36,7 @@ bench: $(READY) $(BENCH_READY) ## compare with other registration programs; resu
 	$(BIN)/python -m benchmarks.run all --out bench-result
 	$(BIN)/python -m benchmarks.scaling --out bench-result
 	$(BIN)/python -m benchmarks.live --out bench-result
+	$(BIN)/python -m benchmarks.estimate --out bench-result
 	$(BIN)/python -m benchmarks.network --out bench-result
 	$(BIN)/python -m benchmarks.thorax --out bench-result
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m benchmarks.panel --out bench-result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from ElasticHyperRegLib.errors import InputError
 from .config import TrainingConfig
 
 FILE = "checkpoint.ckpt"
+Origin = Mapping[str, str]
+"""What a checkpoint must share with the run that takes it up, in words → as text."""
 
 
-def fingerprint(config: TrainingConfig) -> str:
-    """What a checkpoint must share with the run that takes it up: the configuration's text."""
-    return hashlib.sha256(config.text.encode()).hexdigest()
+def origin(config: TrainingConfig, patients: Iterable[str], processes: int) -> Origin:
+    """Of a run: with other patients or processes it would not go on bit for bit."""
+    texts = {"configuration": config.text, "list of patients": "\n".join(patients)}
+    found = {what: hashlib.sha256(text.encode()).hexdigest() for what, text in texts.items()}
+    return {**found, "number of processes": str(processes)}
 
 
 def save(run: Path, state: dict[str, Any]) -> None:
@@ -37,26 +42,27 @@ def save(run: Path, state: dict[str, Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load(fabric: Fabric, run: Path, config: TrainingConfig) -> dict[str, Any]:
+def load(fabric: Fabric, run: Path, mine: Origin) -> dict[str, Any]:
     """What the checkpoint in ``run`` holds.
 
     Raises:
-        InputError: it belongs to another configuration, or cannot be read.
+        InputError: it is not of a run like ``mine``, or cannot be read.
     """
     path = run / FILE
     try:
         held = fabric.load(path, weights_only=True)
-        owner = held.get("fingerprint")
+        theirs = dict(held["origin"])
     except Exception as error:  # a damaged file fails in torch, zipfile or the unpickler
         raise InputError(
             f"{path}, a checkpoint that cannot be read ({str(error).partition('. ')[0]})",
             "a whole checkpoint",
             "remove it to begin anew",
         ) from error
-    if owner != fingerprint(config):
-        raise InputError(
-            f"{path}, a checkpoint of another configuration",
-            "a run folder of this configuration, or a new one",
-            "name another folder with --out",
-        )
+    for what, text in mine.items():
+        if theirs.get(what) != text:
+            raise InputError(
+                f"{path}, a checkpoint of another {what}",
+                f"the same {what}, or a new run folder",
+                "name another folder with --out",
+            )
     return held

@@ -37,6 +37,11 @@ class Sources:
     train: PairSource
     validation: PairSource
 
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Of both, and which is which."""
+        return (*self.train.patients, "", *self.validation.patients)
+
 
 def fit(
     config: TrainingConfig,
@@ -191,6 +196,6 @@ def _look(
     def write_down() -> None:
         journal.scores(state.step, scores)
         write_picture(place.folder / f"step{state.step:06d}.png", model, source, settings)
-        save(place.folder, state.table(config))
+        save(place.folder, state.table())
 
     place.write(write_down)

@@ -9,6 +9,7 @@ from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.weights import ModelCard
 
+from .checkpoint import origin
 from .config import TrainingConfig, read_config
 from .data import open_source, refuse_shared_patients
 from .data.pair import PairSource
@@ -52,7 +53,8 @@ def train(
     place = Place(fabric, run, hardware.workers, tensorboard)
     record = partial(write_record, run, config, command(config_path, data, hardware))
     try:
-        state = begin(config, fabric, run)
+        mine = origin(config, sources.patients, fabric.world_size)
+        state = begin(config, fabric, run, mine)
         place.write(partial(record, fabric.world_size))
         fit(config, sources, state, place, progress)
     except InputError:

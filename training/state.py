@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.networks import RegistrationNetwork, build
 from ElasticHyperRegLib.weights import load_model
 
-from .checkpoint import FILE, fingerprint, load
+from .checkpoint import FILE, Origin, load
 from .config import TrainingConfig
 
 WARM_UP = 0.1
@@ -28,6 +28,7 @@ class TrainingState:
     Attributes:
         model: the network as Fabric wraps it.
         precision: of Fabric, whose scale of the gradients changes in 16-bit training.
+        origin: what a run that takes it up must share.
         best: weights of the best validation so far; empty before the first.
     """
 
@@ -35,17 +36,18 @@ class TrainingState:
     precision: Precision
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.OneCycleLR
-    step: int
-    best: dict[str, torch.Tensor]
-    best_worth: float
-    best_step: int
+    origin: Origin
+    step: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    best_worth: float = float("-inf")
+    best_step: int = 0
 
     @property
     def network(self) -> RegistrationNetwork:
         """The network itself, without what Fabric put around it."""
         return cast(RegistrationNetwork, self.model.module)
 
-    def table(self, config: TrainingConfig) -> dict[str, Any]:
+    def table(self) -> dict[str, Any]:
         """What a checkpoint holds."""
         return {
             "model": self.network.state_dict(),
@@ -56,7 +58,7 @@ class TrainingState:
             "best": self.best,
             "best_worth": self.best_worth,
             "best_step": self.best_step,
-            "fingerprint": fingerprint(config),
+            "origin": dict(self.origin),
         }
 
     def keep(self, worth: float) -> None:
@@ -67,11 +69,11 @@ class TrainingState:
             self.best = {name: t.detach().cpu().clone() for name, t in state.items()}
 
 
-def begin(config: TrainingConfig, fabric: Fabric, run: Path) -> TrainingState:
-    """A fresh state, or the one of the checkpoint in ``run``.
+def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> TrainingState:
+    """A fresh state, or the one of the checkpoint in ``run``, which must be of ``mine``.
 
     Raises:
-        InputError: the checkpoint is of another configuration or damaged; ``start_from`` names
+        InputError: the checkpoint is of another run or damaged; ``start_from`` names
             no model.
     """
     fabric.seed_everything(config.seed, verbose=False)
@@ -84,14 +86,14 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path) -> TrainingState:
         optimizer, rate, total_steps=config.optimisation.steps + 1, pct_start=WARM_UP
     )
     precision = fabric.strategy.precision
-    state = TrainingState(wrapped, precision, optimizer, schedule, 0, {}, float("-inf"), 0)
+    state = TrainingState(wrapped, precision, optimizer, schedule, mine)
     if (run / FILE).exists():
-        _resume(state, config, fabric, run)
+        _resume(state, fabric, run)
     return state
 
 
-def _resume(state: TrainingState, config: TrainingConfig, fabric: Fabric, run: Path) -> None:
-    held = load(fabric, run, config)
+def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
+    held = load(fabric, run, state.origin)
     state.network.load_state_dict(held["model"])
     state.precision.load_state_dict(held["precision"])
     state.optimizer.load_state_dict(held["optimizer"])

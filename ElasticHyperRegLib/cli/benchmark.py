@@ -19,7 +19,7 @@ def benchmark(
     split: Annotated[str, typer.Option(metavar="train|val|test", help="Patients.")] = "val",
     models: Annotated[
         str,
-        typer.Option(metavar="A,B", help="Models by name, MODEL+refine, or solver."),
+        typer.Option(metavar="A,B", help="Models by name, MODEL+refine, solver, or all."),
     ] = "solver",
     elasticity: ElasticityOption = None,
     subject_wise: Annotated[

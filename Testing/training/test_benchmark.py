@@ -20,7 +20,7 @@ from ElasticHyperRegLib.weights import ModelCard
 from Testing.training.layouts import acdc
 from Testing.unit.cli_help import refused, run
 from Testing.unit.tiny_models import constant, install, lively, tiny_spec
-from training.benchmark import BenchmarkOptions, choices, run_benchmark
+from training.benchmark import BENCHMARKS, BenchmarkOptions, choices, run_benchmark
 from training.benchmark.acdc import acdc_cases
 from training.benchmark.choices import LABEL_FREE, Choice, global_choice, subject_choice
 from training.benchmark.contenders import parse_contender, register_cases
@@ -272,7 +272,7 @@ def test_given_values_are_obeyed(capsys, data, tmp_path, models):
         ({"--split": "all"}, "the split 'all'; expected train or val or test"),
         ({"--split": "val"}, "without patient102, patient103, patient104, patient105, patient106 "),
         ({"--models": "mystery"}, "no model mystery"),
-        ({"--models": ","}, "no models; expected solver, or names"),
+        ({"--models": ","}, "no models; expected solver, all, or names"),
         ({"--refine": "-1"}, "-1 iterations"),
         ({"--elasticity": "2,2"}, "λ=2, μ=2"),
     ],
@@ -302,3 +302,14 @@ def test_without_training_installed(capsys, data, tmp_path, monkeypatch):
         "elastic-hyperreg: the package training is missing, which this command needs; "
         'run pip install "elastic-hyperreg[train]".\n'
     )
+
+
+def test_all_is_the_solver_and_every_model_of_the_kind(models):
+    still(models / "mine")
+    thorax = {**MR, "modality": "CT"}
+    install(constant(tiny_spec(ndim=2), (0.0, 0.0)), models / "theirs", thorax)
+    everyone = BENCHMARKS["acdc"].everyone()
+    assert everyone[0] == "solver"
+    assert {"mine", "mine+refine", "cardiac-elas-g", "cardiac-elas-g+refine"} <= set(everyone)
+    assert not any(name.startswith(("theirs", "thorax")) for name in everyone)
+    assert len(set(everyone)) == len(everyone)

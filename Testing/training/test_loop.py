@@ -17,7 +17,7 @@ from ElasticHyperRegLib.networks import spec_from_table
 from ElasticHyperRegLib.similarity import LocalNCC
 from ElasticHyperRegLib.weights import load_model
 from training.batches import Batch, prefetched, training_batch
-from training.checkpoint import FILE
+from training.checkpoint import FILE, origin
 from training.command import Pace
 from training.config import TrainingConfig, config_from_table
 from training.data import PairSample
@@ -66,9 +66,9 @@ def config(steps: int = 6, every: int = 3, **changes: object) -> TrainingConfig:
 
 def run(settings: TrainingConfig, folder: Path, source: Discs | None = None, progress=None):
     fabric = Hardware("cpu").fabric(settings)
-    state = begin(settings, fabric, folder)
-    write_record(folder, settings, "train", 1)
     sources = Sources(source or Discs(), Discs())
+    state = begin(settings, fabric, folder, origin(settings, sources.patients, 1))
+    write_record(folder, settings, "train", 1)
     fit(settings, sources, state, Place(fabric, folder), progress or (lambda step, loss: None))
     return state
 
@@ -115,7 +115,8 @@ def test_accumulated_batches_count_once(tmp_path):
 def test_accumulated_gradients_are_the_mean_of_their_batches(tmp_path):
     """Clipping made harmless, the first moment of Adam is 1 − β₁ of the gradient."""
     settings = config(accumulate=2, steps=1, every=1, clip=1e9)
-    state = begin(settings, Fabric(accelerator="cpu", devices=1), tmp_path)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    state = begin(settings, fabric, tmp_path, origin(settings, (), 1))
     model = state.network
     for part in range(2):
         seed = (settings.seed, 0, part, 0)
@@ -251,6 +252,20 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
     run(config(), tmp_path)
     with pytest.raises(InputError, match="another configuration"):
         run(config(steps=7), tmp_path)
+
+
+def test_a_checkpoint_of_other_patients_is_refused(tmp_path):
+    run(config(steps=2, every=2), tmp_path)
+    with pytest.raises(InputError, match="another list of patients"):
+        run(config(steps=2, every=2), tmp_path, Discs(patients=("d", "e", "f")))
+
+
+def test_a_checkpoint_of_more_processes_is_refused(tmp_path):
+    settings = config(steps=2, every=2)
+    run(settings, tmp_path)
+    mine = origin(settings, Sources(Discs(), Discs()).patients, 2)
+    with pytest.raises(InputError, match="another number of processes"):
+        begin(settings, Hardware("cpu").fabric(settings), tmp_path, mine)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

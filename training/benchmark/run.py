@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 
@@ -14,17 +15,39 @@ from ElasticHyperRegLib.engine.check import pick_device
 from ElasticHyperRegLib.engine.request import Progress
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation import Setting
-from ElasticHyperRegLib.weights import ModelCard
+from ElasticHyperRegLib.weights import ModelCard, list_models
 
 from .acdc import acdc_cases
 from .choices import LABEL_FREE, Choice, Tick, given_choice, global_choice, subject_choice
-from .contenders import parse_contender, register_cases
+from .contenders import REFINE, SOLVER, parse_contender, register_cases
 from .score import Fields, Row, score
 
 Cases = Callable[[Path, str], list[RegistrationRequest]]
-BENCHMARKS: Mapping[str, Cases] = MappingProxyType({"acdc": acdc_cases})
-"""Name of a table → its pairs, from the folder of the data set and the split."""
+EVERYONE = ("all",)
 UNREGISTERED = "unregistered"
+
+
+class Benchmark(NamedTuple):
+    """A published table: its pairs, from the folder of the data set and the split, and what kind.
+
+    Models of that modality and dimension are asked for with ``all``.
+    """
+
+    cases: Cases
+    modality: str
+    ndim: int
+
+    def everyone(self) -> tuple[str, ...]:
+        """The solver, and every installed model of the kind alone and refined."""
+        names = [
+            card.name
+            for card in list_models()
+            if (card.expects.modality, card.model.ndim) == (self.modality, self.ndim)
+        ]
+        return (SOLVER, *(name + after for name in names for after in ("", REFINE)))
+
+
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType({"acdc": Benchmark(acdc_cases, "MR", 2)})
 
 
 @dataclass(frozen=True)
@@ -34,7 +57,7 @@ class BenchmarkOptions:
     Args:
         data: folder of the data set.
         split: of its patients.
-        models: contenders: ``solver``, a model, or ``MODEL+refine``.
+        models: contenders: ``solver``, a model, or ``MODEL+refine``; ``all`` for everyone.
         setting: (λ, μ) of everybody; ``None`` chooses them in the papers' ways.
         subject_wise: whether (λ, μ) are also chosen for each subject.
         refine: iterations of the solver on the finest level, at most.
@@ -59,11 +82,13 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
     if name not in BENCHMARKS:
         raise InputError(f"the benchmark '{name}'", " or ".join(BENCHMARKS))
     if not options.models:
-        raise InputError("no models", "solver, or names as `models` lists them")
-    contenders = [parse_contender(model) for model in options.models]
+        raise InputError("no models", "solver, all, or names as `models` lists them")
+    everyone = options.models == EVERYONE
+    names = BENCHMARKS[name].everyone() if everyone else options.models
+    contenders = [parse_contender(model) for model in names]
     device = pick_device(options.device)
     progress("reading", 0.0)
-    cases = BENCHMARKS[name](options.data, options.split)
+    cases = BENCHMARKS[name].cases(options.data, options.split)
     rest = torch.zeros(len(cases), cases[0].fixed.grid.ndim, *cases[0].fixed.grid.shape)
     rows = [score(cases, Fields(rest, 0.0), UNREGISTERED, "none")]
     chosen: dict[Path | None, list[Choice]] = {}  # a model's serve its refinement too

@@ -58,6 +58,21 @@ def estimate(
             rich_help_panel=HOW,
         ),
     ] = "grid",
+    step: Annotated[
+        float,
+        typer.Option(
+            help="Spacing of the finest settings in λ and μ; 0.1 makes a grid of 66.",
+            rich_help_panel=HOW,
+        ),
+    ] = 0.1,
+    sweeps: Annotated[
+        int,
+        typer.Option(
+            help="Times that each tissue is searched alone, where a model obeys tissues; 0 is ten "
+            "times as fast and tries one setting for all of them at a time.",
+            rich_help_panel=HOW,
+        ),
+    ] = 1,
     plot: Annotated[Path | None, typer.Option(help="PNG file for the response surfaces.")] = None,
     elasticity: ElasticityOption = None,
     elasticity_file: ElasticityFileOption = None,
@@ -74,7 +89,7 @@ def estimate(
     the data leave undetermined. --elasticity is where the search starts, and what it goes back to
     among settings that are equally good.
     """
-    from .estimation import EstimateJob, estimate_files, show_estimate
+    from .estimation import EstimateJob, Search, estimate_files, show_estimate
     from .pair import PairFiles
     from .settings import Settings, parse_objective
 
@@ -92,5 +107,6 @@ def estimate(
         tuple(elasticity or ()), elasticity_file, tissues, initial, model, None, device, seed
     )
     weights = None if objective is None else parse_objective(objective)
-    job = EstimateJob(files, settings, out, plot, overwrite)
-    show_estimate(estimate_files(job, weights, method), out)
+    search = Search(weights, method, step, sweeps)
+    job = EstimateJob(files, settings, search, out, plot, overwrite)
+    show_estimate(estimate_files(job), out)

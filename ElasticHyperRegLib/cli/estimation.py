@@ -29,37 +29,57 @@ Weights = Mapping[str, float]
 
 
 @dataclass(frozen=True)
+class Search:
+    """How λ and μ are looked for, as in ``EstimateOptions``.
+
+    Attributes:
+        objective: → weight; ``None`` leaves that to ``usual_objective``.
+    """
+
+    objective: Weights | None = None
+    method: str = "grid"
+    step: float = 0.1
+    sweeps: int = 1
+
+    def options(self, usual: str) -> EstimateOptions:
+        """With ``usual`` for an objective that was not given.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        return EstimateOptions(
+            self.objective or usual, self.method, step=self.step, sweeps=self.sweeps
+        )
+
+
+@dataclass(frozen=True)
 class EstimateJob:
-    """One pair, where its search starts, and the files that it makes."""
+    """One pair, where and how its search goes, and the files that it makes."""
 
     files: PairFiles
     settings: Settings
+    search: Search
     out: Path
     plot: Path | None = None
     overwrite: bool = False
 
 
-def estimate_files(job: EstimateJob, objective: Weights | None, method: str) -> Estimate:
+def estimate_files(job: EstimateJob) -> Estimate:
     """Estimate λ and μ of the pair and write what ``job`` asks for, all of it or nothing.
-
-    Args:
-        job: the pair.
-        objective: objective → weight; ``None`` leaves that to ``usual_objective``.
-        method: as of ``EstimateOptions``.
 
     Raises:
         InputError: a file or an option is at fault; nothing is written.
     """
     if job.out.suffix.lower() != ".json":
         raise InputError(f"--out {job.out}", "a file that ends in .json")
-    EstimateOptions(objective or "similarity", method)  # misspelt options are told before reading
+    job.search.options("similarity")  # misspelt options are told before reading
     with ExitStack() as stack:
         file = stack.enter_context(atomic_path(job.out, job.overwrite))
         picture = job.plot and stack.enter_context(atomic_path(job.plot, job.overwrite))
         progress = stack.enter_context(progress_bar("estimate"))
         progress("load", 0.0)
         request = read_request(job.files, job.settings.options(), job.settings)
-        found = estimate_request(request, objective, method, progress)
+        found = estimate_request(request, job.search, progress)
         found.write(file)
         if picture:
             plot_surfaces(found, picture)
@@ -67,17 +87,14 @@ def estimate_files(job: EstimateJob, objective: Weights | None, method: str) -> 
 
 
 def estimate_request(
-    request: RegistrationRequest,
-    objective: Weights | None = None,
-    method: str = "grid",
-    progress: Progress | None = None,
+    request: RegistrationRequest, search: Search = Search(), progress: Progress | None = None
 ) -> Estimate:
     """(λ, μ) for a request, whose own are where the search starts.
 
     Raises:
         InputError: the request cannot be registered, or lacks what the objective needs.
     """
-    weights = objective or {usual_objective(request): 1.0}
+    wanted = search.options(usual_objective(request))
     Evidence(
         request.fixed,
         request.moving,
@@ -85,12 +102,12 @@ def estimate_request(
         request.moving_labels,
         fixed_points=request.fixed_points,
         moving_points=request.moving_points,
-    ).check(weights)  # before the seconds that a session takes to prepare
+    ).check(wanted.weights)  # before the seconds that a session takes to prepare
     options = request.options
     with Session.from_request(request) as session:
         start = {name: v for name, v in options.tissues.items() if name in session.tissues}
-        start[EVERYWHERE] = options.elasticity
-        return session.estimate(weights, method, on_progress=progress, start=start)
+        wanted = replace(wanted, elasticity=options.elasticity, tissues=start)
+        return session.estimate(wanted, on_progress=progress)
 
 
 def usual_objective(request: RegistrationRequest) -> str:

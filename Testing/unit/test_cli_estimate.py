@@ -49,13 +49,14 @@ def points(files: PairOnDisk) -> tuple[object, ...]:
     return ("--fixed-points", files.fixed_points, "--moving-points", files.moving_points)
 
 
-@pytest.mark.usefixtures("quick")
 def test_the_file_holds_the_choice_and_register_takes_it(files, tmp_path, capsys):
     file, picture = tmp_path / "found.json", tmp_path / "surfaces.png"
     words = (*images(files), *labels(files), *SOLVER, "--out", file, "--plot", picture)
-    code, out, _ = run(capsys, "estimate", *words)
+    code, out, _ = run(capsys, "estimate", *words, "--step", 0.5, "--sweeps", 0)
     assert code == 0
     record = json.loads(file.read_text())
+    assert {surface["others"] for surface in record["surfaces"]} == {"same setting"}
+    assert 6 <= record["fields"] <= 9
     assert record["objective"] == {"dice": 1.0}
     assert set(record["elasticity"]) == {"everywhere", "background", "1", "2"}
     assert record["scores"]["1"]["after"] >= record["scores"]["1"]["initial"]
@@ -141,3 +142,14 @@ def test_the_command_explains_itself(capsys):
     assert code == 0
     assert "response surfaces" in " ".join(out.split())
     assert callable(command.estimate)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--step", 0.3), ("--sweeps", -1)])
+def test_a_search_that_cannot_be_is_one_line(files, tmp_path, capsys, option, value):
+    words = (*images(files), *SOLVER, "--out", tmp_path / "found.json", option, value)
+    code, _, err = run(capsys, "estimate", *words)
+    assert code == 2
+    assert str(value) in err
+    assert "expected" in err
+    assert len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())

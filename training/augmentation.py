@@ -85,12 +85,15 @@ def _swapped(batch: Batch, chosen: np.ndarray) -> Batch:
     fixed, moving = exchanged(batch.fixed, batch.moving)
     assert fixed is not None and moving is not None  # images are never missing
     fixed_labels, moving_labels = exchanged(batch.fixed_labels, batch.moving_labels)
+    fixed_mask, moving_mask = exchanged(batch.fixed_mask, batch.moving_mask)
     return replace(
         batch,
         fixed=fixed,
         moving=moving,
         fixed_labels=fixed_labels,
         moving_labels=moving_labels,
+        fixed_mask=fixed_mask,
+        moving_mask=moving_mask,
     )
 
 
@@ -124,6 +127,8 @@ def _moved(
         fixed_labels=seen(batch.fixed_labels),
         moving_labels=seen(batch.moving_labels),
         displacement=u_vox,
+        fixed_mask=seen(batch.fixed_mask),
+        moving_mask=seen(batch.moving_mask),
     )
 
 

@@ -23,6 +23,7 @@ class Batch:
     Attributes:
         fixed_labels: (N, 1, *shape) int64.
         displacement: the truth of synthetic pairs, (N, D, *shape) voxels along i, j, k.
+        fixed_mask: (N, 1, *shape) bool, where the similarity counts.
     """
 
     fixed: torch.Tensor
@@ -30,6 +31,8 @@ class Batch:
     fixed_labels: torch.Tensor | None
     moving_labels: torch.Tensor | None
     displacement: torch.Tensor | None
+    fixed_mask: torch.Tensor | None = None
+    moving_mask: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on ``device``."""
@@ -43,6 +46,8 @@ class Batch:
             there(self.fixed_labels),
             there(self.moving_labels),
             there(self.displacement),
+            there(self.fixed_mask),
+            there(self.moving_mask),
         )
 
 
@@ -63,6 +68,8 @@ def collate(samples: list[PairSample]) -> Batch:
         labels("fixed_labels"),
         labels("moving_labels"),
         known("displacement"),
+        known("fixed_mask"),
+        known("moving_mask"),
     )
 
 
@@ -86,12 +93,18 @@ def training_batch(
     def turned(data: torch.Tensor) -> torch.Tensor:
         return data.flip(axes).permute(0, 1, *order).contiguous()
 
+    def if_known(data: torch.Tensor | None) -> torch.Tensor | None:
+        return None if data is None else turned(data)
+
+    u_vox = batch.displacement
     batch = Batch(
         turned(batch.fixed),
         turned(batch.moving),
-        None if batch.fixed_labels is None else turned(batch.fixed_labels),
-        None if batch.moving_labels is None else turned(batch.moving_labels),
-        None if batch.displacement is None else turned(_seen(batch.displacement, axes, order)),
+        if_known(batch.fixed_labels),
+        if_known(batch.moving_labels),
+        None if u_vox is None else turned(_seen(u_vox, axes, order)),
+        if_known(batch.fixed_mask),
+        if_known(batch.moving_mask),
     )
     return augment(batch, source.spacing, augmentation, rng)
 

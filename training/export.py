@@ -69,6 +69,6 @@ def _metrics(run: Path, step: int) -> dict[str, float]:
         f"{name} at {row['setting']}": float(row[name])
         for row in read_scores(run)
         if int(row["step"]) == step
-        for name in ("dice", "folds", "objective")
+        for name in ("dice", "folds", "objective", "tre_mm")
         if row[name] != "nan"
     }

@@ -91,7 +91,7 @@ class Journal:
             row: dict[str, Any] = {"step": step, **asdict(score)}
             row["setting"] = " ".join(f"{value:g}" for value in score.setting)
             _append(self._run / SCORES, row)
-            measures = {name: row[name] for name in ("objective", "dice", "folds")}
+            measures = {name: row[name] for name in ("objective", "dice", "folds", "tre_mm")}
             self._show(step, f" at {row['setting']}", measures)
 
     def _show(self, step: int, where: str, values: Mapping[str, float]) -> None:

@@ -147,6 +147,7 @@ def batch_loss(
         u_mm,
         setting,
         Measure(spec, source.spacing, options.window),
+        batch.fixed_mask,
     )
     loss = equally_loud(found.total, setting)
     if options.labels:

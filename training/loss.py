@@ -25,7 +25,7 @@ class Measure(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """Per pair, (N,): (1 − Λ − Γ)·(1 − cc²) and W, both means over the domain."""
+    """Per pair, (N,): (1 − Λ − Γ)·(1 − cc²), mean over the mask, and W, mean over the domain."""
 
     similarity: torch.Tensor
     energy: torch.Tensor
@@ -42,6 +42,7 @@ def objective(
     u_mm: torch.Tensor,
     setting: Conditioning,
     about: Measure,
+    mask: torch.Tensor | None = None,
 ) -> Objective:
     """(1 − Λ − Γ)·NCC + W, or (1 − α)·NCC + α‖∇u‖², of the *displacement*, in float32.
 
@@ -51,10 +52,12 @@ def objective(
         u_mm: (N, D, *shape) mm along the index axes.
         setting: of each pair.
         about: spacing, window and energy.
+        mask: (N, 1, *shape) bool, fixed voxels where the images are compared; all without it.
     """
-    similarity = (1 - LocalNCC(fixed, about.window).map(warped)) * setting.weight
+    ncc = LocalNCC(fixed, about.window, None if mask is None else mask.to(fixed.dtype))
+    similarity = ncc.mean((1 - ncc.map(warped)) * setting.weight)
     density = energy_density(u_mm, about.spacing, setting, about.spec)
-    return Objective(similarity.flatten(1).mean(1), density.flatten(1).mean(1))
+    return Objective(similarity, density.flatten(1).mean(1))
 
 
 def energy_density(

@@ -60,7 +60,16 @@ def test_known_displacement_still_maps_moving_onto_fixed(shape, spacing, seed):
 
 def test_labels_follow_their_images():
     batch = replace(blobs((60, 60), (1.0, 1.0)), displacement=None)
+    batch = replace(batch, fixed_mask=batch.fixed > 0.5, moving_mask=batch.moving > 0.5)
     found = varied(batch, replace(ALL, gamma=0.0), (1.0, 1.0), 4)
+    for mask, labels in (
+        (found.fixed_mask, found.fixed_labels),
+        (found.moving_mask, found.moving_labels),
+    ):
+        assert mask is not None
+        assert mask.dtype == torch.bool
+        assert labels is not None
+        assert torch.equal(mask, labels == 1)
     for image, labels in (
         (found.fixed, found.fixed_labels),
         (found.moving, found.moving_labels),

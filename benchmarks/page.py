@@ -87,7 +87,8 @@ class Times:
         text = " | ".join(f"{1e3 * figure:.0f}" for figure in figures)
         lines.append(f"| a click on a slider | {text} | {len(self.moves)} |")
         most = max(self.waiting, default=0)
-        return [*lines, "", f"Answers that came after the end of a drag: at most {most}.", ""]
+        after = f"Requests answered after the end of a drag, those on their way included: {most}."
+        return [*lines, "", after, ""]
 
 
 def begin(browser: Any, served: Served, times: Times, begun: float) -> Tab:
@@ -136,7 +137,7 @@ def far_from_thumb(slider: Any) -> list[float]:
 
 
 def drag_sliders(tab: Tab, drags: int, chance: random.Random, times: Times) -> None:
-    """Drag for a second; then how many answers there are still to come."""
+    """Drag; then how many requests are still answered: one shown, one at work, one that waits."""
     for _ in range(drags):
         # Of a tissue whose λ is at its highest no μ can be moved.
         rows = tab.page.locator(".tissue:not(:has([data-weight=mu].v-input--disabled))").all()

@@ -114,6 +114,9 @@ class DisplaySection:
         self.ui.glyphDensitySlider.enabled = state.glyphs != "off"
         self.ui.glyphScaleSlider.enabled = state.glyphs != "off"
         self.ui.sensitivityCheckBox.enabled = self._live.display is not None
+        self.ui.sensitivityLabel.visible = self.ui.sensitivityCheckBox.checked and bool(
+            self.ui.sensitivityLabel.text
+        )
 
     def _onChanged(self, *_arguments: Any) -> None:
         if not self._showing:
@@ -137,6 +140,7 @@ class DisplaySection:
     def _showSpread(self) -> None:
         wanted, opacity = self.ui.sensitivityCheckBox.checked, self.state().overlay_opacity
         self._live.show("set_sensitivity", self._spread, wanted, opacity)
+        self.refresh()
 
     def _onReady(self, event: Any) -> None:
         from ElasticHyperRegLib.mrml import jacobian_legend
@@ -155,7 +159,15 @@ class DisplaySection:
 
     def _onSensed(self, event: Any) -> None:
         self._spread = event.sensitivity.displacement_sd_mm
+        self.ui.sensitivityLabel.text = spreadText(event.sensitivity.means)
         self._showSpread()
+
+
+def spreadText(means: dict[str, dict[str, float]]) -> str:
+    """How far each tissue moves with the settings alone, the most uncertain first; plain text."""
+    spread = {name: found["displacement_sd_mm"] for name, found in means.items()}
+    order = sorted(spread, key=lambda name: -spread[name])
+    return ", ".join(f"{name.replace('_', ' ')} {spread[name]:.2f} mm" for name in order)
 
 
 def foldsText(fraction: float | None) -> str:

@@ -173,10 +173,19 @@ def test_sensitivity_is_computed_once_and_then_shown(live, controller):
     live.ui.sensitivityCheckBox.click()
     assert not live.ui.jacobianCheckBox.checked
     assert "sensitivity" in controller.busy
-    controller.done("sensitivity", Sensed(SimpleNamespace(displacement_sd_mm="sd")))
+    means = {
+        name: {"displacement_sd_mm": spread, "jacobian_sd": 0.1}
+        for name, spread in {"bone": 0.104, "soft_tissue": 1.5}.items()
+    }
+    found = SimpleNamespace(displacement_sd_mm="sd", means=means)
+    assert live.ui.sensitivityLabel.isHidden()
+    controller.done("sensitivity", Sensed(found))
     poll(live)
     assert controller.display.last("set_sensitivity")[:2] == ("sd", True)
+    assert live.ui.sensitivityLabel.text == "soft tissue 1.50 mm, bone 0.10 mm"
+    assert not live.ui.sensitivityLabel.isHidden()
     live.ui.sensitivityCheckBox.click()
+    assert live.ui.sensitivityLabel.isHidden()
     live.ui.sensitivityCheckBox.click()
     assert [call[0] for call in controller.calls].count("sensitivity") == 1
 

@@ -17,16 +17,17 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import numpy as np
 import torch
 
 from ElasticHyperRegLib.grid import resample
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from ElasticHyperRegLib.phantom.heart import make_heart
 from ElasticHyperRegLib.session import Session, SessionInputs
-from ElasticHyperRegLib.types import Grid, Image, LabelMap
+from ElasticHyperRegLib.types import Image, LabelMap
 
-STACK, STACK_MM = (10, 128, 128), (1.8, 1.8, 10.0)
+from .stack import NAME as STACK
+from .stack import stack_in
+
 HEAD = (
     "| pair | answered by | method | fields | first surface [s] | whole [s] | runs |",
     "|---|---|---|---|---|---|---|",
@@ -47,10 +48,7 @@ class Case:
 def heart() -> Callable[[str], Case]:
     """The beating heart as the networks see it: 128 × 128 pixels of 1.8 mm about its middle."""
     made = make_heart()
-    whole = made.fixed.grid
-    middle = whole.ijk_to_ras @ np.append((np.array(whole.size) - 1) / 2, 1)
-    corner = middle[:3] - (np.array(STACK[::-1]) - 1) / 2 * STACK_MM
-    grid = Grid.from_spacing(STACK, STACK_MM, tuple(corner))
+    grid = stack_in(made.fixed.grid)
 
     def cut(labels: LabelMap) -> LabelMap:
         data = resample(labels.data.double(), labels.grid, grid, mode="nearest").round()
@@ -58,8 +56,7 @@ def heart() -> Callable[[str], Case]:
 
     images = [Image(resample(s.data, s.grid, grid), grid) for s in (made.fixed, made.moving)]
     labels = cut(made.fixed_labels), cut(made.moving_labels)
-    size = "×".join(map(str, STACK[::-1]))
-    return lambda model: Case(f"heart {size}", (images[0], images[1]), labels, model, "grid")
+    return lambda model: Case(f"heart {STACK}", (images[0], images[1]), labels, model, "grid")
 
 
 def thorax(size: int) -> Callable[[str], Case]:

@@ -33,8 +33,10 @@ from ElasticHyperRegLib.session import Answer, Session, SessionInputs
 from ElasticHyperRegLib.types import Grid, Image
 from ElasticHyperRegLib.weights import find_model, load_model
 
+from .stack import NAME as STACK
+from .stack import stack_in
+
 NONE, CARDIAC, THORAX = "none", "cardiac-elas-g", "thorax-elas-g"
-STACK_MM = (1.8, 1.8, 10.0)
 WINDOW = (-1000, 600)
 """Intensities of the phantom, a CT."""
 EVENTS_A_SECOND = 50
@@ -57,14 +59,11 @@ class Case:
 def cases(size: int, moves: int) -> list[Case]:
     """A stack of thick slices and a thorax, both cut from the phantom."""
     made = make_phantom(PhantomOptions(size=size))
-    middle = made.fixed.grid.ijk_to_ras @ np.append((np.array(made.fixed.grid.size) - 1) / 2, 1)
-    shape = (10, 128, 128)
-    corner = middle[:3] - (np.array(shape[::-1]) - 1) / 2 * STACK_MM
-    grid = Grid.from_spacing(shape, STACK_MM, tuple(corner))
+    grid = stack_in(made.fixed.grid)
     pair = [Image(resample(s.data, s.grid, grid), grid) for s in (made.fixed, made.moving)]
     thorax = made.fixed, made.moving
     return [
-        Case("stack 128×128×10", pair[0], pair[1], CARDIAC, moves),
+        Case(f"stack {STACK}", pair[0], pair[1], CARDIAC, moves),
         Case(f"thorax {size}³", *thorax, NONE, moves),
         Case(f"thorax {size}³", *thorax, THORAX, moves),
     ]

@@ -25,7 +25,8 @@ class AugmentationConfig:
     Args:
         swap: probability that fixed and moving change places.
         turn: largest angle, degrees; in 3D about a random axis.
-        stretch: largest relative change of size along each axis.
+        stretch: largest relative change of the place looked at along each axis: s shows things
+            1/(1 ± s) times as large.
         gamma: largest |ln γ| of x ↦ x^γ, the same in both images; intensities from 0 to 1.
     """
 
@@ -45,7 +46,7 @@ class AugmentationConfig:
 def augment(
     batch: Batch, spacing: tuple[float, ...], config: AugmentationConfig, rng: np.random.Generator
 ) -> Batch:
-    """The batch varied by draws from ``rng``, of which none is made for what is 0.
+    """The batch varied by draws from ``rng``, of which none is made where all is 0.
 
     Args:
         spacing: mm along i, j, k.
@@ -111,10 +112,10 @@ def _moved(
     offset = voxel_points(shape, batch.fixed) - middle
     points = torch.einsum("nab,mb...->na...", matrix, offset) + middle
 
-    def seen(data: torch.Tensor | None) -> torch.Tensor | None:
+    def seen(data: torch.Tensor | None, fill: float | None = None) -> torch.Tensor | None:
         if data is None:
             return None
-        return sample(data.float(), points, mode="nearest").to(data.dtype)
+        return sample(data.float(), points, mode="nearest", fill=fill).to(data.dtype)
 
     u_vox = batch.displacement
     if u_vox is not None:
@@ -127,8 +128,8 @@ def _moved(
         fixed_labels=seen(batch.fixed_labels),
         moving_labels=seen(batch.moving_labels),
         displacement=u_vox,
-        fixed_mask=seen(batch.fixed_mask),
-        moving_mask=seen(batch.moving_mask),
+        fixed_mask=seen(batch.fixed_mask, 0.0),  # beyond the border nothing was scanned
+        moving_mask=seen(batch.moving_mask, 0.0),
     )
 
 

@@ -23,7 +23,9 @@ class Batch:
     Attributes:
         fixed_labels: (N, 1, *shape) int64.
         displacement: the truth of synthetic pairs, (N, D, *shape) voxels along i, j, k.
-        fixed_mask: (N, 1, *shape) bool, where the similarity counts.
+        fixed_mask: (N, 1, *shape) bool, where the similarity counts; everywhere without it, for a
+            pair that has none beside pairs that have one too.
+        moving_mask: likewise of the moving images.
     """
 
     fixed: torch.Tensor
@@ -62,14 +64,21 @@ def collate(samples: list[PairSample]) -> Batch:
         found = known(which)
         return None if found is None else found.long()
 
+    def masks(side: str) -> torch.Tensor | None:
+        found = [getattr(sample, f"{side}_mask") for sample in samples]
+        if all(mask is None for mask in found):
+            return None
+        every = torch.ones_like(samples[0].fixed, dtype=torch.bool)
+        return torch.stack([every if mask is None else mask for mask in found])
+
     return Batch(
         torch.stack([sample.fixed for sample in samples]),
         torch.stack([sample.moving for sample in samples]),
         labels("fixed_labels"),
         labels("moving_labels"),
         known("displacement"),
-        known("fixed_mask"),
-        known("moving_mask"),
+        masks("fixed"),
+        masks("moving"),
     )
 
 

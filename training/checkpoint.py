@@ -51,7 +51,7 @@ def load(fabric: Fabric, run: Path, mine: Origin) -> dict[str, Any]:
     path = run / FILE
     try:
         held = fabric.load(path, weights_only=True)
-        theirs = dict(held["origin"])
+        theirs = dict(held.get("origin", {}))
     except Exception as error:  # a damaged file fails in torch, zipfile or the unpickler
         raise InputError(
             f"{path}, a checkpoint that cannot be read ({str(error).partition('. ')[0]})",

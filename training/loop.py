@@ -19,7 +19,15 @@ from .conditioning import condition, draw_for, predict
 from .config import TrainingConfig
 from .data.pair import PairSource
 from .journal import Journal
-from .loss import Measure, equally_loud, objective, soft_dice_loss, squared_distance, warp_batch
+from .loss import (
+    Measure,
+    equally_loud,
+    masks_of,
+    objective,
+    soft_dice_loss,
+    squared_distance,
+    warp_batch,
+)
 from .picture import write_picture
 from .place import Place
 from .state import TrainingState
@@ -147,7 +155,7 @@ def batch_loss(
         u_mm,
         setting,
         Measure(spec, source.spacing, options.window),
-        batch.fixed_mask,
+        masks_of(batch, flow.displacement),
     )
     loss = equally_loud(found.total, setting)
     if options.labels:

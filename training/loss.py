@@ -11,6 +11,7 @@ from ElasticHyperRegLib.grid import sample, voxel_points
 from ElasticHyperRegLib.networks import ModelSpec
 from ElasticHyperRegLib.similarity import LocalNCC
 
+from .batches import Batch
 from .conditioning import Conditioning
 
 LOUDNESS = 0.05
@@ -22,6 +23,18 @@ class Measure(NamedTuple):
     spec: ModelSpec
     spacing: tuple[float, ...]
     window: int
+
+
+class Masks(NamedTuple):
+    """Where images are compared, (N, 1, *shape) on the fixed grid; ``None`` for everywhere.
+
+    Attributes:
+        fixed: the fixed images' own.
+        moving: the moving images', as seen through the field.
+    """
+
+    fixed: torch.Tensor | None = None
+    moving: torch.Tensor | None = None
 
 
 class Objective(NamedTuple):
@@ -42,7 +55,7 @@ def objective(
     u_mm: torch.Tensor,
     setting: Conditioning,
     about: Measure,
-    mask: torch.Tensor | None = None,
+    masks: Masks = Masks(),  # noqa: B008, it is immutable
 ) -> Objective:
     """(1 − Λ − Γ)·NCC + W, or (1 − α)·NCC + α‖∇u‖², of the *displacement*, in float32.
 
@@ -52,10 +65,12 @@ def objective(
         u_mm: (N, D, *shape) mm along the index axes.
         setting: of each pair.
         about: spacing, window and energy.
-        mask: (N, 1, *shape) bool, fixed voxels where the images are compared; all without it.
+        masks: where the images are compared; as in the solver, of the moving mask's outside the
+            similarity is 0 and still counts in the mean.
     """
-    ncc = LocalNCC(fixed, about.window, None if mask is None else mask.to(fixed.dtype))
-    similarity = ncc.mean((1 - ncc.map(warped)) * setting.weight)
+    ncc = LocalNCC(fixed, about.window, masks.fixed)
+    weight = setting.weight if masks.moving is None else setting.weight * masks.moving
+    similarity = ncc.mean((1 - ncc.map(warped)) * weight)
     density = energy_density(u_mm, about.spacing, setting, about.spec)
     return Objective(similarity, density.flatten(1).mean(1))
 
@@ -79,6 +94,15 @@ def energy_density(
 def warp_batch(moving: torch.Tensor, u_vox: torch.Tensor) -> torch.Tensor:
     """Images (N, 1, *shape) at x + u(x) on one grid for both, borders continued."""
     return sample(moving, voxel_points(tuple(moving.shape[2:]), u_vox) + u_vox)
+
+
+def masks_of(batch: Batch, u_vox: torch.Tensor) -> Masks:
+    """Where a batch is compared under a field (N, D, *shape); the moving masks end at the grid."""
+    if batch.moving_mask is None:
+        return Masks(batch.fixed_mask)
+    where = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox.detach()
+    seen = sample(batch.moving_mask.to(u_vox.dtype), where, mode="nearest", fill=0.0)
+    return Masks(batch.fixed_mask, seen)
 
 
 def equally_loud(values: torch.Tensor, setting: Conditioning) -> torch.Tensor:

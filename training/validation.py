@@ -17,7 +17,7 @@ from ElasticHyperRegLib.types import Grid, LabelMap
 from .batches import Batch, collate
 from .conditioning import condition, predict
 from .data.pair import PairSample, PairSource
-from .loss import Measure, objective, warp_batch
+from .loss import Measure, masks_of, objective, warp_batch
 
 FOLDS_WEIGHT = 20.0
 """Folds are charged to the score: a hundredth of the voxels folded costs 0.2 of Dice."""
@@ -32,7 +32,7 @@ class Score:
         objective: what the papers minimise.
         dice: mean over pairs and labels; NaN without labels.
         folds: fraction of voxels where the displacement's det(I + ∇u) ≤ 0.
-        tre_mm: mean over pairs of the landmarks' mean error; NaN without landmarks.
+        tre_mm: mean over pairs of the landmarks' mean error; NaN where a pair has none.
     """
 
     setting: tuple[float, ...]
@@ -95,7 +95,7 @@ def _measured(
     u_mm = u_vox * u_vox.new_tensor(about.spacing).view(1, -1, *[1] * grid.ndim)
     chosen = condition(about.spec, everywhere(setting).to(u_vox), None)
     warped = warp_batch(pair.moving, u_vox)
-    found = objective(pair.fixed, warped, u_mm, chosen, about, pair.fixed_mask).total
+    found = objective(pair.fixed, warped, u_mm, chosen, about, masks_of(pair, u_vox)).total
     folds = (jacobian_determinant(u_mm, grid) <= 0).float().mean()
     return float(found), _mean_dice(pair, u_mm, grid), float(folds)
 

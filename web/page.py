@@ -97,7 +97,7 @@ class Page:
 
     async def _run(self, **_: Any) -> None:
         self._logics.opening.list_folder()
-        tasks = [self._live.run()]
+        tasks = [self._live.run(self._views.draws)]
         if self._demo is not None:
             tasks.append(self.open_demo())
         if self._files is not None:

@@ -49,9 +49,10 @@ class Views:
 
     def __init__(self, server: Server) -> None:
         self.app = SlicerApp()
+        self._turns = Turns()
         for kind, view_type, gutter, rate in (
             (
-                partial(FlatView, Turns()),
+                partial(FlatView, self._turns),
                 ViewType.SLICE_VIEW,
                 create_vertical_slice_view_gutter_ui,
                 SLICES_PER_SECOND,
@@ -83,6 +84,10 @@ class Views:
     def scene(self) -> Any:
         """The vtkMRMLScene."""
         return self.app.scene
+
+    def draws(self) -> bool:
+        """Whether slices wait to be drawn."""
+        return self._turns.busy
 
     @property
     def slices(self) -> list[FlatView]:

@@ -45,7 +45,8 @@ class Turns:
                 draw()
             except Exception:
                 LOG.exception("a view could not be drawn")
-            for _ in range(2):  # it is drawn in the event loop's next round
+            # It is drawn in the event loop's next round, unless its rate makes it wait longer.
+            for _ in range(2):
                 await asyncio.sleep(0)
             await asyncio.sleep(SEND_SECONDS)
         self.busy = False

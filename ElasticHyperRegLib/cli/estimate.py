@@ -61,7 +61,8 @@ def estimate(
     step: Annotated[
         float,
         typer.Option(
-            help="Spacing of the finest settings in λ and μ; 0.1 makes a grid of 66.",
+            help="Spacing of the finest settings in λ and μ; 0.1 makes a grid of 66. Of no "
+            "meaning to gradient.",
             rich_help_panel=HOW,
         ),
     ] = 0.1,
@@ -69,7 +70,8 @@ def estimate(
         int,
         typer.Option(
             help="Times that each tissue is searched alone, where a model obeys tissues; 0 is ten "
-            "times as fast and tries one setting for all of them at a time.",
+            "times as fast and tries one setting for all of them at a time. Of no meaning to "
+            "gradient.",
             rich_help_panel=HOW,
         ),
     ] = 1,

@@ -22,7 +22,7 @@ def explore(
     evaluate: Callable[[Elasticity], Scores],
     starts: Mapping[str, Elasticity],
     options: EstimateOptions,
-    seen: Callable[[Found], None] = lambda found: None,
+    seen: Callable[[Found], None] | None = None,
 ) -> Found:
     """Try the settings that the method asks for.
 
@@ -30,7 +30,8 @@ def explore(
         evaluate: setting → scores.
         starts: for each score that is to be raised, where its search starts.
         options: method and step.
-        seen: told what was tried so far, before the search goes into detail.
+        seen: told what was tried so far, before the search goes into detail; corners and middles
+            of the sides are then tried first.
 
     Returns:
         Everything that was tried, in that order.
@@ -38,11 +39,12 @@ def explore(
     first = options.step if options.method == "grid" else COARSEST
     found: Found = {}
     whole, corners = lattice(first), lattice(GLIMPSE)
-    passes = [[s for s in whole if s in corners], whole]
-    for settings in passes[: 2 if refinements(options) else 1]:
-        _try(evaluate, settings, found)
-        seen(found)
-    _try(evaluate, [*whole, *starts.values()], found)
+    if seen is not None:
+        passes = [[s for s in whole if s in corners], whole]
+        for settings in passes[: 2 if refinements(options) else 1]:
+            _try(evaluate, settings, found)
+            seen(found)
+    _try(evaluate, [*starts.values(), *whole], found)
     for step in refinements(options):
         for name, start in starts.items():
             best = best_of(scores_of(found, name), start)

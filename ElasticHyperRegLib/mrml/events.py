@@ -76,7 +76,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Surfaced:
-    """An estimate under way has one more response surface.
+    """An estimate under way has one more response surface, or a finer one than before.
 
     Attributes:
         surface: the library's ``Surface``.

@@ -186,7 +186,6 @@ class SolverField:
                 unknown = change.detach().requires_grad_()
                 moved = start + unknown
                 value = voxels * _charged(objective, moved)
-                check()
                 (gradient,) = torch.autograd.grad(value, unknown)
             return float(value.detach()), gradient
 

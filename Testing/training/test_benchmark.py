@@ -15,6 +15,7 @@ from ElasticHyperRegLib import Elasticity, Grid, Image, LabelMap, RegistrationRe
 from ElasticHyperRegLib.cli import extras
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY, RegistrationOptions
 from ElasticHyperRegLib.engine.solved import refine_settings
+from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.metrics import dice
 from ElasticHyperRegLib.weights import ModelCard
 from Testing.training.layouts import acdc
@@ -313,3 +314,10 @@ def test_all_is_the_solver_and_every_model_of_the_kind(models):
     assert {"mine", "mine+refine", "cardiac-elas-g", "cardiac-elas-g+refine"} <= set(everyone)
     assert not any(name.startswith(("theirs", "thorax")) for name in everyone)
     assert len(set(everyone)) == len(everyone)
+
+
+def test_all_stands_for_everyone_in_the_table(data, models, monkeypatch):
+    mine = still(models / "mine")
+    monkeypatch.setattr("training.benchmark.run.list_models", lambda: [mine])
+    rows = rows_of(data, "all", setting=Setting(Elasticity(0.0, 0.3)), refine=1)
+    assert [row.model for row in rows] == ["unregistered", "solver", "mine", "mine+refine"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from ElasticHyperRegLib.networks import SPECS
-from training.batches import training_batch
+from training.batches import collate, training_batch
 from training.conditioning import condition
 from training.data import PairSample
-from training.loss import Measure, objective
+from training.loss import Masks, Measure, masks_of, objective
 from training.validation import validate
 
 from ..unit.tiny_models import constant, tiny_spec
@@ -44,7 +44,7 @@ def similarity(fixed: torch.Tensor, warped: torch.Tensor, mask: torch.Tensor | N
     setting = condition(GLOBAL, torch.tensor([[[0.1, 0.2]]]), None)
     still = torch.zeros(1, 2, *fixed.shape[2:])
     about = Measure(GLOBAL, (1.0, 1.0), 5)
-    return float(objective(fixed, warped, still, setting, about, mask).similarity)
+    return float(objective(fixed, warped, still, setting, about, Masks(mask)).similarity)
 
 
 def test_what_differs_outside_the_mask_costs_nothing():
@@ -59,6 +59,34 @@ def test_what_differs_outside_the_mask_costs_nothing():
     assert similarity(fixed, warped, ~mask) > 0.8 * 0.7
     everything = torch.ones_like(mask)
     assert similarity(fixed, warped, everything) == pytest.approx(similarity(fixed, warped, None))
+
+
+def test_the_moving_mask_counts_where_the_field_leads_into_it():
+    batch = collate([Marked().sample(0, np.random.default_rng(0))])
+    u_vox = torch.zeros(1, 2, SIZE, SIZE)
+    u_vox[:, 0] = 3.0  # the moving mask begins at SIZE / 2
+    found = masks_of(batch, u_vox)
+    assert found.fixed is batch.fixed_mask
+    assert found.moving is not None
+    expected = torch.zeros(SIZE, SIZE)
+    expected[:, SIZE // 2 - 3 : SIZE - 3] = 1
+    assert torch.equal(found.moving[0, 0], expected)
+    setting = condition(GLOBAL, torch.tensor([[[0.1, 0.2]]]), None)
+    about, still = Measure(GLOBAL, (1.0, 1.0), 5), torch.zeros_like(u_vox)
+    noise = torch.rand(1, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    whole, seen, nothing = (
+        float(objective(batch.fixed, noise, still, setting, about, masks).similarity)
+        for masks in (Masks(), found, Masks(None, torch.zeros(1, 1, SIZE, SIZE)))
+    )
+    assert nothing == 0
+    assert 0 < seen < whole
+
+
+def test_a_pair_without_a_mask_counts_everywhere_beside_one_with_it():
+    rng = np.random.default_rng(0)
+    batch = collate([Marked().sample(0, rng), Discs().sample(1, rng)])
+    assert batch.fixed_mask is not None
+    assert batch.fixed_mask.flatten(1).float().mean(1).tolist() == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -26,7 +26,7 @@ class PairSample:
         displacement: (D, *shape) float32 voxels, channels i, j, k, fixed → moving: the truth,
             where it is known (synthetic pairs).
         patient: who it was made of; pairs of one patient must stay in one split.
-        fixed_mask: (1, *shape) bool, where the pair is scored; None for everywhere.
+        fixed_mask: (1, *shape) bool, where the images are compared; None for everywhere.
         moving_mask: likewise.
         fixed_points: landmarks (P, D) float32 voxels i, j, k; None where there are none.
         moving_points: the same places, row by row.

@@ -62,10 +62,12 @@ class EstimateLogic:
             state.method = event.methods[0]
 
     def _show_first(self, event: Surfaced) -> None:
-        """The surface of the whole, which comes first, while the tissues are still looked at."""
+        """The surface of the whole, which comes first, coarse and then finer."""
         if event.surface.tissue == EVERYWHERE:
             tried = len(event.surface.settings)
-            words = f"{tried} settings tried so far, the same everywhere …"
+            words = (
+                f"{tried} settings tried so far, the same everywhere; tissue by tissue after that …"
+            )
             self._state.estimate = {"evidence": words, "warnings": [], "tissues": [], "rows": []}
             self._state.surface = heat_map(event.surface)
 

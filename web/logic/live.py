@@ -101,18 +101,23 @@ class Live:
             self.controller = None
         self._state.pair_ready = False
 
-    async def run(self) -> None:
+    async def run(self, draws: Callable[[], bool]) -> None:
         """Ask the controller what happened, for ever.
 
         Drawing its answers holds up everything else, so better and better fields for one setting
         get half of the time at most; the first answer to a setting is drawn at once.
+
+        Args:
+            draws: whether views wait to be drawn.
         """
         loop = asyncio.get_running_loop()
         while True:
             begun, pause = loop.time(), AWAITED_SECONDS if self._awaits else POLL_SECONDS
             await asyncio.sleep(pause)
-            drawing = loop.time() - begun - pause
-            rested = loop.time() + min(drawing, MOST_SECONDS)
+            while draws() and not self._awaits:
+                await asyncio.sleep(AWAITED_SECONDS)
+            spent = loop.time() - begun - pause
+            rested = loop.time() + min(spent, MOST_SECONDS)
             while loop.time() < rested and not self._awaits:
                 await asyncio.sleep(POLL_SECONDS)
             if self.controller is None:

@@ -395,18 +395,3 @@ def test_volume_change_is_the_mean_jacobian() -> None:
     inner = sample(jacobian[None, None], index[:, :, :-1, :-1] + 0.5)
     assert jacobian.min() < 0.9
     assert float(inner.mean()) == pytest.approx(1.0, abs=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(5, 7, 4), (2, 3, 1), (6, 2), (1, 9)])
-def test_derivatives_are_those_of_torch_gradient(shape: tuple[int, ...]) -> None:
-    spacing = (0.7, 1.3, 2.0)[: len(shape)]
-    grid = Grid.from_spacing(shape, spacing)
-    u_mm = torch.randn(1, len(shape), *shape, generator=torch.Generator().manual_seed(0))
-    found = fields.displacement_gradient(u_mm, grid)
-    for axis in range(len(shape)):
-        dim = u_mm.ndim - 1 - axis
-        if u_mm.shape[dim] == 1:
-            assert not found[:, :, axis].any()
-        else:
-            (expected,) = torch.gradient(u_mm, spacing=spacing[axis], dim=dim)
-            assert torch.equal(found[:, :, axis], expected)

@@ -114,8 +114,10 @@ class DisplaySection:
         self.ui.glyphDensitySlider.enabled = state.glyphs != "off"
         self.ui.glyphScaleSlider.enabled = state.glyphs != "off"
         self.ui.sensitivityCheckBox.enabled = self._live.display is not None
-        self.ui.sensitivityLabel.visible = self.ui.sensitivityCheckBox.checked and bool(
-            self.ui.sensitivityLabel.text
+        self.ui.sensitivityLabel.visible = (
+            self.ui.sensitivityCheckBox.checked
+            and self._spread is not None
+            and bool(self.ui.sensitivityLabel.text)
         )
 
     def _onChanged(self, *_arguments: Any) -> None:

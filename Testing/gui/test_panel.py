@@ -17,6 +17,7 @@ from ElasticHyperRegLib.mrml.events import (
     Sensed,
     Status,
     Surfaced,
+    Updated,
     Written,
 )
 from ElasticHyperRegLib.mrml.quality import Quality, TissueQuality
@@ -188,6 +189,12 @@ def test_sensitivity_is_computed_once_and_then_shown(live, controller):
     assert live.ui.sensitivityLabel.isHidden()
     live.ui.sensitivityCheckBox.click()
     assert [call[0] for call in controller.calls].count("sensitivity") == 1
+    controller.coming.append(Updated(7, "refined", True, 0.1, {}))
+    poll(live)
+    assert not live.ui.sensitivityCheckBox.checked
+    live.ui.sensitivityCheckBox.click()
+    assert [call[0] for call in controller.calls].count("sensitivity") == 2
+    assert live.ui.sensitivityLabel.isHidden()  # the figures of the field before
 
 
 def found(tissues: tuple[str, ...] = ("lung", "bone")) -> SimpleNamespace:

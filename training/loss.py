@@ -91,18 +91,19 @@ def energy_density(
     return elastic_density(u_mm, spacing, spread(setting.lam), spread(setting.mu))
 
 
-def warp_batch(moving: torch.Tensor, u_vox: torch.Tensor) -> torch.Tensor:
-    """Images (N, 1, *shape) at x + u(x) on one grid for both, borders continued."""
-    return sample(moving, voxel_points(tuple(moving.shape[2:]), u_vox) + u_vox)
+def warp_batch(
+    moving: torch.Tensor, u_vox: torch.Tensor, mode: str = "bilinear", fill: float | None = None
+) -> torch.Tensor:
+    """Images (N, 1, *shape) at x + u(x), one grid for both; ``mode``, ``fill``: see ``sample``."""
+    return sample(moving, voxel_points(tuple(moving.shape[2:]), u_vox) + u_vox, mode, fill)
 
 
 def masks_of(batch: Batch, u_vox: torch.Tensor) -> Masks:
     """Where a batch is compared under a field (N, D, *shape); the moving masks end at the grid."""
     if batch.moving_mask is None:
         return Masks(batch.fixed_mask)
-    where = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox.detach()
-    seen = sample(batch.moving_mask.to(u_vox.dtype), where, mode="nearest", fill=0.0)
-    return Masks(batch.fixed_mask, seen)
+    mask = batch.moving_mask.to(u_vox.dtype)
+    return Masks(batch.fixed_mask, warp_batch(mask, u_vox.detach(), "nearest", 0.0))
 
 
 def equally_loud(values: torch.Tensor, setting: Conditioning) -> torch.Tensor:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.field import jacobian_determinant, warp_labels
-from ElasticHyperRegLib.grid import sample as sample_at
-from ElasticHyperRegLib.metrics import dice, mean_dice
+from ElasticHyperRegLib.field import jacobian_determinant, transform_points, warp_labels
+from ElasticHyperRegLib.metrics import dice, mean_dice, tre_mm
 from ElasticHyperRegLib.networks import Flow, RegistrationNetwork
 from ElasticHyperRegLib.types import Grid, LabelMap
 
@@ -62,8 +61,7 @@ def validate(
         pair = collate([sample]).to(device)
         for row, setting in zip(rows, settings, strict=True):
             u_vox = register_pair(model, pair, everywhere(setting)).displacement
-            found = _measured(pair, u_vox, setting, about)
-            row.append((*found, _tre_mm(sample, u_vox, about)))
+            row.append(_measured(sample, pair, u_vox, setting, about))
     return [
         Score(setting, *np.mean(row, axis=0).tolist())
         for setting, row in zip(settings, rows, strict=True)
@@ -88,16 +86,20 @@ def _samples(source: PairSource) -> Iterator[PairSample]:
 
 
 def _measured(
-    pair: Batch, u_vox: torch.Tensor, setting: tuple[float, ...], about: Measure
-) -> tuple[float, float, float]:
-    """Objective, mean Dice and folds of one pair."""
+    sample: PairSample,
+    pair: Batch,
+    u_vox: torch.Tensor,
+    setting: tuple[float, ...],
+    about: Measure,
+) -> tuple[float, float, float, float]:
+    """Objective, mean Dice, folds and landmark error of one pair, ``sample`` as a batch."""
     grid = Grid.from_spacing(tuple(pair.fixed.shape[2:]), about.spacing)
     u_mm = u_vox * u_vox.new_tensor(about.spacing).view(1, -1, *[1] * grid.ndim)
     chosen = condition(about.spec, everywhere(setting).to(u_vox), None)
     warped = warp_batch(pair.moving, u_vox)
     found = objective(pair.fixed, warped, u_mm, chosen, about, masks_of(pair, u_vox)).total
     folds = (jacobian_determinant(u_mm, grid) <= 0).float().mean()
-    return float(found), _mean_dice(pair, u_mm, grid), float(folds)
+    return float(found), _mean_dice(pair, u_mm, grid), float(folds), _tre_mm(sample, u_mm, grid)
 
 
 def _mean_dice(pair: Batch, u_mm: torch.Tensor, grid: Grid) -> float:
@@ -108,12 +110,9 @@ def _mean_dice(pair: Batch, u_mm: torch.Tensor, grid: Grid) -> float:
     return mean_dice(scores) if scores else float("nan")
 
 
-def _tre_mm(sample: PairSample, u_vox: torch.Tensor, about: Measure) -> float:
-    """Mean distance in mm of x + u(x) from the landmarks in the moving image."""
+def _tre_mm(sample: PairSample, u_mm: torch.Tensor, grid: Grid) -> float:
+    """Mean landmark error of one pair in mm."""
     if sample.fixed_points is None or sample.moving_points is None:
         return float("nan")
-    points, truth = (p.T[None].to(u_vox) for p in (sample.fixed_points, sample.moving_points))
-    places = points.view(*points.shape[:2], *[1] * (u_vox.ndim - 3), -1)
-    moved = points + sample_at(u_vox, places).view_as(points)
-    scale = u_vox.new_tensor(about.spacing).view(1, -1, 1)
-    return float(((moved - truth) * scale).norm(dim=1).mean())
+    points, truth = (p.numpy() * grid.spacing for p in (sample.fixed_points, sample.moving_points))
+    return float(tre_mm(transform_points(points, u_mm, grid), truth).mean())

@@ -40,9 +40,10 @@ def explore(
     found: Found = {}
     whole, corners = lattice(first), lattice(GLIMPSE)
     if seen is not None:
-        passes = [[s for s in whole if s in corners], whole]
-        for settings in passes[: 2 if refinements(options) else 1]:
-            _try(evaluate, settings, found)
+        _try(evaluate, [s for s in whole if s in corners], found)
+        seen(found)
+        if refinements(options):
+            _try(evaluate, whole, found)
             seen(found)
     _try(evaluate, [*starts.values(), *whole], found)
     for step in refinements(options):

@@ -44,12 +44,12 @@ class Measure:
 
     def regularity(self, jacobian: torch.Tensor, final: bool) -> Record:
         """Folds and volume change; of its distribution the ends alone while it is not final."""
-        low, high = jacobian.aminmax()
-        ends = {"min": float(low), "max": float(high)}
-        return {
-            "folds_fraction": folds_fraction(jacobian),
-            "jacobian": jacobian_summary(jacobian) if final else ends,
-        }
+        if final:
+            summary = jacobian_summary(jacobian)
+        else:
+            low, high = jacobian.aminmax()
+            summary = {"min": float(low), "max": float(high)}
+        return {"folds_fraction": folds_fraction(jacobian), "jacobian": summary}
 
     def evidence(self, u_mm: torch.Tensor) -> Record:
         """Overlap and landmark error before and after; what does not apply is absent."""

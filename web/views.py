@@ -16,6 +16,7 @@ SEND_SECONDS = 0.002
 SOLIDS_WAIT_SECONDS, SOLIDS_MOST_SECONDS = 0.4, 2.0
 """Since the last change, and since the first that was not drawn."""
 MOUSE_SECONDS = 1.0
+Looks = tuple[tuple[int, int], tuple[tuple[Any, int], ...]]
 LOG = logging.getLogger(__name__)
 
 
@@ -70,9 +71,14 @@ class FlatView(SliceView):  # type: ignore[misc]  # trame-slicer tells no types
 
 
 class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
-    """Drawn once the slices are, whose turn a change is first; at once under the mouse."""
+    """Drawn once the slices are, whose turn a change is first; at once under the mouse.
+
+    Every new field asks for a drawing, though surfaces and camera stay as they were unless arrows
+    are shown: what would look the same is not drawn, for meanwhile no slice could be.
+    """
 
     _touched = 0.0
+    _drawn: Looks | None = None
     _due = _latest = 0.0
     _waits = False
 
@@ -96,7 +102,21 @@ class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no type
         while (left := min(self._due, self._latest) - monotonic()) > 0:
             await asyncio.sleep(left)
         self._waits = False
-        super().schedule_render()
+        now = looks(self)
+        if now != self._drawn:
+            self._drawn = now
+            super().schedule_render()
 
     def _touch(self, *_: Any) -> None:
         self._touched = monotonic()
+
+
+def looks(view: ThreeDView) -> Looks:
+    """What a picture of a view depends on: its size, and what is visible, each as of when."""
+    parts: list[tuple[Any, int]] = []
+    for renderer in view.renderers():
+        seen = [prop for prop in renderer.GetViewProps() if prop.GetVisibility()]
+        parts += [(prop, prop.GetRedrawMTime()) for prop in seen]
+        camera = renderer.GetActiveCamera() if renderer.IsActiveCameraCreated() else None
+        parts += [(camera, camera.GetMTime() if camera else 0), (renderer, renderer.GetMTime())]
+    return view.render_window().GetSize(), tuple(parts)

@@ -64,5 +64,6 @@ def _determinant(columns: list[torch.Tensor]) -> torch.Tensor:
     if len(columns) == 2:
         a, b = columns
         return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    a, b, c = columns
-    return (a * torch.linalg.cross(b, c, dim=1)).sum(1)
+    # Written out: torch's cross product takes three times as long as all of this, both ways.
+    (a, b, c), (d, e, f), (g, h, i) = (column.unbind(1) for column in columns)
+    return a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g)

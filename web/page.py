@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from trame_server import Server
-from trame_slicer import module as trame_slicer_module
 
 from ElasticHyperRegLib.estimation.options import METHODS, OBJECTIVES
 from ElasticHyperRegLib.mrml import Ready, jacobian_legend
@@ -29,19 +28,15 @@ from .logic.tissues import TissueLogic
 from .options import Demo, PageOptions
 from .pair import Pair
 from .scene import Views
-from .state import DEFAULTS
 from .ui import layout
 from .ui.tissues import TissueTable
-
-STYLES = ["page/page.css"]
-SCRIPTS = ["page/page.js"]
 
 
 class Page:
     """Everything behind one tab.
 
     Args:
-        server: of the tab; not started yet.
+        server: of the tab, which ``shell`` has made ready.
         options: what the page may do.
         demo: the phantom to open at once, on its way.
 
@@ -52,13 +47,10 @@ class Page:
     def __init__(
         self, server: Server, options: PageOptions, demo: Future[Pair] | None = None
     ) -> None:
-        server.enable_module(trame_slicer_module)
-        server.enable_module({"styles": STYLES, "scripts": SCRIPTS})
         self._server = server
         self._demo = demo
         self._files = options.pair
         state = self._state = server.state
-        state.update(DEFAULTS)
         state.update(choices())
         self.inputs = Inputs(options)
         self._views = Views(server)
@@ -79,7 +71,6 @@ class Page:
         server.trigger("uploading")(self._logics.opening.uploading)
         server.trigger("upload_failed")(self.uploaded)
         server.trigger("key")(Keys(state, self._views, self._logics).press)
-        server.controller.on_server_ready.add_task(self._run)
 
     @property
     def result(self) -> Path | None:
@@ -95,8 +86,10 @@ class Page:
         self._demo = self._demo or start_demo(Demo())
         await self._logics.opening.open_demo(self._demo)
 
-    async def _run(self, **_: Any) -> None:
-        self._logics.opening.list_folder()
+    async def run(self) -> None:
+        """Live, for ever; opens the pair that was asked for."""
+        with self._state:
+            self._logics.opening.list_folder()
         tasks = [self._live.run(self._views.draws)]
         if self._demo is not None:
             tasks.append(self.open_demo())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from aiohttp import web as http
@@ -13,8 +13,10 @@ from aiohttp.typedefs import Handler
 from ElasticHyperRegLib.errors import InputError
 
 from .access import same
-from .inputs import Inputs
 from .workers import KEY_HEADER
+
+if TYPE_CHECKING:
+    from .page import Page
 
 STATIC = Path(__file__).parent / "static"
 BLOCK = 1 << 20
@@ -25,22 +27,14 @@ class Routes:
 
     Args:
         key: what every request has to carry; only the front knows it.
-        inputs: takes uploads.
-        ended: is told the role of an upload, and its problem, empty where it was read.
-        result: path of the archive to download, or None.
+
+    Attributes:
+        page: takes uploads and has the result; ``None`` until it is made.
     """
 
-    def __init__(
-        self,
-        key: str,
-        inputs: Inputs,
-        ended: Callable[[str, str], None],
-        result: Callable[[], Path | None],
-    ) -> None:
+    def __init__(self, key: str) -> None:
         self._key = key
-        self._inputs = inputs
-        self._ended = ended
-        self._result = result
+        self.page: Page | None = None
 
     def bind(self, app: http.Application) -> None:
         """Add the routes to trame's server, and the check to all of them."""
@@ -62,36 +56,42 @@ class Routes:
 
     async def upload(self, request: http.Request) -> http.Response:
         """Take one file for a role; answers with its name or with what is wrong with it."""
-        role = request.match_info["role"]
+        page, role = self.page, request.match_info["role"]
+        if page is None:
+            raise http.HTTPServiceUnavailable(text="The page is not there yet.")
         name = Path(unquote(request.headers.get("X-File-Name", ""))).name
         try:
-            with self._inputs.incoming(name) as path:
-                await self._receive(request, path)
-                await asyncio.to_thread(self._inputs.take, role, path, name)
+            with page.inputs.incoming(name) as path:
+                await receive(request, path, page.inputs.most_bytes)
+                await asyncio.to_thread(page.inputs.take, role, path, name)
         except InputError as error:
-            self._ended(role, str(error))
+            page.uploaded(role, str(error))
             return http.json_response({"message": str(error)})
         except OSError as error:
             problem = f"{name} cannot be kept on the server: {error.strerror or error}"
-            self._ended(role, problem)
+            page.uploaded(role, problem)
             return http.json_response({"message": problem})
-        self._ended(role, "")
+        page.uploaded(role, "")
         return http.json_response({"name": name})
-
-    async def _receive(self, request: http.Request, path: Path) -> None:
-        most, size = self._inputs.most_bytes, 0
-        with path.open("xb") as file:
-            async for block in request.content.iter_chunked(BLOCK):
-                size += len(block)
-                if size > most:
-                    raise InputError(
-                        f"a file larger than {most >> 20} MiB", "a smaller one", "crop it"
-                    )
-                file.write(block)
 
     async def download(self, request: http.Request) -> http.StreamResponse:
         """The last result folder as an archive."""
-        path = self._result()
+        path = self.page.result if self.page else None
         if path is None or not path.is_file():
             raise http.HTTPNotFound
         return http.FileResponse(path, headers={"Content-Disposition": "attachment"})
+
+
+async def receive(request: http.Request, path: Path, most: int) -> None:
+    """Write the body of a request to a new file.
+
+    Raises:
+        InputError: it has more than ``most`` bytes.
+    """
+    size = 0
+    with path.open("xb") as file:
+        async for block in request.content.iter_chunked(BLOCK):
+            size += len(block)
+            if size > most:
+                raise InputError(f"a file larger than {most >> 20} MiB", "a smaller one", "crop it")
+            file.write(block)

@@ -53,7 +53,28 @@ class Turns:
         self.busy = False
 
 
-class FlatView(SliceView):  # type: ignore[misc]  # trame-slicer tells no types
+class Placed:
+    """A view that is not drawn before the browser has told how large it is there.
+
+    While a page is being built it would be drawn over and over, at another size, for nobody.
+    """
+
+    _placed = False
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.interactor().AddObserver("WindowResizeEvent", self._place)  # type: ignore[attr-defined]
+
+    def schedule_render(self, *_: Any) -> None:
+        """As trame-slicer's."""
+        if self._placed:
+            super().schedule_render()  # type: ignore[misc]
+
+    def _place(self, *_: Any) -> None:
+        self._placed = True
+
+
+class FlatView(Placed, SliceView):  # type: ignore[misc]  # trame-slicer tells no types
     """A slice, drawn in its turn.
 
     Args:
@@ -70,7 +91,7 @@ class FlatView(SliceView):  # type: ignore[misc]  # trame-slicer tells no types
         self._turns.ask(self, super().schedule_render)
 
 
-class SolidView(ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
+class SolidView(Placed, ThreeDView):  # type: ignore[misc]  # trame-slicer tells no types
     """Drawn once the slices are, whose turn a change is first; at once under the mouse.
 
     Every new field asks for a drawing, though surfaces and camera stay as they were unless arrows

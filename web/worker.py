@@ -29,24 +29,22 @@ def main() -> None:
 
 
 def serve(key: str, options: dict[str, Any], ready: Any) -> None:
-    """Make the page and serve it, for ever; ``ready`` is told the port."""
-    from .demo import start_demo
-    from .options import PageOptions
-
-    wanted = PageOptions.from_json(options)
-    demo = None if wanted.demo is None else start_demo(wanted.demo)
-
-    # These take seconds, in which the phantom is made, or the front may already be gone.
+    """Serve a page, made meanwhile, for ever; ``ready`` is told the port."""
+    # Trame takes a moment, in which the front may already be gone.
     from trame.app import get_server
 
-    from .page import Page
+    from . import shell
+    from .options import PageOptions
     from .routes import Routes
 
     server = get_server("elastic-hyperreg")
-    page = Page(server, wanted, demo)
-    routes = Routes(key, page.inputs, page.uploaded, lambda: page.result)
-    server.controller.on_server_bind.add(lambda wslink: routes.bind(wslink.app))
-    server.controller.on_server_ready.add(lambda **_: ready(server.port))
+    routes = Routes(key)
+    shell.build(server)
+    control = server.controller
+    control.on_server_bind.add(lambda wslink: routes.bind(wslink.app))
+    control.on_server_ready.add(lambda **_: ready(server.port))
+    page_options = PageOptions.from_json(options)
+    control.on_server_ready.add_task(lambda **_: shell.fill(server, page_options, routes))
     server.start(
         port=0,
         host="127.0.0.1",

@@ -1,17 +1,20 @@
-"""Slices are drawn one after the other, each once for however many changes."""
+"""Slices are drawn one after the other, each once for however many changes; 3D when it changed."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("trame_slicer", reason="the extra app is not installed")
 
-from web.views import Turns
+from vtkmodules.vtkRenderingCore import vtkActor, vtkRenderer
+
+from web.views import Turns, looks
 
 
 def drawn(ask: Any) -> list[str]:
@@ -73,3 +76,42 @@ def test_a_view_that_cannot_be_drawn_does_not_hold_up_the_others(caplog):
 
     assert drawn(ask) == ["b"]
     assert "no surface" in caplog.text
+
+
+class Window:
+    """What ``looks`` asks of a view; a real one needs a way to draw."""
+
+    def __init__(self) -> None:
+        self.renderer, self.size = vtkRenderer(), (300, 200)
+
+    def renderers(self) -> list[Any]:
+        return [self.renderer]
+
+    def render_window(self) -> Any:
+        return SimpleNamespace(GetSize=lambda: self.size)
+
+
+def test_a_view_looks_the_same_until_something_visible_changes():
+    view, actor = Window(), vtkActor()
+    view.renderer.GetActiveCamera()
+    seen = [looks(view)]
+
+    def changed() -> bool:
+        seen.append(looks(view))
+        return bool(seen[-1] != seen[-2])
+
+    assert not changed()
+    view.renderer.AddActor(actor)
+    assert changed()
+    assert not changed()
+    actor.GetProperty().SetOpacity(0.5)
+    assert changed()
+    actor.VisibilityOff()
+    assert changed()
+    actor.GetProperty().SetOpacity(0.7)
+    assert not changed()
+    view.renderer.GetActiveCamera().Azimuth(10)
+    assert changed()
+    view.size = 400, 300
+    assert changed()
+    assert not changed()

@@ -150,7 +150,8 @@ class Live:
         if controller is None:
             return
         state = self._state
-        state.busy = sorted(controller.busy)
+        # Every move updates; the page would be drawn anew for what it does not show.
+        state.busy = sorted(controller.busy - {"update"})
         state.can_undo, state.can_redo = controller.can_undo, controller.can_redo
 
     def _warn(self, event: Status) -> None:

@@ -59,22 +59,22 @@ def estimate(
         ),
     ] = "grid",
     step: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Spacing of the finest settings in λ and μ; 0.1 makes a grid of 66. Of no "
-            "meaning to gradient.",
+            help="Spacing of the finest settings in λ and μ, 0.1 where it is not given: a grid of "
+            "66. Not for gradient.",
             rich_help_panel=HOW,
         ),
-    ] = 0.1,
+    ] = None,
     sweeps: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Times that each tissue is searched alone, where a model obeys tissues; 0 is ten "
-            "times as fast and tries one setting for all of them at a time. Of no meaning to "
-            "gradient.",
+            help="Times that each tissue is searched alone, where a model obeys tissues, 1 where "
+            "it is not given; 0 is ten times as fast and tries one setting for all of them at a "
+            "time. Not for gradient.",
             rich_help_panel=HOW,
         ),
-    ] = 1,
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file for the response surfaces.")] = None,
     elasticity: ElasticityOption = None,
     elasticity_file: ElasticityFileOption = None,

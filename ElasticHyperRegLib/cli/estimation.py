@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -34,22 +35,30 @@ class Search:
 
     Attributes:
         objective: → weight; ``None`` leaves that to ``usual_objective``.
+        step: ``None`` for the usual, as in ``sweeps``; neither is for the method gradient.
     """
 
     objective: Weights | None = None
     method: str = "grid"
-    step: float = 0.1
-    sweeps: int = 1
+    step: float | None = None
+    sweeps: int | None = None
 
     def options(self, usual: str) -> EstimateOptions:
         """With ``usual`` for an objective that was not given.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is out of range, or of no meaning to the method.
         """
-        return EstimateOptions(
-            self.objective or usual, self.method, step=self.step, sweeps=self.sweeps
-        )
+        options = EstimateOptions(self.objective or usual, self.method)
+        asked = {"step": self.step, "sweeps": self.sweeps}
+        given: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
+        if given and self.method == "gradient":
+            raise InputError(
+                f"--{next(iter(given))} with the method gradient",
+                "a method that tries a grid of settings",
+                "leave it out, or use --method grid or coarse-to-fine",
+            )
+        return replace(options, **given)
 
 
 @dataclass(frozen=True)

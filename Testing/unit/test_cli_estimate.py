@@ -144,12 +144,23 @@ def test_the_command_explains_itself(capsys):
     assert callable(command.estimate)
 
 
-@pytest.mark.parametrize(("option", "value"), [("--step", 0.3), ("--sweeps", -1)])
-def test_a_search_that_cannot_be_is_one_line(files, tmp_path, capsys, option, value):
-    words = (*images(files), *SOLVER, "--out", tmp_path / "found.json", option, value)
+GRADIENT = ("--objective", "similarity", "--method", "gradient")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--step", 0.3), "0.3"),
+        (("--sweeps", -1), "-1"),
+        ((*GRADIENT, "--step", 0.5), "--step"),
+        ((*GRADIENT, "--sweeps", 0), "--sweeps"),
+    ],
+)
+def test_a_search_that_cannot_be_is_one_line(files, tmp_path, capsys, options, told):
+    words = (*images(files), *SOLVER, "--out", tmp_path / "found.json", *options)
     code, _, err = run(capsys, "estimate", *words)
     assert code == 2
-    assert str(value) in err
+    assert told in err
     assert "expected" in err
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())

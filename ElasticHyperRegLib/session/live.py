@@ -21,7 +21,7 @@ REFINE = {2: 30, 3: 8}
 """Passes of the solver after a network, by dimension."""
 FRAME_S = 0.05
 """A network that answers sooner needs no preview before it."""
-REST_S = 0.3
+REST_S = 0.2
 """A slower one waits so long for the slider to rest once a preview is shown, which is being drawn
 meanwhile: of volumes it cannot be interrupted, and the next preview would wait for it."""
 PAUSE_S = 0.3

@@ -52,6 +52,7 @@ class Page:
         self._files = options.pair
         state = self._state = server.state
         state.update(choices())
+        state.open_dialog = demo is None and options.pair is None
         self.inputs = Inputs(options)
         self._views = Views(server)
         self._live = live = Live(state)

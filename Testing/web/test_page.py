@@ -91,6 +91,11 @@ def test_demo_shows_the_pair(demo):
     assert float(demo.page.inner_text("[data-answer]").split("→")[1].split()[0]) > 0.85
 
 
+def test_no_message_takes_the_slow_way_through_a_blob(demo):
+    assert demo.number() > 0
+    assert demo.page.evaluate("blobsRead") == 0
+
+
 def test_dragging_mu_changes_the_picture_where_the_tissue_is(demo):
     demo.press("1")
     grey = picture(demo).mean(axis=2)
@@ -203,7 +208,7 @@ def test_broken_upload_says_what_is_wrong(demo, tmp_path):
 def second(browser, server, files):
     """Another tab, with the phantom from files, registered."""
     tab = Tab(browser, server.url)
-    tab.page.wait_for_selector(".pair-title")
+    tab.page.locator(".pair-title", has_text="phantom").wait_for()
     tab.press("o")
     for role in ROLES:
         place = tab.page.locator(f'[data-role="{role}"]')

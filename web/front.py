@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import suppress
 
 from aiohttp import (
@@ -26,8 +25,6 @@ HOLD_SECONDS = 20.0
 MESSAGE_BYTES = 16 << 20
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-encoding"}
 Socket = http.WebSocketResponse | ClientWebSocketResponse
-TITLE = re.compile(rb"<title>.*?</title>", re.DOTALL)
-OURS = b'<title>ElasticHyperReg</title><script src="page/socket.js"></script>'
 CLIENT = http.AppKey("client", ClientSession)
 
 
@@ -90,8 +87,6 @@ class Front:
             )
         except ClientConnectionError:  # it has just ended, and nobody has noticed yet
             return notice(failed(str(worker.log)), 410)
-        if path == "index.html" and answer.status == http.HTTPOk.status_code:
-            return await begun(answer)
         return await passed_on(answer, request)
 
     async def speak(self, request: http.Request) -> http.StreamResponse:
@@ -117,13 +112,6 @@ class Front:
             worker.touch()
             await tab.close()
         return tab
-
-
-async def begun(answer: ClientResponse) -> http.Response:
-    """Trame's page under our name, with what must be loaded before its client."""
-    async with answer:
-        page = TITLE.sub(OURS, await answer.read(), count=1)
-    return http.Response(body=page, content_type="text/html", charset="utf-8")
 
 
 async def passed_on(answer: ClientResponse, request: http.Request) -> http.StreamResponse:

@@ -20,11 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_MS = 300_000
 STOP_SECONDS = 30
 DEMO_SIZE = 32
-COUNT_BLOBS = """
-window.blobsRead = 0;
-const read = Blob.prototype.arrayBuffer;
-Blob.prototype.arrayBuffer = function () { window.blobsRead++; return read.call(this); };
-"""
 
 
 @dataclass
@@ -189,7 +184,7 @@ class Tab:
 @pytest.fixture(scope="module")
 def demo(browser: Any, server: Served) -> Iterator[Tab]:
     """A tab with the phantom pair, registered."""
-    tab = Tab(browser, server.url, script=COUNT_BLOBS)
+    tab = Tab(browser, server.url)
     tab.settled()
     tab.page.locator("[data-message]").wait_for(state="hidden")
     yield tab

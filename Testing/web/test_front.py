@@ -22,8 +22,6 @@ from web.serve import build, listen, page_url
 from web.workers import KEY_HEADER, Worker, Workers
 
 TOKEN = "a long secret"
-CLIENT_PAGE = """<html><head><title>made
-by somebody</title><script src="client.js"></script></head></html>"""
 RUNNERS: list[http.AppRunner] = []
 Client = TestClient[Any, Any]
 Scenario = Callable[[Client, Workers], Awaitable[None]]
@@ -37,9 +35,6 @@ def stand_in(monkeypatch):
         body = (await request.read()).decode()
         return http.json_response({"key": request.headers.get(KEY_HEADER), "body": body})
 
-    async def client(request):
-        return http.Response(text=CLIENT_PAGE, content_type="text/html")
-
     async def talk(request):
         socket = http.WebSocketResponse()
         await socket.prepare(request)
@@ -49,12 +44,7 @@ def stand_in(monkeypatch):
 
     async def start(self, options):
         app = http.Application()
-        routes = [
-            http.get("/ws", talk),
-            http.get("/index.html", client),
-            http.route("*", "/{path:.*}", page),
-        ]
-        app.add_routes(routes)
+        app.add_routes([http.get("/ws", talk), http.route("*", "/{path:.*}", page)])
         runner = http.AppRunner(app)
         RUNNERS.append(runner)
         await runner.setup()
@@ -85,18 +75,6 @@ async def opened(client: Client) -> str:
     answer = await client.get("/", allow_redirects=False)
     assert answer.status == 303, await answer.text()
     return answer.headers["Location"]
-
-
-def test_trames_page_has_our_name_and_loads_our_script_before_its_own(stand_in):
-    async def scenario(client, workers):
-        address = await opened(client)
-        await client.get(f"{address}?ready", allow_redirects=False)
-        text = await (await client.get(f"{address}index.html")).text()
-        assert "<title>ElasticHyperReg</title>" in text
-        assert "somebody" not in text
-        assert text.index("page/socket.js") < text.index("client.js")
-
-    visit(scenario)
 
 
 def test_wrong_token_is_refused_everywhere():

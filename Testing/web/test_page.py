@@ -91,11 +91,6 @@ def test_demo_shows_the_pair(demo):
     assert float(demo.page.inner_text("[data-answer]").split("→")[1].split()[0]) > 0.85
 
 
-def test_no_message_takes_the_slow_way_through_a_blob(demo):
-    assert demo.number() > 0
-    assert demo.page.evaluate("blobsRead") == 0
-
-
 def test_dragging_mu_changes_the_picture_where_the_tissue_is(demo):
     demo.press("1")
     grey = picture(demo).mean(axis=2)

@@ -12,11 +12,12 @@ from .forms import (
     vox_to_norm,
 )
 from .initial import elastic_part, inverse_map, with_initial, world_points
-from .jacobian import displacement_gradient, jacobian_determinant
+from .jacobian import determinant, displacement_gradient, jacobian_determinant
 from .warp import transform_points, warp, warp_labels
 
 __all__ = [
     "compose",
+    "determinant",
     "displacement_gradient",
     "elastic_part",
     "exponential",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -61,8 +62,14 @@ def _determinant(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
     columns = _columns(u_mm, grid)
     for axis, column in enumerate(columns):
         column[:, axis] += 1
-    if grid.ndim == 2:
+    return determinant(columns)[:, None]
+
+
+def determinant(columns: Sequence[torch.Tensor]) -> torch.Tensor:
+    """det of the matrices of these 2 or 3 columns, (N, D, *shape) each → (N, *shape)."""
+    if len(columns) == 2:
         (a, b), (c, d) = (column.unbind(1) for column in columns)
-        return (a * d - b * c)[:, None]
+        return a * d - b * c
+    # Written out: torch's own cross product takes several times as long.
     (a, d, m), (b, e, n), (c, f, o) = (column.unbind(1) for column in columns)
-    return (a * (e * o - f * n) - b * (d * o - f * m) + c * (d * n - e * m))[:, None]
+    return a * (e * o - f * n) - b * (d * o - f * m) + c * (d * n - e * m)

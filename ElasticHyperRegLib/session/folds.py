@@ -10,6 +10,8 @@ import itertools
 
 import torch
 
+from ..field import determinant
+
 LOWEST = 0.2
 """det(I + ∇u) from which on a cell costs something."""
 WEIGHT = 10.0
@@ -31,7 +33,7 @@ def fold_penalty(u_vox: torch.Tensor) -> torch.Tensor:
     lows = []
     for corner in itertools.product((0, 1), repeat=len(edges)):
         columns = [_at(edge, axis, corner) for axis, edge in enumerate(edges)]
-        lows.append((LOWEST - _determinant(columns)).clamp_min(0).square().flatten(1).mean(1))
+        lows.append((LOWEST - determinant(columns)).clamp_min(0).square().flatten(1).mean(1))
     return WEIGHT * torch.stack(lows).mean(0)
 
 
@@ -57,13 +59,3 @@ def _at(edge: torch.Tensor, axis: int, corner: tuple[int, ...]) -> torch.Tensor:
         if other != axis and edge.shape[dim] > 1:
             edge = edge.narrow(dim, side, edge.shape[dim] - 1)
     return edge
-
-
-def _determinant(columns: list[torch.Tensor]) -> torch.Tensor:
-    """det of the matrix of these columns (N, D, *cells) → (N, *cells)."""
-    if len(columns) == 2:
-        a, b = columns
-        return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    # Written out: torch's cross product takes three times as long as all of this, both ways.
-    (a, b, c), (d, e, f), (g, h, i) = (column.unbind(1) for column in columns)
-    return a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g)

@@ -20,7 +20,6 @@ from trame_slicer.views import (
     ViewLayoutDefinition,
     ViewType,
 )
-from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 from ElasticHyperRegLib.mrml.nodes import role_of
 
@@ -61,8 +60,7 @@ class Views:
         ):
             factory = RemoteViewFactory(
                 server,
-                # A view that is being set up would be drawn a hundred times for nobody.
-                partial(kind, scheduled_render_strategy=NoScheduleRendering()),
+                kind,
                 view_type,
                 populate_view_ui_f=gutter,
                 target_fps=SLICES_PER_SECOND,

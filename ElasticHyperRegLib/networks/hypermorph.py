@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..field import exponential
+from ..grid import sample, voxel_points
 from .conditioning import check_conditioning, encode_angles
 from .hypernetwork import Features, GeneratedConvolution
 from .network import (
@@ -18,8 +20,10 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
+    from_cells,
     full_precision,
     initialise_flow,
+    to_cells,
 )
 from .specs import HyperMorphOptions, ModelSpec
 
@@ -27,7 +31,9 @@ from .specs import HyperMorphOptions, ModelSpec
 class HyperMorph(RegistrationNetwork):
     """U-Net with one generated convolution a level and skips; the flow convolution is ordinary.
 
-    The published sizes have 42.14 M parameters in 3D and 14.13 M in 2D.
+    The published sizes have 42.14 M parameters in 3D and 14.13 M in 2D. With more than one pass
+    the same U-Net looks again, at the pair as its velocity so far leaves it and at that velocity,
+    and adds what it finds.
 
     Args:
         spec: the model.
@@ -36,12 +42,13 @@ class HyperMorph(RegistrationNetwork):
 
     def __init__(self, spec: ModelSpec, options: HyperMorphOptions) -> None:
         super().__init__(spec, multiple=2 ** len(options.encoder))
-        self.depth = len(options.encoder)
+        self.depth, self.passes = len(options.encoder), options.passes
         inputs = 2 * len(spec.hyper) * max(len(spec.tissues), 1)
         self.features = Features(inputs, options.rank)
+        seen = 2 * spec.patch**spec.ndim + (spec.ndim if options.passes > 1 else 0)
         layers = [
             GeneratedConvolution(n_in, n_out, spec.ndim, self.features.count)
-            for n_in, n_out in _channels(2 * spec.patch**spec.ndim, options)
+            for n_in, n_out in _channels(seen, options)
         ]
         self.layers = cast("list[GeneratedConvolution]", nn.ModuleList(layers))
         self.flow = CONVOLUTION[spec.ndim](options.last[-1], spec.ndim, 3, padding=1)
@@ -60,6 +67,17 @@ class HyperMorph(RegistrationNetwork):
 
     def velocity(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
         """Velocity (N, D, *shape) in voxels."""
+        pair = features.pairs[-1]
+        if self.passes == 1:
+            return self.whole(self._look(pair, generated), features)
+        v_cells = pair.new_zeros(len(pair), self.spec.ndim, *pair.shape[2:])
+        for number in range(self.passes):
+            seen = self._through(pair, v_cells) if number else pair
+            v_cells = v_cells + self._look(torch.cat([seen, v_cells], dim=1), generated)
+        return self.whole(v_cells, features)
+
+    def _look(self, x: torch.Tensor, generated: Generated) -> torch.Tensor:
+        """The U-Net: what it is shown → velocity in cells."""
         layers = iter(zip(self.layers, generated, strict=True))
 
         def convolve(x: torch.Tensor) -> torch.Tensor:
@@ -67,7 +85,6 @@ class HyperMorph(RegistrationNetwork):
             return layer(x, theta)
 
         pool = functional.max_pool2d if self.spec.ndim == 2 else functional.max_pool3d
-        x = features.pairs[-1]
         skips = []
         for _ in range(self.depth):
             x = convolve(x)
@@ -78,7 +95,17 @@ class HyperMorph(RegistrationNetwork):
             x = torch.cat([x, skips.pop()], dim=1)
         for _ in range(len(self.layers) - 2 * self.depth):
             x = convolve(x)
-        return self.whole(self.flow(x), features)
+        return self.flow(x)
+
+    def _through(self, pair: torch.Tensor, v_cells: torch.Tensor) -> torch.Tensor:
+        """The pair with its moving image seen through a velocity; both in cells."""
+        fixed, moving = pair.chunk(2, dim=1)
+        with full_precision(pair):
+            voxels = from_cells(moving.float(), self.spec.patch)
+            shape = tuple(voxels.shape[2:])
+            u_vox = self.as_voxels(exponential(v_cells.float(), self.spec.integration_steps), shape)
+            warped = sample(voxels, voxel_points(shape, u_vox) + u_vox)
+        return torch.cat([fixed, to_cells(warped, self.spec.patch).to(fixed.dtype)], dim=1)
 
 
 def _channels(n_in: int, options: HyperMorphOptions) -> list[tuple[int, int]]:

@@ -115,7 +115,7 @@ class RegistrationNetwork(nn.Module, ABC):
         cheaper in 3D but blurs where tissues meet, so it is left to models of ``patch`` 2.
         """
         with full_precision(velocity):
-            return self._as_voxels(
+            return self.as_voxels(
                 exponential(self._as_cells(velocity.float()), self.spec.integration_steps),
                 tuple(velocity.shape[2:]),
             )
@@ -125,14 +125,14 @@ class RegistrationNetwork(nn.Module, ABC):
         patch = self.spec.patch
         return resize(v_vox, tuple(-(-n // patch) for n in v_vox.shape[2:])) / patch
 
-    def _as_voxels(self, v_cells: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    def as_voxels(self, v_cells: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         """Its inverse, interpolated."""
         return resize(v_cells, shape) * self.spec.patch
 
     def whole(self, v_cells: torch.Tensor, features: PairFeatures) -> torch.Tensor:
         """A velocity on the padded grid, in cells, as one of the images, in voxels."""
         padded = tuple(n * self.spec.patch for n in v_cells.shape[2:])
-        return crop_to(self._as_voxels(v_cells.float(), padded), features.shape)
+        return crop_to(self.as_voxels(v_cells.float(), padded), features.shape)
 
     def forward(
         self, fixed: torch.Tensor, moving: torch.Tensor, conditioning: torch.Tensor
@@ -187,6 +187,14 @@ def to_cells(data: torch.Tensor, patch: int) -> torch.Tensor:
     inner = [3 + 2 * axis for axis in range(ndim)]
     outer = [2 + 2 * axis for axis in range(ndim)]
     return split.permute(0, 1, *inner, *outer).reshape(len(data), -1, *shape)
+
+
+def from_cells(data: torch.Tensor, patch: int) -> torch.Tensor:
+    """Inverse of ``to_cells``."""
+    ndim, shape = data.ndim - 2, data.shape[2:]
+    split = data.reshape(len(data), -1, *[patch] * ndim, *shape)
+    mixed = [axis for k in range(ndim) for axis in (2 + ndim + k, 2 + k)]
+    return split.permute(0, 1, *mixed).reshape(len(data), -1, *(n * patch for n in shape))
 
 
 def crop_to(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:

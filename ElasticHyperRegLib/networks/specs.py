@@ -35,16 +35,19 @@ class HyperMorphOptions:
         encoder: channels of each level on the way down, finest first.
         decoder: channels of each level on the way up, coarsest first.
         last: channels of the convolutions at full resolution.
+        passes: times that it looks at the pair, each time through what it found before; 1 as
+            published.
     """
 
     rank: int | None = None
     encoder: tuple[int, ...] = (16, 32, 32, 32)
     decoder: tuple[int, ...] = (32, 32, 32, 32)
     last: tuple[int, ...] = (32, 16, 16)
+    passes: int = 1
 
     def __post_init__(self) -> None:
         counts = (*self.encoder, *self.decoder, *self.last, 1 if self.rank is None else self.rank)
-        if min(counts) < 1 or not self.last or len(self.encoder) != len(self.decoder):
+        if min(*counts, self.passes) < 1 or not self.last or len(self.encoder) != len(self.decoder):
             raise InputError(
                 f"{self}", "positive counts, as many levels up as down, one last layer or more"
             )

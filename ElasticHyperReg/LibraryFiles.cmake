@@ -176,6 +176,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/elastic_metric.py
   ElasticHyperRegLib/session/fields.py
   ElasticHyperRegLib/session/folds.py
+  ElasticHyperRegLib/session/implicit.py
   ElasticHyperRegLib/session/lbfgs.py
   ElasticHyperRegLib/session/live.py
   ElasticHyperRegLib/session/measure.py

@@ -31,12 +31,14 @@ class EstimationSection:
             "tre": _("Landmark error"),
             "similarity": _("Likeness of the images"),
         }
-        self._methods = {
+        methods = {
             "grid": _("Grid: every setting in steps of 0.1"),
             "coarse-to-fine": _("Coarse to fine: fewer, finer steps"),
-            "gradient": _("Gradient: needs a trained model"),
+            "gradient": _("Gradient: all tissues at once; not by hard Dice"),
         }
-        self._offer(tuple(self._objectives), tuple(self._methods))
+        for name, text in methods.items():
+            ui.methodComboBox.addItem(text, name)
+        self._offer(tuple(self._objectives))
         ui.estimateButton.connect("clicked()", self.start)
         ui.cancelEstimateButton.connect("clicked()", lambda: live.do("cancel"))
         ui.heatMapTissueComboBox.connect("currentIndexChanged(int)", self._showMap)
@@ -78,21 +80,18 @@ class EstimationSection:
         self._showMap()
 
     def _onReady(self, event: Any) -> None:
-        self._offer(event.objectives, event.methods)
+        self._offer(event.objectives)
         self.showEstimate(None)
 
-    def _offer(self, objectives: tuple[str, ...], methods: tuple[str, ...]) -> None:
+    def _offer(self, objectives: tuple[str, ...]) -> None:
         """What the pair allows; what was chosen stays where it can."""
-        for combo, texts, allowed in (
-            (self.ui.objectiveComboBox, self._objectives, objectives),
-            (self.ui.methodComboBox, self._methods, methods),
-        ):
-            chosen = combo.currentData
-            combo.clear()
-            for name, text in texts.items():
-                if name in allowed:
-                    combo.addItem(text, name)
-            combo.setCurrentIndex(max(0, combo.findData(chosen)))
+        combo = self.ui.objectiveComboBox
+        chosen = combo.currentData
+        combo.clear()
+        for name, text in self._objectives.items():
+            if name in objectives:
+                combo.addItem(text, name)
+        combo.setCurrentIndex(max(0, combo.findData(chosen)))
 
     def _onSurfaced(self, event: Any) -> None:
         """The surface of the whole comes first, while the tissues are still looked at."""

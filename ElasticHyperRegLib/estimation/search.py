@@ -127,6 +127,8 @@ class Search:
     def climb(self, setting: Setting) -> Setting:
         """Gradient ascent of the whole score in all tissues at once.
 
+        ``setting`` itself where the ascent gains no more than the tolerance.
+
         Reference: Wang et al., conditional registration, eq. 4 (soft Dice, frozen network).
         """
         names = self._field.tissues
@@ -141,7 +143,9 @@ class Search:
 
         start = [setting.of(name) for name in names]
         ascend(start, score, self.options.iterations, self._scorer.place.device)
-        return self.best(visited)
+        best = self.best(visited)
+        gain = self.score(best)[EVERYWHERE] - self.score(setting)[EVERYWHERE]
+        return best if gain > self._scorer.tolerance else setting
 
     def _glimpse(self, found: Found) -> None:
         """Tell how the whole looks so far."""

@@ -37,7 +37,6 @@ class Ready:
         tissues: names of the tissues that can be set.
         notes: what fell back to something else, and why.
         objectives: of an estimate that the pair's evidence allows, the best first.
-        methods: of an estimate that what answers allows.
     """
 
     model: str
@@ -45,7 +44,6 @@ class Ready:
     tissues: tuple[str, ...]
     notes: tuple[str, ...] = ()
     objectives: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

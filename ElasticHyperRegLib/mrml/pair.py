@@ -11,9 +11,8 @@ from time import perf_counter
 from typing import Any
 
 from ..engine import Progress, RegistrationResult
-from ..engine.model import NONE
 from ..errors import InputError
-from ..estimation.options import METHODS, possible_objectives
+from ..estimation.options import possible_objectives
 from ..types import Elasticity
 from .display import RegistrationDisplay
 from .events import (
@@ -290,7 +289,6 @@ class LivePair:
                 {"labels", "moving_labels"} <= set(self._nodes),
                 {"fixed_points", "moving_points"} <= set(self._nodes),
             ),
-            tuple(m for m in METHODS if m != "gradient" or session.model_name != NONE),
         )
         return [ready, *(Status(note, True) for note in notes)]
 

@@ -49,12 +49,25 @@ class LiveObjective(Objective):
 
     def at(self, values: Sequence[Elasticity]) -> LiveObjective:
         """The same objective under other values: one for each tissue, or one for everywhere."""
+        if self._image_shares is None:
+            everywhere = values[0].lam, values[0].mu
+            return self._under(everywhere, everywhere)
+        return self.at_numbers(self._image_shares.new_tensor([[v.lam, v.mu] for v in values]))
+
+    def at_numbers(self, values: torch.Tensor) -> LiveObjective:
+        """The same under λ and μ (T, 2), or (1, 2) for everywhere, that may carry a gradient."""
+        return self._under(
+            _painted(values, self._field_shares, self.field_grid.shape),
+            _painted(values, self._image_shares, self._shape),
+        )
+
+    def _under(
+        self, on_field: tuple[Coefficient, Coefficient], on_image: tuple[Coefficient, Coefficient]
+    ) -> LiveObjective:
+        """The same under λ and μ where the field and where the images lie."""
         fresh = copy(self)
-        fresh.lam = _painted([v.lam for v in values], self._field_shares)
-        fresh.mu = _softened([v.mu for v in values], self._field_shares, self._field_band)
-        lam = _painted([v.lam for v in values], self._image_shares)
-        mu = _softened([v.mu for v in values], self._image_shares, self._image_band)
-        fresh.weight = 1 - lam - mu
+        fresh.lam, fresh.mu = on_field[0], _softened(on_field[1], self._field_band)
+        fresh.weight = 1 - on_image[0] - _softened(on_image[1], self._image_band)
         return fresh
 
 
@@ -89,14 +102,16 @@ def tissue_shares(labels: LabelMap, grid: Grid) -> dict[str, torch.Tensor]:
     return shares
 
 
-def _painted(values: Sequence[float], shares: torch.Tensor | None) -> Coefficient:
+def _painted(
+    values: torch.Tensor, shares: torch.Tensor | None, shape: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Λ and Γ, (1, 1, *shape) each."""
     if shares is None:
-        return values[0]
-    return torch.einsum("t,nt...->n...", shares.new_tensor(values), shares)[:, None]
+        maps = values.view(2, 1, *[1] * len(shape)).expand(2, 1, *shape)
+    else:
+        maps = torch.einsum("th,nt...->hn...", values, shares)
+    return maps[0][:, None], maps[1][:, None]
 
 
-def _softened(
-    values: Sequence[float], shares: torch.Tensor | None, band: torch.Tensor | None
-) -> Coefficient:
-    painted = _painted(values, shares)
-    return painted if band is None else painted * band
+def _softened(mu: Coefficient, band: torch.Tensor | None) -> Coefficient:
+    return mu if band is None else mu * band

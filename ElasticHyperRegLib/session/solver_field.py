@@ -16,12 +16,14 @@ import numpy as np
 import torch
 
 from ..engine.request import DEFAULT_ELASTICITY
+from ..estimation.search import rounded
 from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid, resample, resize
 from ..solver import Level, Problem, SolverOptions, solve
 from ..types import Elasticity, Grid
 from .elastic_metric import ElasticMetric
 from .folds import fold_penalty
+from .implicit import Minimised, solution
 from .lbfgs import descend
 from .objective import LiveObjective, on_grid
 
@@ -130,11 +132,11 @@ class SolverField:
 
     def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
         """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
-        values = self.values(default, tissues)
-        start = min(self._known, key=lambda known: _distance(known[0], values), default=None)
-        held = self.refined(self.anchor() if start is None else start[1], values, patience=HASTY)
-        self._known.append((values, held))
-        return self.field(held)
+        return self.field(self._from_nearest(self.values(default, tissues)))
+
+    def predict(self, values: torch.Tensor) -> torch.Tensor:
+        """As ``displacement``, with a gradient; see ``estimation.DifferentiableField``."""
+        return self.field(Held(solution(values, self._minimised)))
 
     def forget(self) -> None:
         """Let the next ``displacement`` start from the anchor."""
@@ -189,10 +191,8 @@ class SolverField:
                 (gradient,) = torch.autograd.grad(value, unknown)
             return float(value.detach()), gradient
 
-        stiffness = max(SOFTEST, sum(v.lam + 2 * v.mu for v in values) / len(values))
-
         def metric(gradient: torch.Tensor) -> torch.Tensor:
-            return self._metric.solve(gradient, PULL, stiffness)
+            return self._metric.solve(gradient, PULL, _stiffness(values))
 
         descent = descend(energy, torch.zeros_like(start), metric, FIRST_VOX)
         trace: list[float] = []
@@ -216,6 +216,35 @@ class SolverField:
             held = better
         return held
 
+    def _from_nearest(self, values: tuple[Elasticity, ...]) -> Held:
+        """The field under ``values``, from that of the nearest values that are known."""
+        start = min(self._known, key=lambda known: _distance(known[0], values), default=None)
+        held = self.refined(self.anchor() if start is None else start[1], values, patience=HASTY)
+        self._known.append((values, held))
+        return held
+
+    def _minimised(self, values: torch.Tensor) -> tuple[torch.Tensor, Minimised]:
+        """The minimum under ``values`` (T, 2), and how the objective behaves about it."""
+        rows = tuple(rounded(row) for row in values.tolist())
+        objective = self._objective.at(rows)
+
+        def slope(u_vox: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                unknown = u_vox.detach().requires_grad_()
+                value = unknown[0, 0].numel() * _charged(objective, unknown)
+                return torch.autograd.grad(value, unknown)[0]
+
+        def share(u_vox: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                numbers = values.detach().requires_grad_()
+                value = u_vox[0, 0].numel() * self._objective.at_numbers(numbers)(u_vox).sum()
+                return torch.autograd.grad(value, numbers)[0]
+
+        def metric(gradient: torch.Tensor) -> torch.Tensor:
+            return self._metric.solve(gradient, PULL, _stiffness(rows))
+
+        return self._from_nearest(rows).u_vox.detach(), Minimised(slope, share, metric)
+
 
 def images_grid(grid: Grid, budget: int) -> Grid:
     """``grid`` itself, or the coarser one over its extent of about ``budget`` voxels.
@@ -238,6 +267,11 @@ def _charged(
 ) -> torch.Tensor:
     """The objective of one field, and what its folds cost."""
     return (objective(u_vox) + fold_penalty(u_vox)).sum()
+
+
+def _stiffness(values: Sequence[Elasticity]) -> float:
+    """λ + 2μ, the mean over the tissues."""
+    return max(SOFTEST, sum(v.lam + 2 * v.mu for v in values) / len(values))
 
 
 def _level(fixed: Grid, images: Grid) -> Level:

@@ -23,7 +23,6 @@ READY = Ready(
     "cpu",
     ("lung", "bone"),
     objectives=("dice", "soft-dice", "similarity", "folds"),
-    methods=("grid", "coarse-to-fine"),
 )
 METRICS = {"folds_fraction": 0.0, "mean_dice": {"before": 0.71, "after": 0.94}}
 

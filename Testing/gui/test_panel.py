@@ -241,7 +241,7 @@ def test_only_what_the_pair_allows_is_offered(live, controller):
         return [combo.itemData(index) for index in range(combo.count)]
 
     assert offered(live.ui.objectiveComboBox) == ["dice", "soft-dice", "similarity"]
-    assert offered(live.ui.methodComboBox) == ["grid", "coarse-to-fine"]
+    assert offered(live.ui.methodComboBox) == ["grid", "coarse-to-fine", "gradient"]
 
 
 def test_the_first_surface_is_drawn_while_the_search_goes_on(live, controller):

@@ -115,7 +115,6 @@ def test_objectives_are_read():
         (("--objective", "tre"), "the objective tre without fixed points"),
         (("--method", "guess"), "the method 'guess'"),
         (("--method", "gradient", "--objective", "dice"), "dice with the method gradient"),
-        (("--method", "gradient"), "none, whose field has no derivatives"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_written(files, tmp_path, capsys, more, line):

@@ -55,11 +55,9 @@ class EstimateLogic:
         self._found = None
         state = self._state
         state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
-        state.update({"objectives": list(event.objectives), "methods": list(event.methods)})
+        state.objectives = list(event.objectives)
         if state.objective not in event.objectives:
             state.objective = event.objectives[0]
-        if state.method not in event.methods:
-            state.method = event.methods[0]
 
     def _show_first(self, event: Surfaced) -> None:
         """The surface of the whole, which comes first, coarse and then finer."""

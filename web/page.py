@@ -110,7 +110,7 @@ def choices() -> dict[str, list[Any]]:
         "objectives": list(OBJECTIVES),
         "methods": list(METHODS),
         "presets": [
-            {"title": preset.title, "value": name, "source": preset.source}
+            {"title": preset.title, "value": name, "hint": preset.hint}
             for name, preset in presets().items()
         ],
         "legend": [

@@ -161,7 +161,7 @@ class TissueRowWidgets:
         for preset in presets().values():
             value = preset.elasticity
             action = menu.addAction(f"{preset.title}  (λ {value.lam:g}, μ {value.mu:g})")
-            action.toolTip = preset.source
+            action.toolTip = preset.hint
             action.connect("triggered(bool)", self._presetSetter(preset.name))
         return menu
 

@@ -33,6 +33,14 @@ class Preset:
     source: str
     literature: tuple[float, float] | None = None
 
+    @property
+    def hint(self) -> str:
+        """For people: the ratio λ/μ, what was measured, and the source."""
+        value = self.elasticity
+        ratio = "μ = 0" if value.mu == 0 else f"λ/μ {value.lam / value.mu:.3g}"
+        measured = "" if self.literature is None else " as measured, λ {:g} and μ {:g}"
+        return f"{ratio}{measured.format(*self.literature or ())}; {self.source}"
+
 
 def normalised(lam: float, mu: float, weight: float) -> Elasticity:
     """Lamé parameters of any unit → weights of the same ratio λ/μ with λ + μ = ``weight``.

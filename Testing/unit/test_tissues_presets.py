@@ -39,6 +39,16 @@ def test_published_moduli_keep_their_ratio(name):
     assert weight == pytest.approx(tissue.lam + tissue.mu)
 
 
+def test_hints_tell_the_ratio_and_what_was_measured():
+    known = presets()
+    assert known["lung"].hint.startswith("λ/μ 0.333; ")
+    for preset in known.values():
+        assert preset.hint.endswith(preset.source)
+        if preset.literature is not None:
+            lam, mu = preset.literature
+            assert f"λ/μ {lam / mu:.3g} as measured, λ {lam:g} and μ {mu:g}" in preset.hint
+
+
 def test_every_preset_names_its_source():
     assert all(preset.source and preset.title for preset in presets().values())
     published = {name for name, preset in presets().items() if preset.literature}

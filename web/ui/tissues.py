@@ -75,7 +75,7 @@ class TissueTable:
                 v_for="preset in presets",
                 key="preset.value",
                 title=("preset.title",),
-                subtitle=("preset.source",),
+                subtitle=("preset.hint",),
                 click=(self._logic.set_preset, f"[{row}.name, preset.value]"),
                 raw_attrs=[':data-preset="preset.value"'],
             )

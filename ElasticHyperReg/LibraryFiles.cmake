@@ -44,6 +44,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/elasticity.py
   ElasticHyperRegLib/engine/field_model.py
   ElasticHyperRegLib/engine/intensity.py
+  ElasticHyperRegLib/engine/memory.py
   ElasticHyperRegLib/engine/model.py
   ElasticHyperRegLib/engine/network_field.py
   ElasticHyperRegLib/engine/network_grid.py

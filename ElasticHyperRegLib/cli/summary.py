@@ -70,6 +70,8 @@ def facts(metrics: Metrics) -> list[str]:
         f"model {metrics['model']}, {metrics['device']}, {seconds['total']:.1f} s"
         + (f", {memory:.0f} MiB" if memory else "")
     )
+    if "device_note" in metrics:
+        lines.append(metrics["device_note"])
     if "model_sha256" in metrics:
         lines.append(f"this model: {metrics['model_choice']}")
     return lines

@@ -1,7 +1,8 @@
 """One request type, one way to answer it: what every shell (command line, Slicer, web) calls."""
 
-from .answer import AlignedPair, align_pair, answer, bind_model
+from .answer import AlignedPair, FieldOf, align_pair, bind_model
 from .field_model import FieldModel
+from .memory import answer_where_it_fits, ran_out
 from .model import ModelChoice, choose_model, model_choice
 from .network_field import NetworkField, NetworkOptions
 from .register import register
@@ -11,6 +12,7 @@ from .run import Run
 __all__ = [
     "AlignedPair",
     "FieldModel",
+    "FieldOf",
     "ModelChoice",
     "NetworkField",
     "NetworkOptions",
@@ -20,9 +22,10 @@ __all__ = [
     "RegistrationResult",
     "Run",
     "align_pair",
-    "answer",
+    "answer_where_it_fits",
     "bind_model",
     "choose_model",
     "model_choice",
+    "ran_out",
     "register",
 ]

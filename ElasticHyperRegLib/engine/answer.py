@@ -48,8 +48,8 @@ class AlignedPair:
         return self.prepared.fixed.image.grid
 
 
-FieldOf = Callable[[ModelCard], NetworkField]
-"""Binds a model to the pair, or gives back what was bound before."""
+FieldOf = Callable[[ModelCard, AlignedPair], NetworkField]
+"""Binds a model to a pair, or gives back what was bound before."""
 
 
 def align_pair(request: RegistrationRequest, device: torch.device, run: Run) -> AlignedPair:
@@ -98,7 +98,7 @@ def answer(
     field, start, solution = None, None, None
     if choice.card is not None:
         with run.step("network"):
-            field = field_of(choice.card)
+            field = field_of(choice.card, pair)
             start = to_grid(_network_answer(request, field), field.grid, pair.grid)
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:

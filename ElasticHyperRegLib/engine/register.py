@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
-from .answer import align_pair, answer, bind_model
+from ..weights import ModelCard
+from .answer import AlignedPair, align_pair, bind_model
 from .check import check_request, pick_device
+from .memory import answer_where_it_fits
 from .model import model_choice
+from .network_field import NetworkField
 from .report import peak_memory_mib
 from .request import Progress, RegistrationRequest, RegistrationResult
 from .run import Run, never, silent
@@ -35,7 +38,8 @@ def register(
         and writing.
 
     Raises:
-        InputError: the request cannot be registered as it is; see ``check_request``.
+        InputError: the request cannot be registered as it is; see ``check_request``. There is
+            not enough memory.
         Cancelled: ``cancelled`` said so.
     """
     run = Run(progress or silent, cancelled or never)
@@ -43,7 +47,11 @@ def register(
     check_request(request)
     choice = model_choice(request)
     pair = align_pair(request, pick_device(request.options.device), run)
-    result = answer(request, pair, choice, lambda card: bind_model(card, request, pair), run)
+
+    def bound(card: ModelCard, where: AlignedPair) -> NetworkField:
+        return bind_model(card, request, where)
+
+    result = answer_where_it_fits(request, pair, choice, bound, run)
     seconds = {**run.seconds, "total": perf_counter() - begin}
     facts = {"seconds": seconds} | peak_memory_mib()
     return replace(result, metrics=result.metrics | facts)

@@ -66,16 +66,6 @@ def free_bytes(device: torch.device) -> int | None:
         return _all_memory()
 
 
-def ran_out(error: BaseException) -> bool:
-    """Whether ``error`` says that there was no memory left, or that the device cannot do it."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError, NotImplementedError)):
-        return True
-    words = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in words or "can't allocate memory" in words
-    )
-
-
 def _all_memory() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -8,7 +8,14 @@ from typing import TypeVar
 
 import torch
 
-from ..engine import AlignedPair, FieldModel, NetworkField, NetworkOptions, RegistrationRequest
+from ..engine import (
+    AlignedPair,
+    FieldModel,
+    NetworkField,
+    NetworkOptions,
+    RegistrationRequest,
+    ran_out,
+)
 from ..engine.elasticity import tissue_names
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
@@ -18,7 +25,7 @@ from ..estimation.settings import Setting
 from ..field import to_grid
 from ..types import Grid
 from ..weights import ModelCard, load_model
-from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, free_bytes, ladder, ran_out
+from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, free_bytes, ladder
 from .objective import tissue_shares
 from .solver_field import BUDGET, SolverField, images_grid
 

@@ -13,13 +13,15 @@ import numpy as np
 import torch
 
 from ..engine import (
+    AlignedPair,
+    FieldOf,
     NetworkField,
     Progress,
     RegistrationRequest,
     RegistrationResult,
     Run,
     align_pair,
-    answer,
+    answer_where_it_fits,
     bind_model,
     model_choice,
 )
@@ -42,7 +44,7 @@ from ..estimation.settings import around
 from ..types import Elasticity, Grid, Image, LabelMap
 from ..weights import ModelCard
 from .answer import Answer, SessionInputs, Stage
-from .devices import pick, ran_out
+from .devices import pick
 from .fields import Fields
 from .live import Live
 from .measure import Measure
@@ -327,25 +329,17 @@ class Session:
         choice = model_choice(request)
         device = pick_device(request.options.device)
         pair = replace(self._pair, device=device)
-        try:
-            result = answer(request, pair, choice, self._bound_to(request), run)
-        except Exception as error:
-            if device.type == "cpu" or not ran_out(error):
-                raise
-            self._notes.append(f"register ran on cpu instead of {device.type}: out of memory")
-            pair = replace(pair, device=torch.device("cpu"))
-            result = answer(request, pair, choice, lambda c: bind_model(c, request, pair), run)
+        result = answer_where_it_fits(request, pair, choice, self._bound_to(request), run)
         seconds = {**self._run.seconds, **run.seconds, "total": perf_counter() - begin}
         return replace(result, metrics=result.metrics | {"seconds": seconds} | peak_memory_mib())
 
-    def _bound_to(self, request: RegistrationRequest) -> Callable[[ModelCard], NetworkField]:
+    def _bound_to(self, request: RegistrationRequest) -> FieldOf:
         """Gives the network that answers live where it is the one wanted."""
 
-        def bound(card: ModelCard) -> NetworkField:
+        def bound(card: ModelCard, pair: AlignedPair) -> NetworkField:
             mine = self._fields.exact_network
             if mine is not None and mine.name == card.name:
                 return mine
-            pair = replace(self._pair, device=pick_device(request.options.device))
             return bind_model(card, request, pair)
 
         return bound

@@ -8,7 +8,7 @@ import torch
 import ElasticHyperRegLib.session.fields as fields_module
 from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.session import Session
-from ElasticHyperRegLib.session.devices import Rung, ladder, pick, ran_out
+from ElasticHyperRegLib.session.devices import Rung, ladder, pick
 from ElasticHyperRegLib.session.solver_field import SolverField
 from Testing.unit.live_answers import ask
 from Testing.unit.small_pair import small_request
@@ -102,22 +102,6 @@ def test_mps_is_taken_by_its_name_alone_and_only_where_it_is(monkeypatch):
         "cpu",
         "cpu, voxels 2 times as large",
     ]
-
-
-@pytest.mark.parametrize(
-    ("error", "out"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
-        (MemoryError(), True),
-        (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
-        (RuntimeError("shapes do not match"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_a_lack_of_memory_is_told_from_other_faults(error, out):
-    assert ran_out(error) is out
 
 
 def test_out_of_memory_falls_back_and_says_so(monkeypatch):

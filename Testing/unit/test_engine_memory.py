@@ -1,0 +1,84 @@
+"""What a registration does where memory runs out."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from ElasticHyperRegLib import InputError, RegistrationOptions, register
+from ElasticHyperRegLib.cli.summary import facts
+from ElasticHyperRegLib.engine import memory, ran_out
+from ElasticHyperRegLib.engine.answer import answer
+from Testing.unit.small_pair import small_request
+
+QUICK = RegistrationOptions(initial="none", refine=3, model="none", device="cpu")
+FULL = "CUDA out of memory. Tried to allocate 2 GiB"
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
+        (MemoryError(), True),
+        (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_other_faults(error, out):
+    assert ran_out(error) is out
+
+
+def runs_on(monkeypatch, device: str) -> None:
+    module = sys.modules[register.__module__]
+    monkeypatch.setattr(module, "pick_device", lambda name: torch.device(device))
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """As if there were a GPU; gives what to call with a device's type and the fault it has."""
+    faults: dict[str, Exception] = {}
+
+    def answer_or_fault(request, pair, *rest):
+        if pair.device.type in faults:
+            raise faults[pair.device.type]
+        return answer(request, pair, *rest)
+
+    monkeypatch.setattr(memory, "answer", answer_or_fault)
+    runs_on(monkeypatch, "cuda")
+    return faults.__setitem__
+
+
+def test_a_full_gpu_leaves_it_to_the_processor_and_says_so(on_a_gpu):
+    request = small_request(2, options=QUICK)
+    on_a_gpu("cuda", torch.OutOfMemoryError(FULL + "\nmore"))
+    found = register(request)
+    assert found.metrics["device"] == "cpu"
+    assert found.metrics["device_note"] == f"on cpu, as cuda could not: {FULL}"
+    assert found.metrics["device_note"] in facts(found.metrics)
+
+
+def test_another_fault_of_the_gpu_is_not_taken_for_a_lack_of_memory(on_a_gpu):
+    on_a_gpu("cuda", ValueError("shapes"))
+    with pytest.raises(ValueError, match="shapes"):
+        register(small_request(2, options=QUICK))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_no_memory_anywhere_is_one_line_that_helps(on_a_gpu, monkeypatch, device):
+    runs_on(monkeypatch, device)
+    on_a_gpu("cuda", torch.OutOfMemoryError(FULL))
+    on_a_gpu("cpu", RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    with pytest.raises(InputError, match="no memory for .*can't allocate.* MiB free .* crop"):
+        register(small_request(2, options=QUICK))
+
+
+def test_a_fault_of_ours_on_the_processor_stays_one(on_a_gpu, monkeypatch):
+    runs_on(monkeypatch, "cpu")
+    on_a_gpu("cpu", NotImplementedError("aten::something"))
+    with pytest.raises(NotImplementedError):
+        register(small_request(2, options=QUICK))

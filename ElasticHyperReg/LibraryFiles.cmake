@@ -39,6 +39,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/energies.py
   ElasticHyperRegLib/engine/__init__.py
   ElasticHyperRegLib/engine/answer.py
+  ElasticHyperRegLib/engine/arithmetic.py
   ElasticHyperRegLib/engine/check.py
   ElasticHyperRegLib/engine/distance.py
   ElasticHyperRegLib/engine/elasticity.py

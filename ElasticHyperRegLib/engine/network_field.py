@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +14,11 @@ from ..grid import coarser, resample
 from ..networks import RegistrationNetwork, paint, portion
 from ..types import Elasticity, Grid, LabelMap
 from ..weights import ModelCard
+from .arithmetic import FLOAT32, Way, quickest
 from .elasticity import tissue_names
 from .network_grid import network_grid
 from .prepare import Prepared, Side
+from .request import DEFAULT_ELASTICITY
 
 SMALLEST_RANGE = 1e-6
 SLICES_AT_ONCE, SLICES_WATCHED = 10, 2
@@ -35,11 +36,12 @@ class NetworkOptions:
     """How a model is run.
 
     Args:
-        half: half precision on a CUDA device; velocities are integrated in float32 all the same.
+        quick: in the arithmetic that is quickest on this machine, see ``arithmetic``; velocities
+            are integrated, and gradients taken, in float32 all the same.
         coarsening: times the model's spacing, for what does not fit into memory.
     """
 
-    half: bool = False
+    quick: bool = False
     coarsening: float = 1.0
 
 
@@ -78,15 +80,24 @@ class NetworkField:
         self.grid = network_grid(card, fixed, options.coarsening)
         self.note = coarser_note(card, self.grid)
         self._network, self._card, self._device = network.to(device), card, device
-        self._half = options.half and device.type == "cuda"
         self.tissues, self._index = self._tissues(labels)
         pair = (
             resample(_values(prepared.fixed, card), fixed, self.grid),
             _through(prepared.moving, card, initial, self.grid),
         )
-        with torch.no_grad(), self._precision():
+        with torch.no_grad():
             features = self._network.encode(*(self._as_seen(image) for image in pair))
         self._features = features._replace(pairs=tuple(map(_channels_last, features.pairs)))
+        self._way: Way | None = None
+        if options.quick:
+            with torch.no_grad():
+                example = self._conditioning(self._values(DEFAULT_ELASTICITY, {}))
+                self._way = quickest(self._computed, example)
+
+    @property
+    def arithmetic(self) -> str:
+        """In which it answers where no gradient is wanted."""
+        return FLOAT32 if self._way is None else self._way.name
 
     def displacement(
         self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Check = go_on
@@ -146,19 +157,29 @@ class NetworkField:
 
     def _velocity(self, values: torch.Tensor, check: Check = go_on) -> torch.Tensor:
         """In voxels, (1, D, *grid.shape) or a batch of slices (K, 2, J, I)."""
+        conditioning = self._conditioning(values)
+        if self._way is None or self._way.name == FLOAT32 or torch.is_grad_enabled():
+            return self._computed(conditioning, check)
+        return self._way.function(conditioning)
+
+    def _conditioning(self, values: torch.Tensor) -> torch.Tensor:
+        """What the network is given for λ and μ of each tissue."""
         spec = self._card.model
         hyper = values if len(spec.hyper) == 2 else values.sum(1, keepdim=True)
         conditioning = hyper if spec.conditioning == "global" else hyper[None]
         if spec.conditioning == "map":
-            conditioning = paint(conditioning, self._index, spec.map_sigma_vox)
-        with self._precision():
-            generated = self._network.generate(conditioning)
-            parts = []
-            for some in self._portions(check):
-                check()
-                mine = tuple(t[some] if len(t) > 1 else t for t in generated)
-                parts.append(self._network.predict(portion(self._features, some), mine))
-            return torch.cat(parts)
+            return paint(conditioning, self._index, spec.map_sigma_vox)
+        return conditioning
+
+    def _computed(self, conditioning: torch.Tensor, check: Check = go_on) -> torch.Tensor:
+        """The velocity, as ``_velocity`` gives it."""
+        generated = self._network.generate(conditioning)
+        parts = []
+        for some in self._portions(check):
+            check()
+            mine = tuple(t[some] if len(t) > 1 else t for t in generated)
+            parts.append(self._network.predict(portion(self._features, some), mine))
+        return torch.cat(parts)
 
     def _portions(self, check: Check) -> list[slice]:
         """The batch in pieces that are computed one after the other."""
@@ -173,11 +194,6 @@ class NetworkField:
     @property
     def _is_stack(self) -> bool:
         return self._card.model.ndim < self.grid.ndim
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._half:
-            return torch.autocast(self._device.type, dtype=torch.float16)
-        return nullcontext()
 
     def _tissues(self, labels: LabelMap | None) -> tuple[tuple[str, ...], torch.Tensor]:
         """Tissues that the model obeys here, and for a ``map`` model each voxel's, by number."""

@@ -16,6 +16,7 @@ from ..engine import (
     RegistrationRequest,
     ran_out,
 )
+from ..engine.arithmetic import FLOAT32
 from ..engine.elasticity import tissue_names
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
@@ -79,7 +80,8 @@ class Fields:
     @property
     def exact_network(self) -> NetworkField | None:
         """The network where it runs just as ``engine.register`` would run it."""
-        return self.network if self.rung == Rung(torch.device("cpu"), 1.0) else None
+        plain = self.network is not None and self.network.arithmetic == FLOAT32
+        return self.network if plain and self.rung == Rung(torch.device("cpu"), 1.0) else None
 
     def guarded(self, work: Callable[[], T]) -> T:
         """``work()``; where it runs out of memory, again after each step down."""
@@ -112,7 +114,7 @@ class Fields:
         prepared, initial = self._pair.prepared, self._pair.initial
         self.network = None
         if self._card is not None:
-            options = NetworkOptions(half=device.type == "cuda", coarsening=coarsening)
+            options = NetworkOptions(quick=True, coarsening=coarsening)
             model, labels = load_model(self._card.folder), self._request.fixed_labels
             self.network = NetworkField(model, prepared, initial, labels, device, options)
             self.network.displacement(DEFAULT_ELASTICITY, {})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.weights import ModelCard
@@ -19,6 +21,8 @@ from .journal import tensorboard_writer, write_record
 from .loop import Progress, Sources, fit
 from .place import Place
 from .state import begin
+
+SPACING_TOLERANCE = 0.05
 
 
 def train(
@@ -73,10 +77,11 @@ def command(config_path: Path, data: Path | None, hardware: Hardware) -> str:
 
 
 def open_sources(config: TrainingConfig, data: Path | None) -> Sources:
-    """Both splits, with nobody in both and one grid.
+    """Both splits, with nobody in both, of one spacing and with the same tissues.
 
     Raises:
-        InputError: somebody stands in both, or the model and the images do not go together.
+        InputError: somebody stands in both, they differ in kind, or the model and the images do
+            not go together.
     """
     about = config.data
     train_source = open_source(about.source, data, about.train, about.options)
@@ -84,8 +89,28 @@ def open_sources(config: TrainingConfig, data: Path | None) -> Sources:
     refuse_shared_patients(
         {about.train: train_source.patients, about.validation: validation.patients}
     )
+    _check_alike(train_source, validation)
     _check_model(config, train_source)
     return Sources(train_source, validation)
+
+
+def _check_alike(train: PairSource, validation: PairSource) -> None:
+    """Weights are chosen on validation: it must be measured in the same mm and tissues."""
+    spacings = train.spacing, validation.spacing
+    if len(spacings[0]) != len(spacings[1]) or not np.allclose(*spacings, rtol=SPACING_TOLERANCE):
+        told = (" × ".join(f"{mm:.3g}" for mm in spacing) + " mm" for spacing in spacings)
+        raise InputError(
+            "training at {} and validation at {}".format(*told),
+            "one spacing for both",
+            "give both the same spacing in the configuration's options",
+        )
+    names = [tuple(source.label_names.values()) for source in (train, validation)]
+    if all(names) and names[0] != names[1]:
+        told = (", ".join(tissues) for tissues in names)
+        raise InputError(
+            "training with the tissues {} and validation with {}".format(*told),
+            "the same in the same order",
+        )
 
 
 def _check_model(config: TrainingConfig, source: PairSource) -> None:

@@ -343,6 +343,25 @@ def test_a_patient_in_two_splits_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"spacing": (1.0, 2.0)}, "at 1 × 1 mm and validation at 1 × 2 mm; expected one spacing"),
+        ({"label_names": {0: "rest", 1: "a"}}, "core, rim and validation with rest, a"),
+    ],
+)
+def test_splits_of_different_kinds_are_refused(monkeypatch, about, words):
+    def opened(name, root, split, options) -> Discs:
+        discs = Discs(1, (split,))
+        if split == "val":
+            vars(discs).update(about)
+        return discs
+
+    monkeypatch.setattr("training.run.open_source", opened)
+    with pytest.raises(InputError, match=words):
+        open_sources(config(), None)
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"steps": 0}, "positive"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.weights import ModelCard
@@ -14,15 +12,13 @@ from ElasticHyperRegLib.weights import ModelCard
 from .checkpoint import origin
 from .config import TrainingConfig, read_config
 from .data import open_source, refuse_shared_patients
-from .data.pair import PairSource
+from .data.pair import PairSource, lattice_text, same_spacing
 from .export import export
 from .hardware import Hardware
 from .journal import tensorboard_writer, write_record
 from .loop import Progress, Sources, fit
 from .place import Place
 from .state import begin
-
-SPACING_TOLERANCE = 0.05
 
 
 def train(
@@ -96,21 +92,19 @@ def open_sources(config: TrainingConfig, data: Path | None) -> Sources:
 
 def _check_alike(train: PairSource, validation: PairSource) -> None:
     """Weights are chosen on validation: it must be measured in the same mm and tissues."""
-    spacings = train.spacing, validation.spacing
-    if len(spacings[0]) != len(spacings[1]) or not np.allclose(*spacings, rtol=SPACING_TOLERANCE):
-        told = (" × ".join(f"{mm:.3g}" for mm in spacing) + " mm" for spacing in spacings)
+    if not same_spacing(train, validation):
         raise InputError(
-            "training at {} and validation at {}".format(*told),
+            f"training on {lattice_text(train)} and validation on {lattice_text(validation)}",
             "one spacing for both",
             "give both the same spacing in the configuration's options",
         )
-    names = [tuple(source.label_names.values()) for source in (train, validation)]
-    if all(names) and names[0] != names[1]:
-        told = (", ".join(tissues) for tissues in names)
-        raise InputError(
-            "training with the tissues {} and validation with {}".format(*told),
-            "the same in the same order",
-        )
+    here, there = train.label_names, validation.label_names
+    for value in here.keys() & there.keys():
+        if here[value] != there[value]:
+            raise InputError(
+                f"the label {value}, {here[value]} in training and {there[value]} in validation",
+                "the same tissues in both",
+            )
 
 
 def _check_model(config: TrainingConfig, source: PairSource) -> None:

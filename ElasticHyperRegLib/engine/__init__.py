@@ -2,7 +2,7 @@
 
 from .answer import AlignedPair, FieldOf, align_pair, bind_model
 from .field_model import FieldModel
-from .memory import answer_where_it_fits, ran_out
+from .memory import answer_where_it_fits, enough_memory, ran_out
 from .model import ModelChoice, choose_model, model_choice
 from .network_field import NetworkField, NetworkOptions
 from .register import register
@@ -25,6 +25,7 @@ __all__ = [
     "answer_where_it_fits",
     "bind_model",
     "choose_model",
+    "enough_memory",
     "model_choice",
     "ran_out",
     "register",

@@ -1,94 +1,62 @@
-"""Ways to run a network that may be quicker than float32 here: tried once, kept where they are.
+"""Half precision, where a network is quicker in it: tried once on the machine it runs on.
 
-Half precision on a GPU, as one captured graph or not; bfloat16 on a processor that has it. Whether
-they help hangs on the machine, the model and the size of the images, so the machine is asked.
+Whether float16 helps on a GPU, or bfloat16 on a processor that has it, hangs on the chip, the
+model and the size of the images; so does what is lost in digits.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 import torch
 
-FLOAT32 = "float32"
 WORTH = 0.8
-"""Part of the time that another way may take at most: less is gained than lost in digits."""
+"""Part of the time that another type may take at most: less is gained than lost in digits."""
 TOLERANCE_VOX = 0.1
-RUNS, WARM_UPS = 3, 3
+RUNS = 2
 BFLOAT16_CHIPS = ("avx512_bf16", "amx_bf16", "bf16")
-LOG = logging.getLogger(__name__)
 
 Function = Callable[[torch.Tensor], torch.Tensor]
-"""Conditioning → velocity in voxels, without gradient."""
-Maker = Callable[[Function, torch.Tensor], Function]
+"""Conditioning → displacement in voxels, without gradient."""
 
 
-class Way(NamedTuple):
-    """How a network is run, and what it is called."""
-
-    name: str
-    function: Function
-
-
-def quickest(function: Function, example: torch.Tensor) -> Way:
-    """``function``, or the same in other arithmetic where that is quicker and as good.
+def quickest_type(function: Function, examples: Sequence[torch.Tensor]) -> torch.dtype:
+    """The type to compute ``function`` in: float32 unless another is quicker and as good.
 
     Args:
-        function: in float32.
-        example: of what it will be given; its device is where all is computed.
+        function: to be run under ``computing_in``.
+        examples: of what it will be given, some that move far among them; their device is where
+            all is computed.
     """
-    best, others = Way(FLOAT32, function), list(_others(example.device))
-    if not others:
-        return best
-    expected, least = _timed(function, example)
-    for name, make in others:
-        try:
-            other = make(function, example)
-            found, seconds = _timed(other, example)
-        except RuntimeError as error:
-            LOG.info("no %s: %s", name, str(error).partition("\n")[0])
-            continue
-        off = float((found - expected).abs().max())
-        LOG.info("%s takes %.2f of %s, %.3f voxels off", name, seconds / least, best.name, off)
-        if off <= TOLERANCE_VOX and seconds < WORTH * least:
-            best, least = Way(name, other), seconds
-    return best
+    device = examples[0].device
+    other = half_type(device)
+    if other is None:
+        return torch.float32
+    expected = [function(example) for example in examples]
+    with computing_in(other, device):
+        found = [function(example) for example in examples]
+    off = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
+    if not off <= TOLERANCE_VOX:  # nor where it is no number
+        return torch.float32
+    times = [_seconds(function, examples[0], dtype) for dtype in (other, torch.float32)]
+    return other if times[0] < WORTH * times[1] else torch.float32
 
 
-class Captured:
-    """A function of one tensor as a CUDA graph: its hundreds of launches become one.
+def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """Context in which convolutions and products are computed in ``dtype``."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
 
-    Args:
-        function: on a CUDA device, with no wait for it inside.
-        example: of what it will be given, which always has this shape.
 
-    Raises:
-        RuntimeError: it cannot be captured.
-
-    Reference: https://pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
-    """
-
-    def __init__(self, function: Function, example: torch.Tensor) -> None:
-        self._given = example.clone()
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UPS):
-                function(self._given)
-        torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._found = function(self._given)
-
-    def __call__(self, given: torch.Tensor) -> torch.Tensor:
-        """As the function; the answer is the caller's."""
-        self._given.copy_(given)
-        self._graph.replay()
-        return self._found.clone()
+def half_type(device: torch.device) -> torch.dtype | None:
+    """What might be quicker on a device than float32."""
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if device.type == "cpu" and has_bfloat16() else None
 
 
 def has_bfloat16() -> bool:
@@ -101,46 +69,19 @@ def has_bfloat16() -> bool:
     return any(chip in flags for chip in BFLOAT16_CHIPS)
 
 
-def _others(device: torch.device) -> Iterator[tuple[str, Maker]]:
-    """What might be quicker on a device."""
-    if device.type == "cuda":
-        yield "float16", _rounded(torch.float16)
-        yield "float16 in a captured graph", _captured
-    elif device.type == "cpu" and has_bfloat16():
-        yield "bfloat16", _rounded(torch.bfloat16)
-
-
-def _rounded(dtype: torch.dtype, keep: bool = True) -> Maker:
-    """Convolutions in ``dtype``; ``keep`` what autocast has converted within one call."""
-
-    def make(function: Function, example: torch.Tensor) -> Function:
-        def run(given: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(example.device.type, dtype=dtype, cache_enabled=keep):
-                return function(given)
-
-        return run
-
-    return make
-
-
-def _captured(function: Function, example: torch.Tensor) -> Function:
-    return Captured(_rounded(torch.float16, keep=False)(function, example), example)
-
-
-def _timed(function: Function, example: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """What it gives, and the least seconds of some runs after a first one."""
-    found = function(example)
-    return found, min(_seconds(function, example) for _ in range(RUNS))
-
-
-def _seconds(function: Function, example: torch.Tensor) -> float:
-    _wait(example.device)
-    begun = perf_counter()
-    function(example)
-    _wait(example.device)
-    return perf_counter() - begun
+def _seconds(function: Function, example: torch.Tensor, dtype: torch.dtype) -> float:
+    """The least of some runs."""
+    times = []
+    for _ in range(RUNS):
+        _wait(example.device)
+        begun = perf_counter()
+        with computing_in(dtype, example.device):
+            function(example)
+        _wait(example.device)
+        times.append(perf_counter() - begun)
+    return min(times)
 
 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.current_stream(device).synchronize()

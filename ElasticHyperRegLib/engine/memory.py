@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -14,6 +17,8 @@ from .run import Run
 
 BYTES = 220
 """Per voxel of the fixed image, roughly, as measured on volumes of 192³ and 256³."""
+RAN_OUT = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+LOG = logging.getLogger(__name__)
 
 
 def answer_where_it_fits(
@@ -26,31 +31,41 @@ def answer_where_it_fits(
     """``answer``; on the processor where the device cannot, which ``device_note`` then tells.
 
     Raises:
-        InputError: there is no memory on the processor either.
         Cancelled: ``run`` was cancelled.
     """
-    device, note = pair.device, {}
-    if device.type != "cpu":
-        try:
-            return answer(request, pair, choice, field_of, run)
-        except Exception as error:
-            if not ran_out(error):
-                raise
-            note = {"device_note": f"on cpu, as {device.type} could not: {_line(error)}"}
-        # The error is gone here, and with it what its traceback held of the device's memory.
-        pair = replace(pair, device=torch.device("cpu"))
+    if pair.device.type == "cpu":
+        return answer(request, pair, choice, field_of, run)
     try:
-        result = answer(request, pair, choice, field_of, run)
+        return answer(request, pair, choice, field_of, run)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        note = f"on cpu, as {pair.device.type} could not: {_line(error)}"
+    # The error is gone here, and with it what its traceback held of the device's memory.
+    LOG.warning("goes on %s", note)
+    pair = replace(pair, device=torch.device("cpu"))
+    result = answer(request, pair, choice, field_of, run)
+    return replace(result, metrics=result.metrics | {"device_note": note})
+
+
+@contextmanager
+def enough_memory(request: RegistrationRequest) -> Iterator[None]:
+    """Tell a lack of memory in one line.
+
+    Raises:
+        InputError: there was none left.
+    """
+    try:
+        yield
     except Exception as error:
         if isinstance(error, NotImplementedError) or not ran_out(error):
             raise
-        mib = BYTES * request.fixed.grid.voxels // 2**20
+        voxels = request.fixed.grid.voxels
         raise InputError(
             f"images that there is no memory for ({_line(error)})",
-            f"some {mib} MiB free for a fixed image of {request.fixed.grid.voxels} voxels",
+            f"some {BYTES * voxels // 2**20} MiB free for a fixed image of {voxels} voxels",
             "crop the images or resample them to larger voxels, or end other programs",
         ) from error
-    return replace(result, metrics=result.metrics | note)
 
 
 def ran_out(error: BaseException) -> bool:
@@ -58,9 +73,7 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError, NotImplementedError)):
         return True
     words = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in words or "can't allocate memory" in words
-    )
+    return isinstance(error, RuntimeError) and any(text in words for text in RAN_OUT)
 
 
 def _line(error: Exception) -> str:

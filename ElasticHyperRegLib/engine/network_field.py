@@ -14,7 +14,7 @@ from ..grid import coarser, resample
 from ..networks import RegistrationNetwork, paint, portion
 from ..types import Elasticity, Grid, LabelMap
 from ..weights import ModelCard
-from .arithmetic import FLOAT32, Way, quickest
+from .arithmetic import computing_in, quickest_type
 from .elasticity import tissue_names
 from .network_grid import network_grid
 from .prepare import Prepared, Side
@@ -23,6 +23,7 @@ from .request import DEFAULT_ELASTICITY
 SMALLEST_RANGE = 1e-6
 SLICES_AT_ONCE, SLICES_WATCHED = 10, 2
 """On a processor; fewer where someone may stop the work, as a live slider does."""
+WEAK = Elasticity(0.0, 0.02)
 
 Check = Callable[[], None]
 
@@ -36,8 +37,8 @@ class NetworkOptions:
     """How a model is run.
 
     Args:
-        quick: in the arithmetic that is quickest on this machine, see ``arithmetic``; velocities
-            are integrated, and gradients taken, in float32 all the same.
+        quick: in half precision where that is quicker here, see ``arithmetic``; velocities are
+            integrated, and gradients taken, in float32 all the same.
         coarsening: times the model's spacing, for what does not fit into memory.
     """
 
@@ -59,6 +60,9 @@ class NetworkField:
         labels: tissues of the fixed image; a ``map`` model paints λ and μ by them.
         device: where to compute.
         options: how to run the model.
+
+    Attributes:
+        dtype: that its convolutions are computed in where no gradient is wanted.
 
     Raises:
         InputError: the images are not of the model's dimension.
@@ -88,16 +92,7 @@ class NetworkField:
         with torch.no_grad():
             features = self._network.encode(*(self._as_seen(image) for image in pair))
         self._features = features._replace(pairs=tuple(map(_channels_last, features.pairs)))
-        self._way: Way | None = None
-        if options.quick:
-            with torch.no_grad():
-                example = self._conditioning(self._values(DEFAULT_ELASTICITY, {}))
-                self._way = quickest(self._computed, example)
-
-    @property
-    def arithmetic(self) -> str:
-        """In which it answers where no gradient is wanted."""
-        return FLOAT32 if self._way is None else self._way.name
+        self.dtype = self._quickest() if options.quick else torch.float32
 
     def displacement(
         self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Check = go_on
@@ -157,10 +152,19 @@ class NetworkField:
 
     def _velocity(self, values: torch.Tensor, check: Check = go_on) -> torch.Tensor:
         """In voxels, (1, D, *grid.shape) or a batch of slices (K, 2, J, I)."""
-        conditioning = self._conditioning(values)
-        if self._way is None or self._way.name == FLOAT32 or torch.is_grad_enabled():
-            return self._computed(conditioning, check)
-        return self._way.function(conditioning)
+        dtype = torch.float32 if torch.is_grad_enabled() else self.dtype
+        with computing_in(dtype, self._device):
+            return self._computed(self._conditioning(values), check)
+
+    @torch.no_grad()
+    def _quickest(self) -> torch.dtype:
+        """What to compute in, tried at the usual λ and μ and where they hold least."""
+
+        def field(conditioning: torch.Tensor) -> torch.Tensor:
+            return self._network.integrate(self._computed(conditioning))
+
+        tried = [self._values(value, {}) for value in (DEFAULT_ELASTICITY, WEAK)]
+        return quickest_type(field, [self._conditioning(values) for values in tried])
 
     def _conditioning(self, values: torch.Tensor) -> torch.Tensor:
         """What the network is given for λ and μ of each tissue."""

@@ -20,7 +20,7 @@ INSIDE = 0.01
 
 
 class DifferentiableField(FieldModel, Protocol):
-    """A ``FieldModel`` that also answers numbers with a gradient, such as a frozen network."""
+    """A ``FieldModel`` that also answers numbers with a gradient: a frozen network, the solver."""
 
     def predict(self, values: torch.Tensor) -> torch.Tensor:
         """As ``displacement``, differentiable in ``values``.
@@ -42,7 +42,7 @@ def require_gradient(field: FieldModel, options: EstimateOptions) -> None:
     if options.method == "gradient" and not hasattr(field, "predict"):
         raise InputError(
             f"the method gradient with {field.name}, whose field has no derivatives by λ and μ",
-            "a trained model",
+            "a field that has",
             "use the method grid or coarse-to-fine",
         )
 

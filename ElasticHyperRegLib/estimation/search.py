@@ -127,7 +127,8 @@ class Search:
     def climb(self, setting: Setting) -> Setting:
         """Gradient ascent of the whole score in all tissues at once.
 
-        ``setting`` itself where the ascent gains no more than the tolerance.
+        ``setting`` itself where the ascent gains no more than the tolerance over its first point:
+        the solver may have come nearer to its minimum there than when ``setting`` was scored.
 
         Reference: Wang et al., conditional registration, eq. 4 (soft Dice, frozen network).
         """
@@ -144,7 +145,8 @@ class Search:
         start = [setting.of(name) for name in names]
         ascend(start, score, self.options.iterations, self._scorer.place.device)
         best = self.best(visited)
-        gain = self.score(best)[EVERYWHERE] - self.score(setting)[EVERYWHERE]
+        before = max(self.score(first)[EVERYWHERE] for first in visited[:2])
+        gain = self.score(best)[EVERYWHERE] - before
         return best if gain > self._scorer.tolerance else setting
 
     def _glimpse(self, found: Found) -> None:

@@ -132,7 +132,8 @@ class RegistrationNetwork(nn.Module, ABC):
     def whole(self, v_cells: torch.Tensor, features: PairFeatures) -> torch.Tensor:
         """A velocity on the padded grid, in cells, as one of the images, in voxels."""
         padded = tuple(n * self.spec.patch for n in v_cells.shape[2:])
-        return crop_to(self.as_voxels(v_cells.float(), padded), features.shape)
+        with full_precision(v_cells):
+            return crop_to(self.as_voxels(v_cells.float(), padded), features.shape)
 
     def forward(
         self, fixed: torch.Tensor, moving: torch.Tensor, conditioning: torch.Tensor

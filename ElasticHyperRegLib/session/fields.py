@@ -16,7 +16,6 @@ from ..engine import (
     RegistrationRequest,
     ran_out,
 )
-from ..engine.arithmetic import FLOAT32
 from ..engine.elasticity import tissue_names
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
@@ -80,8 +79,14 @@ class Fields:
     @property
     def exact_network(self) -> NetworkField | None:
         """The network where it runs just as ``engine.register`` would run it."""
-        plain = self.network is not None and self.network.arithmetic == FLOAT32
+        plain = self.network is not None and self.network.dtype == torch.float32
         return self.network if plain and self.rung == Rung(torch.device("cpu"), 1.0) else None
+
+    @property
+    def arithmetic(self) -> str:
+        """What the live network is computed in."""
+        dtype = torch.float32 if self.network is None else self.network.dtype
+        return str(dtype).removeprefix("torch.")
 
     def guarded(self, work: Callable[[], T]) -> T:
         """``work()``; where it runs out of memory, again after each step down."""

@@ -2,7 +2,8 @@
 
 At a minimum u of E(u; p) the slope ∇E is 0 whatever p is, so that du/dp = −H⁻¹ ∂ₚ∇E with the
 Hessian H. A score s(u) then has ds/dp = −⟨w, ∂ₚ∇E⟩ where H w = ∇s, one linear system for all
-parameters together. See Domke, Generic Methods for Optimization-Based Modeling, AISTATS 2012.
+parameters together. Near the minimum, where the live solver stops, it holds about so. See Domke,
+Generic Methods for Optimization-Based Modeling, AISTATS 2012.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from ..engine import (
     align_pair,
     answer_where_it_fits,
     bind_model,
+    enough_memory,
     model_choice,
 )
 from ..engine.check import check_request, pick_device
@@ -315,6 +316,7 @@ class Session:
                 "elasticity": {name: [v.lam, v.mu] for name, v in values.items()},
                 "model": self.model_name,
                 "device": self.device,
+                "arithmetic": self._fields.arithmetic,
             }
             seconds = perf_counter() - turn.began
             turn.deliver(
@@ -329,7 +331,10 @@ class Session:
         choice = model_choice(request)
         device = pick_device(request.options.device)
         pair = replace(self._pair, device=device)
-        result = answer_where_it_fits(request, pair, choice, self._bound_to(request), run)
+        with enough_memory(request):
+            result = answer_where_it_fits(request, pair, choice, self._bound_to(request), run)
+        if note := result.metrics.get("device_note"):
+            self._notes.append(f"register ran {note}")
         seconds = {**self._run.seconds, **run.seconds, "total": perf_counter() - begin}
         return replace(result, metrics=result.metrics | {"seconds": seconds} | peak_memory_mib())
 

@@ -345,8 +345,8 @@ def test_a_patient_in_two_splits_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("about", "words"),
     [
-        ({"spacing": (1.0, 2.0)}, "at 1 × 1 mm and validation at 1 × 2 mm; expected one spacing"),
-        ({"label_names": {0: "rest", 1: "a"}}, "core, rim and validation with rest, a"),
+        ({"spacing": (1.0, 2.0)}, "of 1×1 mm and validation on .* of 1×2 mm; expected one spacing"),
+        ({"label_names": {0: "background", 1: "a"}}, "core in training and a in validation"),
     ],
 )
 def test_splits_of_different_kinds_are_refused(monkeypatch, about, words):

@@ -23,6 +23,8 @@ FULL = "CUDA out of memory. Tried to allocate 2 GiB"
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
         (MemoryError(), True),
         (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
         (RuntimeError("shapes do not match"), False),

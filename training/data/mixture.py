@@ -8,9 +8,7 @@ import numpy as np
 
 from ElasticHyperRegLib.errors import InputError
 
-from .pair import PairSample, PairSource
-
-SPACING_TOLERANCE = 0.01
+from .pair import PairSample, PairSource, lattice_text, same_spacing
 
 
 class MixtureSource:
@@ -32,10 +30,10 @@ class MixtureSource:
             )
         first = parts[0]
         for part in parts[1:]:
-            near = np.allclose(part.spacing, first.spacing, rtol=SPACING_TOLERANCE)
-            if part.shape != first.shape or not near:
+            if part.shape != first.shape or not same_spacing(part, first):
                 raise InputError(
-                    f"parts of {_lattice(first)} and {_lattice(part)}", "one size and spacing"
+                    f"parts of {lattice_text(first)} and {lattice_text(part)}",
+                    "one size and spacing",
                 )
             if bool(part.label_names) != bool(first.label_names):
                 raise InputError("labels in some parts of a mixture", "labels in all or none")
@@ -54,11 +52,6 @@ class MixtureSource:
         """A pair of a part drawn by weight; ``index`` counts round within it."""
         which = int(np.searchsorted(self._edges, rng.uniform(), side="right"))
         return self._parts[which].sample(index % self._lengths[which], rng)
-
-
-def _lattice(source: PairSource) -> str:
-    size = "×".join(str(n) for n in source.shape[::-1])
-    return f"{size} voxels of {'×'.join(f'{s:.3g}' for s in source.spacing)} mm"
 
 
 def _common_names(names: list[dict[int, str]]) -> dict[int, str]:

@@ -12,6 +12,7 @@ import torch
 from ElasticHyperRegLib.errors import InputError
 
 SPLITS = ("train", "val", "test")
+SPACING_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,18 @@ class PairSource(Protocol):
         Raises:
             IndexError: no such pair.
         """
+
+
+def same_spacing(a: PairSource, b: PairSource) -> bool:
+    """Whether the pairs of both are as finely sampled."""
+    near = len(a.spacing) == len(b.spacing)
+    return near and np.allclose(a.spacing, b.spacing, rtol=SPACING_TOLERANCE)
+
+
+def lattice_text(source: PairSource) -> str:
+    """Size and spacing of its pairs, for people."""
+    size = "×".join(str(n) for n in source.shape[::-1])
+    return f"{size} voxels of {'×'.join(f'{s:.3g}' for s in source.spacing)} mm"
 
 
 def refuse_shared_patients(splits: Mapping[str, tuple[str, ...]]) -> None:

@@ -105,10 +105,13 @@ class ValidationConfig:
     Args:
         every: steps between two validations, and between two checkpoints.
         settings: (λ, μ), or (α,), at which the validation pairs are registered.
+        keep: which weights the model gets: those of the ``best`` validation by Dice and folds, or
+            the ``last``, whose objective is the lowest as the learning rate ends at 0.
     """
 
     every: int
     settings: tuple[tuple[float, ...], ...]
+    keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
         if self.every < 1 or not self.settings:

@@ -200,7 +200,8 @@ def _look(
     model.eval()
     settings = config.validation.settings
     scores = validate(model, source, settings, config.optimisation.window)
-    state.keep(sum(score.worth for score in scores) / len(scores))
+    worth = sum(score.worth for score in scores) / len(scores)
+    state.keep(worth if config.validation.keep == "best" else state.step)
 
     def write_down() -> None:
         journal.scores(state.step, scores)

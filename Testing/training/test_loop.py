@@ -106,6 +106,17 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.parametrize(("keep", "step"), [("best", 3), ("last", 6)])
+def test_weights_are_those_of_the_best_validation_or_the_last(tmp_path, monkeypatch, keep, step):
+    falling = iter((0.9, 0.5))
+    monkeypatch.setattr(
+        "training.loop.validate", lambda *_: [Score((0.0, 0.1), 0.1, next(falling), 0.0)]
+    )
+    settings = config()
+    state = run(replace(settings, validation=replace(settings.validation, keep=keep)), tmp_path)
+    assert state.best_step == step
+
+
 def test_accumulated_batches_count_once(tmp_path):
     state = run(config(accumulate=2, steps=2, every=2), tmp_path)
     assert state.step == 2

@@ -201,7 +201,8 @@ def plot(rows: list[Row], name: str, path: Path) -> None:
         axis.plot([0, max(x + y)], [0, max(x + y)], color="0.8", zorder=0)
         axis.scatter(x, y, s=18)
         for row, a, b in zip(rows, x, y, strict=True):
-            axis.annotate(f"{row.setting[0]:g}, {row.setting[1]:g}", (a, b), fontsize=7)
+            text = f"{row.setting[0]:g}, {row.setting[1]:g}"
+            axis.annotate(text, (a, b), fontsize=6, rotation=-35, va="top")
         axis.set(title=titles[index], xlabel="exact solver", ylabel=name)
     figure.savefig(path, dpi=120)
 

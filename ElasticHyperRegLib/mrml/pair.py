@@ -69,6 +69,7 @@ class LivePair:
         self._full: tuple[dict[str, Elasticity], RegistrationResult] | None = None
         self._saved = PairState()
         self._events: list[Event] = []
+        self._notes_told = 0
         self._surfaces: SimpleQueue[Event] = SimpleQueue()
         self._measure_again, self._measure_due, self._flicked_at = False, inf, 0.0
         self.display: RegistrationDisplay | None = None
@@ -228,6 +229,7 @@ class LivePair:
         while not self._surfaces.empty():
             self._say(self._surfaces.get())
         self._say(*self._jobs.poll())
+        self._say(*self._new_notes())
         self._fetch()
         now = perf_counter()
         if now > self._measure_due:
@@ -236,6 +238,12 @@ class LivePair:
         if self.display is not None and now - self._flicked_at > FLICKER_SECONDS:
             self._flicked_at = now
             self.display.flick()
+
+    def _new_notes(self) -> list[Event]:
+        """What fell back since the last look, and why."""
+        notes = () if self._session is None else tuple(self._session.notes)
+        new, self._notes_told = notes[self._notes_told :], len(notes)
+        return [Status(note, True) for note in new]
 
     def _fetch(self) -> None:
         if self._answers is None:
@@ -279,18 +287,17 @@ class LivePair:
         self._measure = Measure(self._inputs, session.grid, session.initial)
         self._answers = LiveAnswers(session)
         self._submit()
-        notes = tuple(session.notes)
         ready = Ready(
             session.model_name,
             session.device,
             tuple(session.tissues),
-            notes,
+            tuple(session.notes),
             possible_objectives(
                 {"labels", "moving_labels"} <= set(self._nodes),
                 {"fixed_points", "moving_points"} <= set(self._nodes),
             ),
         )
-        return [ready, *(Status(note, True) for note in notes)]
+        return [ready]
 
     def _estimated(self, found: Any) -> list[Event]:
         self.estimate_found = found

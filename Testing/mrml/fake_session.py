@@ -34,7 +34,8 @@ class FakeSession:
         names = {} if labels is None else {**labels.names, 0: "background"}
         self.tissues = tuple(names[v] for v in (labels.present() if labels else ()))
         self.grid, self.initial = fixed.grid, np.eye(4)
-        self.model_name, self.device, self.notes = model, "cpu", ("no GPU was found",)
+        self.model_name, self.device = model, "cpu"
+        self.notes: tuple[str, ...] = ("no GPU was found",)
         self.submitted: list[Mapping[str, Elasticity]] = []
         self.closed = threading.Event()
         self.gate = threading.Event()

@@ -37,6 +37,14 @@ def test_preparing_tells_the_model_and_what_fell_back(scene, nodes):
     assert Status("no GPU was found", True) in [*before, *controller.poll()]
 
 
+def test_what_falls_back_later_is_told_once(scene, nodes):
+    controller = ready(scene, nodes)
+    FakeSession.made[-1].notes += ("register ran on cpu, as cuda could not: out of memory",)
+    told = [event for event in controller.poll() if isinstance(event, Status)]
+    assert [event.text for event in told] == [FakeSession.made[-1].notes[-1]]
+    assert not [event for event in controller.poll() if isinstance(event, Status)]
+
+
 def test_the_table_follows_the_segmentation(scene, nodes):
     rows = LiveController(scene, *nodes, options=OPTIONS).tissues
     assert [row.name for row in rows] == ["body", "organ", "background"]

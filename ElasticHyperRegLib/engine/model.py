@@ -98,7 +98,10 @@ def measured(card: ModelCard) -> dict[Elasticity, float]:
 
 
 def _best(request: RegistrationRequest) -> ModelChoice:
-    """The fitting model that obeys the tissues most directly, then the best measured."""
+    """The fitting model that obeys the tissues most directly, then the quickest, then the best.
+
+    Quick first, as a slider waits for it, and the solver finishes it anyway.
+    """
     if request.options.sliding:
         return ModelChoice(None, "no model knows borders that slide")
     cards = list_models()
@@ -119,7 +122,8 @@ def _rank(card: ModelCard, request: RegistrationRequest) -> tuple[float, ...]:
     spacing = np.mean([abs(log(a / b)) for a, b in _spacings(card, request.fixed.grid)])
     worth = max(measured(card).values(), default=0.0)
     known = 0 if uniform else len(strangers)
-    return known, order.index(card.model.conditioning), round(float(spacing), 1), -worth
+    looks = getattr(card.model.options, "passes", 1)
+    return known, order.index(card.model.conditioning), round(float(spacing), 1), looks, -worth
 
 
 def _fault(card: ModelCard, request: RegistrationRequest) -> str:

@@ -23,7 +23,7 @@ from ElasticHyperRegLib.engine.intensity import is_ct
 from ElasticHyperRegLib.engine.model import measured
 from ElasticHyperRegLib.weights import folders
 from Testing.unit.small_pair import small_request
-from Testing.unit.tiny_models import install, lively, tiny_spec
+from Testing.unit.tiny_models import UNET, install, lively, tiny_spec
 
 SOFT, HARD = Elasticity(0.0, 0.1), Elasticity(0.1, 0.8)
 CT = {"size": [24, 24, 24]}
@@ -195,6 +195,15 @@ def test_the_better_measured_of_two_is_taken(models):
     best = choose_model(asked())
     assert best is not None
     assert best.name == "b"
+
+
+def test_the_quicker_of_two_is_taken(models):
+    for name, passes, dice in (("once", 1, 0.8), ("thrice", 3, 0.9)):
+        spec = replace(tiny_spec(), options=replace(UNET, passes=passes))
+        install(lively(spec), models / name, CT, metrics={"val": {"dice at 0 0.05": dice}})
+    best = choose_model(asked())
+    assert best is not None
+    assert best.name == "once"
 
 
 def test_models_without_lambda_and_mu_wait_for_their_name(models):

@@ -233,8 +233,12 @@ set(LIBRARY_RESOURCES
   Resources/Models/cardiac-elas-g/model.safetensors
   Resources/Models/cardiac-elas-g-labels/card.json
   Resources/Models/cardiac-elas-g-labels/model.safetensors
+  Resources/Models/cardiac-elas-g-thrice/card.json
+  Resources/Models/cardiac-elas-g-thrice/model.safetensors
   Resources/Models/cardiac-elas-sas/card.json
   Resources/Models/cardiac-elas-sas/model.safetensors
+  Resources/Models/cardiac-elas-sas-thrice/card.json
+  Resources/Models/cardiac-elas-sas-thrice/model.safetensors
   Resources/Models/thorax-CSAIN-elastic/card.json
   Resources/Models/thorax-CSAIN-elastic/model.safetensors
   Resources/Models/thorax-elas-g/card.json

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from ElasticHyperRegLib.energies import elastic_density, forward_gradient
+from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.networks import ModelSpec, RegistrationNetwork
 from ElasticHyperRegLib.solver import Problem, solve
 from ElasticHyperRegLib.types import Grid
@@ -32,7 +33,7 @@ from training.conditioning import condition, draw
 from training.data import open_source
 from training.data.acdc import LABELS
 from training.data.pair import PairSource
-from training.loss import Measure, objective, warp_batch
+from training.loss import Measure, Objective, objective
 from training.validation import everywhere, register_pair
 
 SETTINGS = (
@@ -62,6 +63,20 @@ class Row:
     solver: tuple[float, float, float]
 
 
+def terms(
+    model: RegistrationNetwork,
+    batch: Batch,
+    source: PairSource,
+    u_vox: torch.Tensor,
+    values: torch.Tensor,
+) -> Objective:
+    """Objective of fields at values (1, T, H), pair by pair."""
+    chosen = condition(model.spec, values.expand(len(u_vox), -1, -1), batch.fixed_labels)
+    u_mm = u_vox * u_vox.new_tensor(source.spacing).view(1, -1, 1, 1)
+    about = Measure(model.spec, source.spacing, WINDOW)
+    return objective(batch.fixed, warp_voxels(batch.moving, u_vox), u_mm, chosen, about)
+
+
 def measured(
     model: RegistrationNetwork,
     batch: Batch,
@@ -70,12 +85,9 @@ def measured(
     setting: tuple[float, float],
 ) -> tuple[float, float, float]:
     """Objective, 1 − cc² and elastic energy at (λ, μ) = (1, 1), means over the pairs."""
-    scale = u_vox.new_tensor(source.spacing).view(1, -1, 1, 1)
-    about = Measure(model.spec, source.spacing, WINDOW)
-    chosen = condition(model.spec, everywhere(setting), None)
-    warped = warp_batch(batch.moving, u_vox)
-    found = objective(batch.fixed, warped, u_vox * scale, chosen, about)
+    found = terms(model, batch, source, u_vox, everywhere(setting))
     weight = 1 - sum(setting)
+    scale = u_vox.new_tensor(source.spacing).view(1, -1, 1, 1)
     energy = elastic_density(u_vox * scale, source.spacing, 1.0, 1.0)
     return (
         float(found.total.mean()),
@@ -120,20 +132,16 @@ def summary(rows: list[Row]) -> dict[str, float]:
 def uneven(model: RegistrationNetwork, source: PairSource, batch: Batch) -> float:
     """Objective, network over solver, median over settings drawn for each tissue."""
     generator = torch.Generator().manual_seed(UNEVEN_SEED)
-    about = Measure(model.spec, source.spacing, WINDOW)
-    scale = torch.tensor(source.spacing).view(1, -1, 1, 1)
-
-    def total(u_vox: torch.Tensor, values: torch.Tensor) -> float:
-        chosen = condition(model.spec, values.expand(len(u_vox), -1, -1), batch.fixed_labels)
-        warped = warp_batch(batch.moving, u_vox)
-        return float(objective(batch.fixed, warped, u_vox * scale, chosen, about).total.mean())
 
     ratios = []
     for _ in range(UNEVEN):
         values = draw(len(LABELS), 2, generator)[None]
-        found = network_fields(model, batch, values)
-        solved = solver_fields(model.spec, source, batch, values)
-        ratios.append(total(found, values) / total(solved, values))
+        fields = (
+            network_fields(model, batch, values),
+            solver_fields(model.spec, source, batch, values),
+        )
+        mine, exact = (terms(model, batch, source, u, values).total.mean() for u in fields)
+        ratios.append(float(mine / exact))
     return float(np.median(ratios))
 
 

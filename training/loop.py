@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.field import warp_voxels
 
 from .batches import Batch, Seed, prefetched, training_batch
 from .checkpoint import save
@@ -26,7 +27,6 @@ from .loss import (
     objective,
     soft_dice_loss,
     squared_distance,
-    warp_batch,
 )
 from .picture import write_picture
 from .place import Place
@@ -151,7 +151,7 @@ def batch_loss(
     u_mm = flow.displacement * scale
     found = objective(
         batch.fixed,
-        warp_batch(batch.moving, flow.displacement),
+        warp_voxels(batch.moving, flow.displacement),
         u_mm,
         setting,
         Measure(spec, source.spacing, options.window),

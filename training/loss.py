@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from ElasticHyperRegLib.energies import diffusion_density, elastic_density
-from ElasticHyperRegLib.grid import sample, voxel_points
+from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.networks import ModelSpec
 from ElasticHyperRegLib.similarity import LocalNCC
 
@@ -91,19 +91,12 @@ def energy_density(
     return elastic_density(u_mm, spacing, spread(setting.lam), spread(setting.mu))
 
 
-def warp_batch(
-    moving: torch.Tensor, u_vox: torch.Tensor, mode: str = "bilinear", fill: float | None = None
-) -> torch.Tensor:
-    """Images (N, 1, *shape) at x + u(x), one grid for both; ``mode``, ``fill``: see ``sample``."""
-    return sample(moving, voxel_points(tuple(moving.shape[2:]), u_vox) + u_vox, mode, fill)
-
-
 def masks_of(batch: Batch, u_vox: torch.Tensor) -> Masks:
     """Where a batch is compared under a field (N, D, *shape); the moving masks end at the grid."""
     if batch.moving_mask is None:
         return Masks(batch.fixed_mask)
     mask = batch.moving_mask.to(u_vox.dtype)
-    return Masks(batch.fixed_mask, warp_batch(mask, u_vox.detach(), "nearest", 0.0))
+    return Masks(batch.fixed_mask, warp_voxels(mask, u_vox.detach(), "nearest", 0.0))
 
 
 def equally_loud(values: torch.Tensor, setting: Conditioning) -> torch.Tensor:
@@ -128,7 +121,7 @@ def soft_dice_loss(
     losses = []
     for label in range(1, count):
         fixed = (fixed_labels == label).float()
-        warped = warp_batch((moving_labels == label).float(), u_vox)
+        warped = warp_voxels((moving_labels == label).float(), u_vox)
         overlap = 2 * (fixed * warped).flatten(1).sum(1)
         size = (fixed + warped).flatten(1).sum(1)
         losses.append(1 - overlap / size.clamp_min(1))

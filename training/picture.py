@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.field import jacobian_determinant
+from ElasticHyperRegLib.field import jacobian_determinant, warp_voxels
 from ElasticHyperRegLib.networks import RegistrationNetwork
 from ElasticHyperRegLib.types import Grid
 
 from .batches import collate
 from .data.pair import PairSource
-from .loss import warp_batch
 from .validation import everywhere, register_pair
 
 SHRINK_GROW = 0.6
@@ -42,7 +41,7 @@ def write_picture(
         axes[row, 0].set_title(title)
     for column, setting in enumerate(settings, start=1):
         u_vox = register_pair(model, pair, everywhere(setting)).displacement
-        warped = warp_batch(pair.moving, u_vox)
+        warped = warp_voxels(pair.moving, u_vox)
         grid = Grid.from_spacing(tuple(u_vox.shape[2:]), (1.0,) * model.spec.ndim)
         jacobian = _slice(jacobian_determinant(u_vox, grid))
         axes[0, column].imshow(_slice(warped), cmap="gray", vmin=0, vmax=1)

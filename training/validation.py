@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.field import jacobian_determinant, transform_points, warp_labels
+from ElasticHyperRegLib.field import (
+    jacobian_determinant,
+    transform_points,
+    warp_labels,
+    warp_voxels,
+)
 from ElasticHyperRegLib.metrics import dice, mean_dice, tre_mm
 from ElasticHyperRegLib.networks import Flow, RegistrationNetwork
 from ElasticHyperRegLib.types import Grid, LabelMap
@@ -16,7 +21,7 @@ from ElasticHyperRegLib.types import Grid, LabelMap
 from .batches import Batch, collate
 from .conditioning import condition, predict
 from .data.pair import PairSample, PairSource
-from .loss import Measure, masks_of, objective, warp_batch
+from .loss import Measure, masks_of, objective
 
 FOLDS_WEIGHT = 20.0
 """Folds are charged to the score: a hundredth of the voxels folded costs 0.2 of Dice."""
@@ -96,7 +101,7 @@ def _measured(
     grid = Grid.from_spacing(tuple(pair.fixed.shape[2:]), about.spacing)
     u_mm = u_vox * u_vox.new_tensor(about.spacing).view(1, -1, *[1] * grid.ndim)
     chosen = condition(about.spec, everywhere(setting).to(u_vox), None)
-    warped = warp_batch(pair.moving, u_vox)
+    warped = warp_voxels(pair.moving, u_vox)
     found = objective(pair.fixed, warped, u_mm, chosen, about, masks_of(pair, u_vox)).total
     folds = (jacobian_determinant(u_mm, grid) <= 0).float().mean()
     return float(found), _mean_dice(pair, u_mm, grid), float(folds), _tre_mm(sample, u_mm, grid)

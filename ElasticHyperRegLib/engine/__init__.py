@@ -1,6 +1,6 @@
 """One request type, one way to answer it: what every shell (command line, Slicer, web) calls."""
 
-from .answer import AlignedPair, FieldOf, align_pair, bind_model
+from .answer import AlignedPair, align_pair, bind_model
 from .field_model import FieldModel
 from .memory import answer_where_it_fits, enough_memory, ran_out
 from .model import ModelChoice, choose_model, model_choice
@@ -12,7 +12,6 @@ from .run import Run
 __all__ = [
     "AlignedPair",
     "FieldModel",
-    "FieldOf",
     "ModelChoice",
     "NetworkField",
     "NetworkOptions",

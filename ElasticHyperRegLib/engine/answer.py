@@ -48,7 +48,7 @@ class AlignedPair:
         return self.prepared.fixed.image.grid
 
 
-FieldOf = Callable[[ModelCard, AlignedPair], NetworkField]
+FieldOf = Callable[[ModelCard, RegistrationRequest, AlignedPair], NetworkField]
 """Binds a model to a pair, or gives back what was bound before."""
 
 
@@ -98,7 +98,7 @@ def answer(
     field, start, solution = None, None, None
     if choice.card is not None:
         with run.step("network"):
-            field = field_of(choice.card, pair)
+            field = field_of(choice.card, request, pair)
             start = to_grid(_network_answer(request, field), field.grid, pair.grid)
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
-from ..weights import ModelCard
-from .answer import AlignedPair, align_pair, bind_model
+from .answer import align_pair, bind_model
 from .check import check_request, pick_device
 from .memory import answer_where_it_fits, enough_memory
 from .model import model_choice
-from .network_field import NetworkField
 from .report import peak_memory_mib
 from .request import Progress, RegistrationRequest, RegistrationResult
 from .run import Run, never, silent
@@ -46,13 +44,9 @@ def register(
     begin = perf_counter()
     check_request(request)
     choice = model_choice(request)
-
-    def bound(card: ModelCard, where: AlignedPair) -> NetworkField:
-        return bind_model(card, request, where)
-
     with enough_memory(request):
         pair = align_pair(request, pick_device(request.options.device), run)
-        result = answer_where_it_fits(request, pair, choice, bound, run)
+        result = answer_where_it_fits(request, pair, choice, bind_model, run)
     seconds = {**run.seconds, "total": perf_counter() - begin}
     facts = {"seconds": seconds} | peak_memory_mib()
     return replace(result, metrics=result.metrics | facts)

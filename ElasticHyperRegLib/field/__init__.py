@@ -1,6 +1,6 @@
 """Displacement fields: their forms, warping, composition, inverse and Jacobian."""
 
-from .compose import compose, exponential, invert
+from .compose import compose, exponential, invert, warp_voxels
 from .forms import (
     lift_slices,
     mm_to_vox,
@@ -35,6 +35,7 @@ __all__ = [
     "vox_to_norm",
     "warp",
     "warp_labels",
+    "warp_voxels",
     "with_initial",
     "world_points",
 ]

@@ -1,4 +1,4 @@
-"""Composition, exponential and inverse of displacements given in voxels of one grid."""
+"""Warps by displacements in voxels of one grid, their composition, exponential and inverse."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import torch
 from ..grid import sample, voxel_points
 
 
+def warp_voxels(
+    data: torch.Tensor, u_vox: torch.Tensor, mode: str = "bilinear", fill: float | None = None
+) -> torch.Tensor:
+    """Data (N, C, *shape) at x + u(x), one grid for both; ``mode``, ``fill``: see ``sample``."""
+    return sample(data, voxel_points(tuple(data.shape[2:]), u_vox) + u_vox, mode, fill)
+
+
 def compose(u_vox: torch.Tensor, v_vox: torch.Tensor) -> torch.Tensor:
     """compose(u, v)(x) = u(x) + v(x + u(x)); both (N, D, *shape) in voxels."""
-    positions = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox
-    return u_vox + sample(v_vox, positions)
+    return u_vox + warp_voxels(v_vox, u_vox)
 
 
 def exponential(v_vox: torch.Tensor, steps: int = 7) -> torch.Tensor:

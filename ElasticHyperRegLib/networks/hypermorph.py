@@ -11,8 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..field import exponential
-from ..grid import sample, voxel_points
+from ..field import warp_voxels
 from .conditioning import check_conditioning, encode_angles
 from .hypernetwork import Features, GeneratedConvolution
 from .network import (
@@ -103,8 +102,8 @@ class HyperMorph(RegistrationNetwork):
         with full_precision(pair):
             voxels = from_cells(moving.float(), self.spec.patch)
             shape = tuple(voxels.shape[2:])
-            u_vox = self.as_voxels(exponential(v_cells.float(), self.spec.integration_steps), shape)
-            warped = sample(voxels, voxel_points(shape, u_vox) + u_vox)
+            u_vox = self.carried(v_cells.float(), shape)
+            warped = warp_voxels(voxels, u_vox)
         return torch.cat([fixed, to_cells(warped, self.spec.patch).to(fixed.dtype)], dim=1)
 
 

@@ -115,17 +115,18 @@ class RegistrationNetwork(nn.Module, ABC):
         cheaper in 3D but blurs where tissues meet, so it is left to models of ``patch`` 2.
         """
         with full_precision(velocity):
-            return self.as_voxels(
-                exponential(self._as_cells(velocity.float()), self.spec.integration_steps),
-                tuple(velocity.shape[2:]),
-            )
+            return self.carried(self._as_cells(velocity.float()), tuple(velocity.shape[2:]))
+
+    def carried(self, v_cells: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """u = exp(v) − id in voxels, (N, D, *shape), of a velocity in cells."""
+        return self._as_voxels(exponential(v_cells, self.spec.integration_steps), shape)
 
     def _as_cells(self, v_vox: torch.Tensor) -> torch.Tensor:
         """A field in voxels as one in cells."""
         patch = self.spec.patch
         return resize(v_vox, tuple(-(-n // patch) for n in v_vox.shape[2:])) / patch
 
-    def as_voxels(self, v_cells: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    def _as_voxels(self, v_cells: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         """Its inverse, interpolated."""
         return resize(v_cells, shape) * self.spec.patch
 
@@ -133,7 +134,7 @@ class RegistrationNetwork(nn.Module, ABC):
         """A velocity on the padded grid, in cells, as one of the images, in voxels."""
         padded = tuple(n * self.spec.patch for n in v_cells.shape[2:])
         with full_precision(v_cells):
-            return crop_to(self.as_voxels(v_cells.float(), padded), features.shape)
+            return crop_to(self._as_voxels(v_cells.float(), padded), features.shape)
 
     def forward(
         self, fixed: torch.Tensor, moving: torch.Tensor, conditioning: torch.Tensor

@@ -14,7 +14,6 @@ import torch
 
 from ..engine import (
     AlignedPair,
-    FieldOf,
     NetworkField,
     Progress,
     RegistrationRequest,
@@ -332,22 +331,20 @@ class Session:
         device = pick_device(request.options.device)
         pair = replace(self._pair, device=device)
         with enough_memory(request):
-            result = answer_where_it_fits(request, pair, choice, self._bound_to(request), run)
+            result = answer_where_it_fits(request, pair, choice, self._bound, run)
         if note := result.metrics.get("device_note"):
             self._notes.append(f"register ran {note}")
         seconds = {**self._run.seconds, **run.seconds, "total": perf_counter() - begin}
         return replace(result, metrics=result.metrics | {"seconds": seconds} | peak_memory_mib())
 
-    def _bound_to(self, request: RegistrationRequest) -> FieldOf:
-        """Gives the network that answers live where it is the one wanted."""
-
-        def bound(card: ModelCard, pair: AlignedPair) -> NetworkField:
-            mine = self._fields.exact_network
-            if mine is not None and mine.name == card.name:
-                return mine
-            return bind_model(card, request, pair)
-
-        return bound
+    def _bound(
+        self, card: ModelCard, request: RegistrationRequest, pair: AlignedPair
+    ) -> NetworkField:
+        """The network that answers live where it is the one wanted, else another."""
+        mine = self._fields.exact_network
+        if mine is not None and mine.name == card.name:
+            return mine
+        return bind_model(card, request, pair)
 
 
 def _either(stop: Callable[[], bool], cancelled: Callable[[], bool] | None) -> Callable[[], bool]:

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.grid import voxel_points
 from training.augmentation import AugmentationConfig, augment
 from training.batches import Batch, training_batch
 from training.config import config_from_table
-from training.loss import warp_batch
 
 from .small_source import Discs
 from .test_loop import config, run
@@ -53,7 +53,7 @@ def test_known_displacement_still_maps_moving_onto_fixed(shape, spacing, seed):
     found = varied(batch, AugmentationConfig(turn=40, stretch=0.2), spacing, seed)
     assert found.displacement is not None
     assert float((found.fixed - batch.fixed).abs().max()) > 0.05
-    warped = warp_batch(found.moving, found.displacement)
+    warped = warp_voxels(found.moving, found.displacement)
     inside = (slice(None), slice(None), *[slice(n // 5, -(n // 5)) for n in shape])
     torch.testing.assert_close(warped[inside], found.fixed[inside], atol=0.03, rtol=0)
 

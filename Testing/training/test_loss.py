@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.networks import SPECS
 from training.conditioning import condition, draw, draw_for
 from training.loss import (
@@ -17,7 +18,6 @@ from training.loss import (
     equally_loud,
     objective,
     soft_dice_loss,
-    warp_batch,
 )
 
 GLOBAL = replace(SPECS["elas-g"], ndim=2)
@@ -126,4 +126,4 @@ def test_soft_dice_of_labels_moved_onto_each_other_is_perfect():
     u[:, 0] = 2.0
     assert soft_dice_loss(fixed, moving, u, 2).item() == pytest.approx(0, abs=1e-6)
     assert soft_dice_loss(fixed, moving, torch.zeros_like(u), 2).item() > 0.5
-    assert torch.allclose(warp_batch(moving.float(), u), fixed.float(), atol=1e-5)
+    assert torch.allclose(warp_voxels(moving.float(), u), fixed.float(), atol=1e-5)

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.networks import build
 from training.batches import training_batch
 from training.data import PairSample
 from training.loop import batch_loss
-from training.loss import squared_distance, warp_batch
+from training.loss import squared_distance
 
 from .small_source import SIZE, Discs
 from .test_loop import config, run
@@ -30,7 +31,7 @@ class MovedDiscs(Discs):
         moving = torch.rand(1, *self.shape, generator=noise)
         steps = torch.arange(1.0, len(self.shape) + 1).view(-1, *[1] * len(self.shape))
         field = self._spread * (torch.rand(len(self.shape), *self.shape, generator=noise) + steps)
-        fixed = warp_batch(moving[None], field[None])[0]
+        fixed = warp_voxels(moving[None], field[None])[0]
         labels = (moving > 0.5).long()
         return PairSample(fixed, moving, labels, labels, field, self.patients[index % 3])
 
@@ -40,7 +41,7 @@ class MovedDiscs(Discs):
 def test_turned_truth_still_maps_moving_onto_fixed(shape, seed):
     batch = training_batch(MovedDiscs(shape), 2, (seed,))
     assert batch.displacement is not None
-    warped = warp_batch(batch.moving, batch.displacement)
+    warped = warp_voxels(batch.moving, batch.displacement)
     torch.testing.assert_close(warped, batch.fixed, atol=1e-5, rtol=0)
 
 

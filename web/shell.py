@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,14 +18,12 @@ from .routes import Routes
 from .state import DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from .page import Page
 
 STYLES = ["page/page.css"]
 SCRIPTS = ["page/page.js"]
-RARELY = (100_000, 50, 100)
-"""When rubbish is looked for while libraries load."""
 LOG = logging.getLogger(__name__)
 
 
@@ -50,31 +46,14 @@ async def fill(server: Server, options: PageOptions, routes: Routes) -> None:
     made ends the process, for the front to tell.
     """
     try:
-        with hardly_collecting():
-            make = await asyncio.to_thread(loaded, options)
-            with server.state:
-                page = make(server)
+        make = await asyncio.to_thread(loaded, options)
+        with server.state:
+            page = make(server)
         routes.page = page
     except Exception:
         LOG.exception("the page could not be made")
         os._exit(1)
     await page.run()
-
-
-@contextmanager
-def hardly_collecting() -> Iterator[None]:
-    """Look for rubbish rarely, and from then on not among what has come to stay.
-
-    Libraries make some 350,000 objects: to go through them takes a seventh of the time of their
-    loading, and later holds a click up.
-    """
-    usual = gc.get_threshold()
-    gc.set_threshold(*RARELY)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.freeze()
 
 
 def loaded(options: PageOptions) -> Callable[[Server], Page]:

@@ -21,7 +21,7 @@ demo: $(READY) ## register the package's own thorax phantom; results in demo-res
 
 test: lint ## lint and the whole test suite
 	scripts/debian.sh $(DEBIAN)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 lint: $(READY) ## style, formatting, types
 	$(BIN)/ruff check .

@@ -111,6 +111,8 @@ class Views:
             tissues.CreateClosedSurfaceRepresentation()
             display = tissues.GetDisplayNode()
             display.SetPreferredDisplayRepresentationName3D(SURFACE)
+            # Cut surfaces stay as they are; outlines of voxels would be traced at every answer.
+            display.SetPreferredDisplayRepresentationName2D(SURFACE)
             display.SetOpacity3D(SURFACE_OPACITY)
             display.SetVisibility2DFill(False)
             display.SetOpacity2DOutline(OUTLINE_OPACITY)

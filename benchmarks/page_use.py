@@ -5,39 +5,48 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from Testing.web.conftest import Served, Tab, children
 
 SAMPLE_SECONDS = 15.0
-PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 KEYS = [*"123456jgkqwasztx", "Shift+1", "Shift+2", "Control+z", "Control+z", "Control+y"]
 TABS = ("display", "estimate", "compare", "quality")
 
 
 def random_use(tab: Tab, served: Served, seconds: float, chance: random.Random) -> list[str]:
     """Do anything, for so long; table of the memory meanwhile."""
-    actions = Actions(tab, chance)
-    rows, begun, due = (
-        ["| minute | front | session | browser [MiB] |", "|---|---|---|---|"],
-        0.0,
-        0.0,
-    )
-    begun = time.monotonic()
+    actions, script = Actions(tab, chance), Script(tab)
+    rows = ["| minute | front | session | browser [MiB] | its script [MiB] | elements |"]
+    rows.append("|---|---|---|---|---|---|")
+    begun, due = time.monotonic(), 0.0
     while (now := time.monotonic() - begun) < seconds:
         if now >= due:
             due += SAMPLE_SECONDS
-            sizes = (
-                memory(served.process.pid),
-                sum(map(memory, served.workers())),
-                browser(served),
-            )
-            rows.append(f"| {now / 60:.1f} | " + " | ".join(f"{size:.0f}" for size in sizes) + " |")
+            front, session = memory([served.process.pid]), memory(served.workers())
+            held, elements = script.holds()
+            sizes = f"{front:.0f} | {session:.0f} | {browser(served):.0f} | {held:.1f}"
+            rows.append(f"| {now / 60:.1f} | {sizes} | {elements} |")
         actions.any()
         tab.page.wait_for_timeout(chance.uniform(50, 600))
     done = ", ".join(f"{name} {count}" for name, count in sorted(actions.done.items()))
     return [f"Random use: {done}.", "", *rows, ""]
+
+
+class Script:
+    """What the page's script holds: caches of pictures, which the browser limits, left out."""
+
+    def __init__(self, tab: Tab) -> None:
+        self._talk = tab.page.context.new_cdp_session(tab.page)
+        self._talk.send("Performance.enable")
+
+    def holds(self) -> tuple[float, int]:
+        """MiB that its objects take once the rubbish is collected, and elements of the page."""
+        self._talk.send("HeapProfiler.collectGarbage")
+        found = self._talk.send("Performance.getMetrics")["metrics"]
+        values = {metric["name"]: metric["value"] for metric in found}
+        return values["JSHeapUsedSize"] / 2**20, int(values["Nodes"])
 
 
 class Actions:
@@ -137,12 +146,17 @@ class Actions:
         return x, y
 
 
-def memory(pid: int) -> float:
-    """MiB that a process holds."""
+def memory(pids: Iterable[int]) -> float:
+    """MiB that processes hold; what several share counts once."""
+    return sum(map(_share, pids))
+
+
+def _share(pid: int) -> float:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MIB
-    except OSError:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
         return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def family(pid: int) -> list[int]:
@@ -153,4 +167,4 @@ def family(pid: int) -> list[int]:
 def browser(served: Served) -> float:
     """MiB of the browser: what this process started but for the server."""
     server = {served.process.pid, *family(served.process.pid)}
-    return sum(memory(pid) for pid in family(os.getpid()) if pid not in server)
+    return memory(pid for pid in family(os.getpid()) if pid not in server)

@@ -47,13 +47,37 @@ def sample(
     if data.shape[0] != norm.shape[0]:
         data = data.expand(norm.shape[0], *data.shape[1:])
     if fill is None:
-        return functional.grid_sample(
-            data, norm, mode=mode, padding_mode="border", align_corners=False
-        )
-    shifted = functional.grid_sample(
-        data - fill, norm, mode=mode, padding_mode="zeros", align_corners=False
+        return sample_fractions(data, norm, mode, "border")
+    return sample_fractions(data - fill, norm, mode, "zeros") + fill
+
+
+def sample_fractions(
+    data: torch.Tensor, positions: torch.Tensor, mode: str, padding: str
+) -> torch.Tensor:
+    """PyTorch's ``grid_sample``, on all cores for a single volume too.
+
+    On a processor PyTorch shares the work among the members of a batch, so that a volume alone
+    would be sampled by one core; here its slices are the members. The values are the same.
+
+    Args:
+        data: (N, C, *shape).
+        positions: (N, ..., D), −1 to 1 from face to face of ``data``, components i, j, k.
+        mode: ``bilinear`` or ``nearest``.
+        padding: ``border`` or ``zeros``.
+
+    Returns:
+        (N, C, ...).
+    """
+    alone = positions.ndim == 5 and positions.shape[0] == 1 and data.device.type == "cpu"
+    # Each slice would have a gradient for the whole of the data.
+    split = alone and not data.requires_grad and torch.get_num_threads() > 1
+    if split:
+        positions = positions[0, :, None]
+        data = data.expand(len(positions), *data.shape[1:])
+    values = functional.grid_sample(
+        data, positions, mode=mode, padding_mode=padding, align_corners=False
     )
-    return shifted + fill
+    return values[:, :, 0].movedim(0, 1)[None].contiguous() if split else values
 
 
 def coarser(grid: Grid, spacing_mm: tuple[float, ...]) -> Grid:

@@ -7,6 +7,7 @@ which hardly fold. The live one changes every node by itself, so folds cost it s
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 
@@ -17,11 +18,27 @@ LOWEST = 0.2
 WEIGHT = 10.0
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Corners of cells.
+
+    Attributes:
+        sample: of the batch, (P,).
+        cell: base node (P, D), in the order k, j, i.
+        side: 0 or 1 along each of these axes, (P, D).
+    """
+
+    sample: torch.Tensor
+    cell: torch.Tensor
+    side: torch.Tensor
+
+
 def fold_penalty(u_vox: torch.Tensor) -> torch.Tensor:
     """``WEIGHT`` times the mean of max(0, ``LOWEST`` − det(I + ∇u))² over the corners of all cells.
 
     At a corner ∇u is that of the edges which meet there: between the nodes a linearly
-    interpolated field takes no other slopes.
+    interpolated field takes no other slopes. Hardly any corner costs something, so that those
+    alone, once they are found, are followed by the gradient.
 
     Args:
         u_vox: (N, D, *shape) in voxels.
@@ -29,33 +46,64 @@ def fold_penalty(u_vox: torch.Tensor) -> torch.Tensor:
     Returns:
         (N,).
     """
-    edges = [_differences(u_vox, axis) for axis in range(u_vox.ndim - 2)]
-    lows = []
-    for corner in itertools.product((0, 1), repeat=len(edges)):
-        columns = [_at(edge, axis, corner) for axis, edge in enumerate(edges)]
-        lows.append((LOWEST - determinant(columns)).clamp_min(0).square().flatten(1).mean(1))
-    return WEIGHT * torch.stack(lows).mean(0)
+    places, corners = _low(u_vox.detach())
+    costs = (LOWEST - determinant(_columns_at(u_vox, places))).square()
+    total = u_vox.new_zeros(len(u_vox)).index_add(0, places.sample, costs)
+    return WEIGHT / corners * total
+
+
+def _low(u_vox: torch.Tensor) -> tuple[Places, int]:
+    """The corners whose determinant is below ``LOWEST``, and how many a sample has in all."""
+    dim = u_vox.ndim - 2
+    sides = list(itertools.product((0, 1), repeat=dim))
+    edges = [_differences(u_vox, axis) for axis in range(dim)]
+    columns = [
+        torch.cat([_meeting(edge, axis, side) for side in sides]) for axis, edge in enumerate(edges)
+    ]
+    values = determinant(columns[::-1])  # of the axes i, j, k; (corners · N, *cells)
+    found = (values < LOWEST).nonzero()
+    side = torch.tensor(sides, device=u_vox.device)[found[:, 0] // len(u_vox)]
+    return Places(found[:, 0] % len(u_vox), found[:, 1:], side), values.numel() // len(u_vox)
 
 
 def _differences(u_vox: torch.Tensor, axis: int) -> torch.Tensor:
-    """∂(x + u)/∂x_axis along each edge, (N, D, *shape) less one voxel along ``axis``."""
-    dim = u_vox.ndim - 1 - axis
-    if u_vox.shape[dim] == 1:
-        return _added(torch.zeros_like(u_vox), axis)
-    return _added(u_vox.diff(dim=dim), axis)
+    """∂(x + u)/∂x along each edge of an axis of the shape, (N, D, *shape) less one voxel there."""
+    dim = 2 + axis
+    slope = torch.zeros_like(u_vox) if u_vox.shape[dim] == 1 else u_vox.diff(dim=dim)
+    slope[:, -1 - axis] += 1
+    return slope
 
 
-def _added(slope: torch.Tensor, axis: int) -> torch.Tensor:
-    """The identity's own slope on top."""
-    own = torch.zeros(slope.shape[1], dtype=slope.dtype, device=slope.device)
-    own[axis] = 1
-    return slope + own.view(1, -1, *[1] * (slope.ndim - 2))
-
-
-def _at(edge: torch.Tensor, axis: int, corner: tuple[int, ...]) -> torch.Tensor:
-    """Of the edges along ``axis`` those that meet at ``corner`` of each cell."""
-    for other, side in enumerate(corner):
-        dim = edge.ndim - 1 - other
+def _meeting(edge: torch.Tensor, axis: int, side: tuple[int, ...]) -> torch.Tensor:
+    """Of the edges along ``axis`` those that meet at the corner ``side`` of each cell."""
+    for other, there in enumerate(side):
+        dim = 2 + other
         if other != axis and edge.shape[dim] > 1:
-            edge = edge.narrow(dim, side, edge.shape[dim] - 1)
+            edge = edge.narrow(dim, there, edge.shape[dim] - 1)
     return edge
+
+
+def _columns_at(u_vox: torch.Tensor, places: Places) -> list[torch.Tensor]:
+    """∂(x + u)/∂x along i, j, k at ``places``, (P, D) each."""
+    shape = torch.tensor(u_vox.shape[2:], device=u_vox.device)
+    nodes = u_vox.flatten(2).movedim(1, 2)
+    columns = []
+    for axis in reversed(range(len(shape))):
+        ends = []
+        for there in (0, 1):
+            side = places.side.clone()
+            side[:, axis] = there
+            # Along an axis of one voxel both ends are the same.
+            index = torch.minimum(places.cell + side, shape - 1)
+            ends.append(nodes[places.sample, _flat(index, shape)])
+        own = torch.eye(len(shape), dtype=u_vox.dtype, device=u_vox.device)[-1 - axis]
+        columns.append(ends[1] - ends[0] + own)
+    return columns
+
+
+def _flat(index: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+    """Place of voxels (P, D), in the order of ``shape``, in a flattened array."""
+    flat = torch.zeros_like(index[:, 0])
+    for axis, length in enumerate(shape.tolist()):
+        flat = flat * length + index[:, axis]
+    return flat

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from ..energies import Coefficient, elastic_density
-from ..grid import apply_matrix, coarser, resample, resize, voxel_points
+from ..grid import apply_matrix, coarser, resample, resize, sample_fractions, voxel_points
 from ..similarity import LocalNCC
 from ..types import Grid
 from .problem import Problem
@@ -53,9 +52,7 @@ class Objective:
         """Images continue their border outside; a mask (``nearest``) ends there."""
         data = data.expand(positions.shape[0], *data.shape[1:])
         padding = "zeros" if mode == "nearest" else "border"
-        return functional.grid_sample(
-            data, positions, mode=mode, padding_mode=padding, align_corners=False
-        )
+        return sample_fractions(data, positions, mode, padding)
 
     def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """(1 − Λ − Γ)·(1 − cc²) at each voxel, (N, 1, *image_grid.shape)."""

@@ -95,6 +95,38 @@ def test_sample_outside_continues_the_border_or_fills() -> None:
     assert sample(data, points, fill=-7.0).flatten().tolist() == pytest.approx([-7.0, 2.5, -7.0])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("fill", [None, -7.0])
+def test_sample_gives_the_same_on_several_cores(channels, mode, fill) -> None:
+    data, points = torch.randn(1, channels, 4, 5, 6), torch.rand(1, 3, 3, 4, 5) * 7 - 1
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            there = points.clone().requires_grad_(mode == "bilinear")
+            values = sample(data, there, mode, fill)
+            assert values.is_contiguous()
+            found.append([values.detach()])
+            if there.requires_grad:
+                found[-1] += torch.autograd.grad(values.square().sum(), there)
+    finally:
+        torch.set_num_threads(threads)
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_sample_follows_the_data_on_several_cores() -> None:
+    data, points = torch.randn(1, 1, 4, 5, 6).requires_grad_(), torch.rand(1, 3, 3, 4, 5) * 3
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        (gradient,) = torch.autograd.grad(sample(data, points).sum(), data)
+    finally:
+        torch.set_num_threads(threads)
+    assert float(gradient.sum()) == pytest.approx(3 * 4 * 5)
+
+
 def test_sample_fills_beyond_a_single_slice() -> None:
     data = torch.full((1, 1, 1, 4, 5), 3.0)
     points = torch.tensor([[2.0, 2.0], [1.0, 1.0], [0.0, 6.0]]).view(1, 3, 1, 1, 2)

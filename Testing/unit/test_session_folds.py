@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,29 @@ def field_of(**options) -> SolverField:
         return session._fields.solver
 
 
+def every_corner(u_vox: torch.Tensor) -> torch.Tensor:
+    """The penalty's formula, corner by corner of cell by cell."""
+    shape = u_vox.shape[2:]
+    identity = torch.eye(len(shape), dtype=u_vox.dtype)
+
+    def node(cell: tuple[int, ...], side: list[int]) -> torch.Tensor:
+        there = u_vox
+        for base, end, length in zip(cell, side, shape, strict=True):
+            there = there[:, :, min(base + end, length - 1)]
+        return there
+
+    costs = []
+    for cell in itertools.product(*(range(max(n - 1, 1)) for n in shape)):
+        for side in itertools.product((0, 1), repeat=len(shape)):
+            columns = []
+            for axis in reversed(range(len(shape))):
+                low, high = ([*side[:axis], end, *side[axis + 1 :]] for end in (0, 1))
+                columns.append(node(cell, high) - node(cell, low) + identity[-1 - axis])
+            volume = torch.linalg.det(torch.stack(columns, dim=-1))
+            costs.append((LOWEST - volume).clamp_min(0).square())
+    return WEIGHT * torch.stack(costs).mean(0)
+
+
 # Folds
 
 
@@ -69,6 +93,19 @@ def test_one_node_that_folds_costs_something_at_every_corner_of_its_cells():
         u_vox = torch.zeros(1, 3, 5, 6, 7)
         u_vox[(0, 0, *corner)] = 1.5 if corner[2] < 6 else -1.5
         assert fold_penalty(u_vox).item() > 0
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (4, 5, 6), (1, 5, 6), (6, 1, 1)])
+def test_the_gradient_is_that_of_all_corners(shape):
+    dim = len(shape)
+    u_vox = torch.randn(2, dim, *shape, dtype=torch.float64).requires_grad_()
+    weights = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    penalty, expected = fold_penalty(u_vox), every_corner(u_vox)
+    assert (expected > 0).all()
+    torch.testing.assert_close(penalty, expected)
+    torch.testing.assert_close(
+        *(torch.autograd.grad((weights * p).sum(), u_vox)[0] for p in (penalty, expected))
+    )
 
 
 def test_a_weak_regularisation_hardly_folds():

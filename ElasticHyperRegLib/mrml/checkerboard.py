@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
@@ -12,6 +10,7 @@ from ..grid import coarser, resample, voxel_points
 from ..types import Displacement, Grid
 from .arrays import image_array, new_image, touched
 from .geometry import set_volume_grid
+from .grey import grey_window, set_grey_window
 from .nodes import Node, Scene, add_node
 from .volumes import image_from_node
 
@@ -36,7 +35,7 @@ class Checkerboard:
         grid = _board_grid(fixed.grid)
         self._fixed = resample(fixed.data, fixed.grid, grid)
         self._squares = _squares(grid)
-        self._displays = fixed_node.GetDisplayNode(), moving_node.GetDisplayNode()
+        self._sides = fixed_node, moving_node
         self.grid = grid
         self.node = anchor.GetNodeReference(ROLE)
         if self.node is None:
@@ -52,14 +51,12 @@ class Checkerboard:
         """Show a new displacement; both sides in the window of their own volume."""
         u_mm = to_grid(displacement.u_mm, displacement.grid, self.grid)
         warped = warp(self._moving.data, u_mm, self.grid, self._moving.grid)
-        (low, high), (moving_low, moving_high) = (_window(d) for d in self._displays)
+        (low, high), (moving_low, moving_high) = map(grey_window, self._sides)
         scale = (high - low) / (moving_high - moving_low)
         board = torch.where(self._squares, self._fixed, (warped - moving_low) * scale + low)
         torch.from_numpy(image_array(self._image)).copy_(board[0, 0])
         touched(self._image)
-        display = self.node.GetDisplayNode()
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(low, high)
+        set_grey_window(self.node, (low, high))
 
 
 def _board_grid(fixed: Grid) -> Grid:
@@ -74,9 +71,3 @@ def _squares(grid: Grid) -> torch.Tensor:
     spacing = torch.tensor(grid.spacing).view(1, 3, 1, 1, 1)
     steps = torch.floor(voxel_points(grid.shape, spacing) * spacing / side_mm)
     return steps.sum(1, keepdim=True) % 2 == 0
-
-
-def _window(display: Node) -> tuple[float, float]:
-    """Lowest and highest shown value of a volume display node."""
-    low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
-    return (low, high) if high > low and math.isfinite(high - low) else (low, low + 1)

@@ -16,6 +16,7 @@ from .followers import carried_by, follow, release
 from .geometry import LIVE
 from .glyph_style import GlyphStyle
 from .glyphs import Glyphs
+from .grey import Window, grey_window, set_grey_window, value_range
 from .layers import Layers, show_layers
 from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
 from .overlay import JACOBIAN, SENSITIVITY, Overlay
@@ -112,6 +113,16 @@ class RegistrationDisplay:
         return [self.transform_node, *painted, *others]
 
     @property
+    def grey_window(self) -> Window:
+        """Values of the fixed volume that are shown black and white."""
+        return grey_window(self.fixed_node)
+
+    @property
+    def values(self) -> Window:
+        """Lowest and highest value of both volumes."""
+        return value_range((self.fixed_node, self.moving_node))
+
+    @property
     def anchored(self) -> bool:
         """Whether the transform node, on which all rests, still stands in the scene."""
         return in_scene(self.scene, self.transform_node)
@@ -194,6 +205,13 @@ class RegistrationDisplay:
         """How much of the warped volume ``blend`` shows, 0 to 1."""
         self._blend = min(1.0, max(0.0, fraction))
         self._layers()
+
+    def set_grey_window(self, window: Window | None) -> None:
+        """Show these values of both volumes from black to white; ``None``: as suits each."""
+        for node in (self.fixed_node, self.moving_node):
+            set_grey_window(node, window)
+        if self.mode == "checkerboard":
+            self._ready_board()
 
     def set_jacobian(self, visible: bool, opacity: float = 0.8) -> None:
         """Overlay of the volume change in the slice views, with its legend."""

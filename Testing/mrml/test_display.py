@@ -20,6 +20,7 @@ from ElasticHyperRegLib.mrml import (
 )
 from ElasticHyperRegLib.mrml.arrays import image_array
 from ElasticHyperRegLib.mrml.colors import jacobian_rgba
+from ElasticHyperRegLib.mrml.grey import usual_windows
 
 core = pytest.importorskip("trame_slicer.core")
 views = pytest.importorskip("trame_slicer.views")
@@ -154,6 +155,26 @@ def test_checkerboard_shows_both_by_turns(app, pair, slices):
     from_warped = np.abs(board - warped)[inner] < 3
     assert (from_fixed | from_warped).mean() > 0.9  # the rest is blurred along the edges
     assert (from_fixed & ~from_warped).any() and (from_warped & ~from_fixed).any()
+
+
+@pytest.mark.parametrize("mode", ["fixed", "warped", "blend", "checkerboard"])
+def test_the_grey_window_holds_for_both_volumes(app, pair, slices, mode):
+    display = made(app, pair)
+    display.show(mode)
+    assert display.values == (20.0, 220.0)
+    display.set_grey_window((120.0, 320.0))
+    assert display.grey_window == (120.0, 320.0)
+    shown = pixels(slices)[8:56, 8:56, 0]
+    assert shown.min() == 0
+    assert shown.max() == pytest.approx(255 / 2, abs=2)
+    display.set_grey_window(None)
+    assert all(node.GetDisplayNode().GetAutoWindowLevel() for node in pair)
+    assert pixels(slices)[8:56, 8:56, 0].max() > 200
+
+
+def test_usual_windows_are_offered_for_ct_alone():
+    assert usual_windows((-1024.0, 1500.0))["lung"] == (-1350.0, 150.0)
+    assert usual_windows((0.0, 255.0)) == {}
 
 
 def test_jacobian_colours_lie_where_the_truth_says(app, pair, slices):

@@ -128,6 +128,22 @@ def test_volume_change_and_arrows_are_drawn_over_the_picture(demo):
     demo.press("3")
 
 
+def test_the_window_sets_brightness_and_contrast(demo):
+    usual = picture(demo)
+    demo.page.click('[data-window="bone"]')
+    values = demo.page.locator(".window .value")
+    values.first.filter(has_text="-450").wait_for()
+    assert picture(demo).mean() < 0.7 * usual.mean()
+    demo.page.locator(".window .v-slider-thumb").nth(1).press("Home")
+    demo.page.wait_for_function(
+        "() => Number(document.querySelectorAll('.window .value')[1].innerText) < -400"
+    )
+    assert picture(demo).mean() > 1.3 * usual.mean()
+    demo.page.click('[data-window="auto"]')
+    values.first.filter(has_text=re.compile("-[1-9][0-9]{2,}")).wait_for()
+    assert np.abs(picture(demo) - usual).mean() < 1
+
+
 def test_undo_brings_the_value_back(demo):
     number = demo.number()
     demo.press("Control+z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from trame_server.state import State
@@ -9,6 +10,7 @@ from trame_server.state import State
 from ElasticHyperRegLib.mrml import GlyphStyle, Ready, RegistrationDisplay, Sensed
 from ElasticHyperRegLib.mrml.display import MODES
 from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
+from ElasticHyperRegLib.mrml.grey import Window, usual_windows
 
 from .live import Live, told
 
@@ -27,6 +29,7 @@ class DisplayLogic:
         self._state = state
         self._live = live
         state.change("mode", "blend")(self._show_mode)
+        state.change("grey_window")(self._show_grey)
         state.change("jacobian", "jacobian_opacity")(self._show_jacobian)
         state.change(*GLYPH_KEYS)(self._show_glyphs)
         state.change("sensitivity")(self._show_sensitivity)
@@ -47,7 +50,16 @@ class DisplayLogic:
         """Compute the sensitivity of what is shown."""
         self._live.now.sensitivity()
 
+    @told
+    def set_window(self, name: str) -> None:
+        """One of the usual windows, or ``auto``."""
+        display = self._live.now.display
+        if display is not None:
+            display.set_grey_window(usual_windows(display.values).get(name))
+            self._tell_grey()
+
     def _show_all(self, _event: Ready) -> None:
+        self._tell_grey()
         self._show_mode()
         self._show_jacobian()
         self._show_glyphs()
@@ -58,6 +70,28 @@ class DisplayLogic:
         if self._display and self._state.mode in MODES:
             self._display.set_blend(float(self._state.blend) / 100)
             self._display.show(self._state.mode)
+
+    def _tell_grey(self) -> None:
+        """What there is to choose from, and what is shown."""
+        if self._display:
+            values = self._display.values
+            self._state.update(
+                {
+                    "grey_window": _rounded(self._display.grey_window, values),
+                    "grey_range": _rounded(values, values),
+                    "grey_step": 10.0 ** -_digits(values),
+                    "grey_windows": ["auto", *usual_windows(values)],
+                }
+            )
+
+    @told
+    def _show_grey(self, grey_window: list[float], **_: Any) -> None:
+        if self._display is None:
+            return
+        low, high = sorted(map(float, grey_window))
+        shown = _rounded(self._display.grey_window, self._display.values)
+        if [low, high] != shown:  # else the page was told of it
+            self._display.set_grey_window((low, max(high, low + self._state.grey_step)))
 
     @told
     def _show_jacobian(self, **_: Any) -> None:
@@ -95,3 +129,13 @@ class DisplayLogic:
             self._display.set_sensitivity(None, visible=bool(self._state.sensitivity))
         if self._state.sensitivity:
             self._state.jacobian = False
+
+
+def _rounded(window: Window, values: Window) -> list[float]:
+    """A window in steps of ``_digits``."""
+    return [round(value, _digits(values)) for value in window]
+
+
+def _digits(values: Window) -> int:
+    """Decimals of a step, of which the range of values has a hundred to a thousand."""
+    return 2 - math.floor(math.log10(max(values[1] - values[0], 1e-6)))

@@ -9,7 +9,7 @@ from ElasticHyperRegLib.mrml.display import MODES
 from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
 
 from ..logic.display import DisplayLogic
-from .parts import slider
+from .parts import shows, slider
 
 MODE_ICONS = dict(
     zip(
@@ -47,6 +47,7 @@ def build(logic: DisplayLogic) -> None:
                 raw_attrs=[f'data-mode="{mode}"'],
             )
     slider("Blend, fixed to warped", "blend", (0, 100, 1), v_if=("mode === 'blend'",))
+    _grey(logic)
     with html.Div(classes="switch-row"):
         _switch("jacobian", "Volume change (Jacobian)")
         html.Div(v_if=("jacobian",), classes="grow")
@@ -65,6 +66,36 @@ def build(logic: DisplayLogic) -> None:
             title="How far the result depends on the settings",
         )
     _spread()
+
+
+def _grey(logic: DisplayLogic) -> None:
+    """Brightness and contrast."""
+    with html.Div(classes="switch-row", v_if=("grey_windows.length",)):
+        html.Span("Window", classes="row-label", title="Values shown from black to white")
+        vuetify.VBtn(
+            "{{ name }}",
+            v_for="name in grey_windows",
+            key="name",
+            click=(logic.set_window, "[name]"),
+            size="small",
+            variant="tonal",
+            raw_attrs=[':data-window="name"'],
+        )
+    with html.Div(classes="window", v_if=("grey_windows.length",)):
+        html.Span(shows("grey_window[0]"), classes="value")
+        vuetify.VRangeSlider(
+            v_model=("grey_window",),
+            min=("grey_range[0]",),
+            max=("grey_range[1]",),
+            step=("grey_step",),
+            density="compact",
+            hide_details=True,
+            color="primary",
+            thumb_size=14,
+            track_size=3,
+            raw_attrs=['aria-label="Values shown from black to white"', 'data-slider="grey"'],
+        )
+        html.Span(shows("grey_window[1]"), classes="value")
 
 
 def _spread() -> None:

@@ -68,8 +68,8 @@ class TissueTable:
         )
         with (
             icon_button("mdi-tune-variant", "Presets"),
-            vuetify.VMenu(activator="parent", max_height=360),
-            vuetify.VList(density="compact"),
+            vuetify.VMenu(activator="parent", max_height=420, max_width=430),
+            vuetify.VList(density="compact", lines="two"),
         ):
             vuetify.VListItem(
                 v_for="preset in presets",

@@ -191,8 +191,9 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
             movingVolume: volume that is deformed onto it.
             segmentation: tissues of the fixed volume.
             movingSegmentation: the same tissues of the moving volume.
-            objective: ``dice``, ``soft-dice`` or ``similarity``.
-            method: ``grid``, ``coarse-to-fine`` or, with a trained model, ``gradient``.
+            objective: ``dice``, ``soft-dice`` or ``similarity``, or several with weights, as in
+                ``dice=1, similarity=0.5``.
+            method: ``grid``, ``coarse-to-fine`` or ``gradient`` (not by hard Dice).
 
         Returns:
             ``ElasticHyperRegLib.estimation.Estimate``: ``elasticity`` (tissue → (λ, μ), as

@@ -119,6 +119,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/geometry.py
   ElasticHyperRegLib/mrml/glyph_style.py
   ElasticHyperRegLib/mrml/glyphs.py
+  ElasticHyperRegLib/mrml/grey.py
   ElasticHyperRegLib/mrml/inputs.py
   ElasticHyperRegLib/mrml/jobs.py
   ElasticHyperRegLib/mrml/labels.py

@@ -51,9 +51,7 @@ class EstimationSection:
     def start(self) -> None:
         """Look for the parameters of this pair."""
         self.ui.estimateProgressBar.value = 0
-        self._live.do(
-            "estimate", self.ui.objectiveComboBox.currentData, self.ui.methodComboBox.currentData
-        )
+        self._live.do("estimate", self._objective(), self.ui.methodComboBox.currentData)
 
     def refresh(self) -> None:
         """Buttons that can be used now."""
@@ -78,6 +76,12 @@ class EstimationSection:
         self.ui.estimateResultLabel.text = "" if estimate is None else _description(estimate)
         self.ui.estimateResultLabel.toolTip = "" if estimate is None else _warnings(estimate)
         self._showMap()
+
+    def _objective(self) -> str:
+        """What was chosen, or what was written: several objectives with weights."""
+        combo = self.ui.objectiveComboBox
+        chosen = combo.findText(combo.currentText)
+        return combo.currentText if chosen < 0 else combo.itemData(chosen)
 
     def _onReady(self, event: Any) -> None:
         self._offer(event.objectives)

@@ -93,7 +93,7 @@ def estimate(
     """
     from .estimation import EstimateJob, Search, estimate_files, show_estimate
     from .pair import PairFiles
-    from .settings import Settings, parse_objective
+    from .settings import Settings
 
     files = PairFiles(
         fixed,
@@ -108,7 +108,6 @@ def estimate(
     settings = Settings(
         tuple(elasticity or ()), elasticity_file, tissues, initial, model, None, device, seed
     )
-    weights = None if objective is None else parse_objective(objective)
-    search = Search(weights, method, step, sweeps)
+    search = Search(objective, method, step, sweeps)
     job = EstimateJob(files, settings, search, out, plot, overwrite)
     show_estimate(estimate_files(job), out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,19 +25,17 @@ from .progress import progress_bar
 from .settings import Settings
 from .summary import RESEARCH_USE
 
-Weights = Mapping[str, float]
-
 
 @dataclass(frozen=True)
 class Search:
     """How λ and μ are looked for, as in ``EstimateOptions``.
 
     Attributes:
-        objective: → weight; ``None`` leaves that to ``usual_objective``.
+        objective: in words; ``None`` leaves that to ``usual_objective``.
         step: ``None`` for the usual, as in ``sweeps``; neither is for the method gradient.
     """
 
-    objective: Weights | None = None
+    objective: str | None = None
     method: str = "grid"
     step: float | None = None
     sweeps: int | None = None
@@ -49,7 +46,7 @@ class Search:
         Raises:
             InputError: a value is out of range, or of no meaning to the method.
         """
-        options = EstimateOptions(self.objective or usual, self.method)
+        options = EstimateOptions(usual if self.objective is None else self.objective, self.method)
         asked = {"step": self.step, "sweeps": self.sweeps}
         given: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
         if given and self.method == "gradient":

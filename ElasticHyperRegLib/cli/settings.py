@@ -120,27 +120,6 @@ def parse_sliding(texts: Sequence[str]) -> tuple[SlidingBorder, ...]:
     return tuple(borders)
 
 
-def parse_objective(text: str) -> dict[str, float]:
-    """``dice`` or ``dice=1,similarity=0.5`` → objective → weight.
-
-    Raises:
-        InputError: another form, or an objective named twice.
-    """
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, number = part.partition("=")
-        try:
-            weight = float(number) if number else 1.0
-        except ValueError as error:
-            raise InputError(
-                f"--objective '{text}'", "NAME or NAME=WEIGHT,… as in dice=1,similarity=0.5"
-            ) from error
-        if name.strip() in found:
-            raise InputError(f"--objective '{name.strip()}' twice", "each objective once")
-        found[name.strip()] = weight
-    return found
-
-
 def parse_elasticity(texts: Sequence[str]) -> dict[str, Elasticity]:
     """``λ,μ`` and ``TISSUE=λ,μ`` → tissue → (λ, μ); ``everywhere`` where no tissue is named.
 

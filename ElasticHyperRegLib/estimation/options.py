@@ -25,12 +25,34 @@ def possible_objectives(labels: bool, points: bool) -> tuple[str, ...]:
     return (*(overlap if labels else ()), *(landmarks if points else ()), "similarity", "folds")
 
 
+def parse_objective(text: str) -> dict[str, float]:
+    """``dice`` or ``dice=1,similarity=0.5`` → objective → weight.
+
+    Raises:
+        InputError: another form, or an objective named twice.
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            weight = float(number) if number else 1.0
+        except ValueError as error:
+            raise InputError(
+                f"the objective '{text}'", "NAME or NAME=WEIGHT,… as in dice=1,similarity=0.5"
+            ) from error
+        if name.strip() in found:
+            raise InputError(f"the objective '{name.strip()}' twice", "each objective once")
+        found[name.strip()] = weight
+    return found
+
+
 @dataclass(frozen=True)
 class EstimateOptions:
     """How to look for the (λ, μ) that suit one pair.
 
     Args:
-        objective: one of ``OBJECTIVES``, or weights by objective, whose sum is maximised:
+        objective: one of ``OBJECTIVES``, or several with their weights (a mapping, or in words:
+            ``dice=1, similarity=0.5``), whose weighted sum is maximised:
 
             - ``dice``: overlap of the labels, tissue by tissue;
             - ``soft-dice``: differentiable overlap of all tissues together;
@@ -85,7 +107,7 @@ class EstimateOptions:
     def weights(self) -> dict[str, float]:
         """Objective → weight."""
         if isinstance(self.objective, str):
-            return {self.objective: 1.0}
+            return parse_objective(self.objective)
         return {name: float(weight) for name, weight in self.objective.items()}
 
     def start_of(self, tissue: str) -> Elasticity:

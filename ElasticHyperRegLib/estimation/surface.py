@@ -78,7 +78,7 @@ class Surface:
         ranges = ", ".join(f"{n} from {low:g} to {high:g}" for n, (low, high) in self.spans.items())
         return (
             f"{self.tissue}: the evidence does not determine {' and '.join(self.undetermined)}; "
-            f"{ranges} score within {self.tolerance:g} of the best, and the nearest to where the "
+            f"{ranges} score within {self.tolerance:.2g} of the best, and the nearest to where the "
             "search started is kept"
         )
 

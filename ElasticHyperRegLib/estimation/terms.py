@@ -208,8 +208,8 @@ class Similarity(Term):
     def statement(self) -> str:
         """No labels are used up."""
         return (
-            "likeness of the images less folds: no label and no landmark was used, so both are "
-            "free to judge it; likeness alone favours weak regularisation"
+            "likeness of the images less folds, which uses up no label and no landmark; alone it "
+            "favours weak regularisation"
         )
 
     def _counted(self, d_mm: torch.Tensor) -> torch.Tensor | None:

@@ -236,6 +236,12 @@ def test_estimate_shows_progress_then_the_heat_map(live, controller):
     assert ui.heatMapTissueComboBox.currentData == "lung"
 
 
+def test_estimate_takes_weights_that_are_written(live, controller):
+    live.ui.objectiveComboBox.setEditText("dice=1, similarity=0.5")
+    live.ui.estimateButton.click()
+    assert controller.calls[-1][:2] == ("estimate", "dice=1, similarity=0.5")
+
+
 def test_only_what_the_pair_allows_is_offered(live, controller):
     def offered(combo: Any) -> list[str]:
         return [combo.itemData(index) for index in range(combo.count)]

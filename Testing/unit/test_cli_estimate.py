@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from ElasticHyperRegLib import Elasticity, InputError, estimation, read_labels, session
+from ElasticHyperRegLib import Elasticity, estimation, read_labels, session
 from ElasticHyperRegLib.cli import estimate as command  # registers the command
 from ElasticHyperRegLib.cli import estimation as work
-from ElasticHyperRegLib.cli.settings import Settings, parse_objective, read_elasticity
+from ElasticHyperRegLib.cli.settings import Settings, read_elasticity
 from ElasticHyperRegLib.engine.elasticity import check_tissues
 from Testing.unit.cli_help import QUICK, refused, run
 from Testing.unit.small_pair import PairOnDisk, small_request, write_pair
@@ -100,18 +100,11 @@ def test_the_usual_objective_is_the_best_that_there_is():
     assert work.usual_objective(alone) == "similarity"
 
 
-def test_objectives_are_read():
-    assert parse_objective("dice") == {"dice": 1}
-    assert parse_objective("dice=1, similarity=0.5") == {"dice": 1, "similarity": 0.5}
-    for text, line in (("dice=x", "NAME or NAME=WEIGHT"), ("tre,tre", "'tre' twice")):
-        with pytest.raises(InputError, match=line):
-            parse_objective(text)
-
-
 @pytest.mark.parametrize(
     ("more", "line"),
     [
         (("--objective", "dce"), "the objective 'dce'"),
+        (("--objective", "dice=x"), "NAME or NAME=WEIGHT"),
         (("--objective", "tre"), "the objective tre without fixed points"),
         (("--method", "guess"), "the method 'guess'"),
         (("--method", "gradient", "--objective", "dice"), "dice with the method gradient"),

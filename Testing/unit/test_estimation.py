@@ -155,6 +155,7 @@ def test_weights_add_up():
         2 * a + 0.5 * b for a, b in zip(found["dice"].scores, found["tre"].scores, strict=True)
     ]
     assert surface.scores == pytest.approx(expected, abs=1e-5)
+    assert EstimateOptions("dice=2, tre=0.5").weights == both.weights
 
 
 def test_the_evidence_is_named():
@@ -163,7 +164,7 @@ def test_the_evidence_is_named():
 
     assert "chosen on the very labels" in said("dice")
     assert "4 landmarks: chosen on the very landmarks" in said("tre")
-    assert "no label and no landmark was used" in said("similarity")
+    assert "uses up no label and no landmark" in said("similarity")
 
 
 def test_images_alone_give_one_setting_for_everywhere():
@@ -178,6 +179,9 @@ def test_images_alone_give_one_setting_for_everywhere():
     ("options", "message"),
     [
         ({"objective": "dce"}, "the objective 'dce'"),
+        ({"objective": ""}, "the objective ''"),
+        ({"objective": "dice=x"}, "NAME or NAME=WEIGHT"),
+        ({"objective": "tre,tre"}, "'tre' twice"),
         ({"objective": {}}, "at least one"),
         ({"objective": {"dice": -1.0}}, "a number above 0"),
         ({"method": "random"}, "the method 'random'"),

@@ -193,7 +193,13 @@ def test_estimate_is_cancelled(demo):
 
 def test_estimate_sets_the_values_and_draws_the_surface(demo):
     demo.page.click('[data-tab="estimate"]')
-    demo.page.click('[data-action="estimate"]')
+    judge = demo.page.locator("[data-field=objective] input, input[data-field=objective]").first
+    for text in ("dice=1, similarity=a lot", "dice=1, similarity=0.5"):
+        judge.fill(text)
+        judge.press("Enter")
+        demo.page.click('[data-action="estimate"]')
+        if "a lot" in text:
+            demo.page.locator("[data-message]", has_text="NAME or NAME=WEIGHT").wait_for()
     demo.page.wait_for_selector("[data-chosen]")
     assert demo.page.locator("[data-action=cancel]").count() == 1  # the first surface comes early
     assert demo.page.locator("[data-tried]").count() >= 6  # and so coarse
@@ -201,6 +207,8 @@ def test_estimate_sets_the_values_and_draws_the_surface(demo):
     assert demo.page.locator("[data-tried]").count() >= 15
     assert demo.page.locator(".heat-map rect").first.bounding_box()["width"] > 5
     assert demo.page.locator(".estimate .figures tbody tr").count() == 7
+    rests_on = demo.page.inner_text(".estimate .note >> nth=0")
+    assert "labels" in rests_on and "likeness of the images" in rests_on
 
 
 def test_broken_upload_says_what_is_wrong(demo, tmp_path):

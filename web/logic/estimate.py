@@ -7,6 +7,8 @@ from typing import Any
 from trame_server.state import State
 
 from ElasticHyperRegLib.engine.elasticity import EVERYWHERE
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.estimation.options import parse_objective
 from ElasticHyperRegLib.estimation.surface import Surface
 from ElasticHyperRegLib.mrml import Estimated, Failed, Ready, Surfaced
 
@@ -37,9 +39,9 @@ class EstimateLogic:
 
     @told
     def start(self) -> None:
-        """Find λ and μ for this pair."""
+        """Find λ and μ for this pair; by what was chosen, or by weights in words."""
         self._state.progress = 0
-        self._live.now.estimate(self._state.objective, self._state.method)
+        self._live.now.estimate(self._state.objective or "", self._state.method)
 
     @told
     def cancel(self) -> None:
@@ -56,7 +58,7 @@ class EstimateLogic:
         state = self._state
         state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
         state.objectives = list(event.objectives)
-        if state.objective not in event.objectives:
+        if not set(_named(state.objective)) <= set(event.objectives):
             state.objective = event.objectives[0]
 
     def _show_first(self, event: Surfaced) -> None:
@@ -107,6 +109,14 @@ class EstimateLogic:
         tissue = self._state.surface_tissue
         if self._found is not None and tissue:
             self._state.surface = heat_map(self._found.surface(tissue))
+
+
+def _named(objective: str) -> list[str]:
+    """Objectives of a choice, or of weights in words."""
+    try:
+        return list(parse_objective(objective))
+    except InputError:
+        return []
 
 
 def heat_map(surface: Surface) -> dict[str, Any]:

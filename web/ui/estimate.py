@@ -31,7 +31,16 @@ CHOSEN = (
 def build(logic: EstimateLogic) -> None:
     """The tab Estimate."""
     with html.Div(classes="two"):
-        select("Judge by", "objective", ("objectives",))
+        vuetify.VCombobox(
+            label="Judge by",
+            v_model=("objective",),
+            items=("objectives",),
+            density="compact",
+            variant="outlined",
+            hint="or weights: dice=1, tre=0.1",
+            persistent_hint=True,
+            raw_attrs=['data-field="objective"'],
+        )
         select("Search", "method", ("methods",))
     with html.Div(classes="switch-row"):
         vuetify.VBtn(

@@ -22,6 +22,7 @@ def explore(
     evaluate: Callable[[Elasticity], Scores],
     starts: Mapping[str, Elasticity],
     options: EstimateOptions,
+    slack: float,
     seen: Callable[[Found], None] | None = None,
 ) -> Found:
     """Try the settings that the method asks for.
@@ -30,6 +31,7 @@ def explore(
         evaluate: setting → scores.
         starts: for each score that is to be raised, where its search starts.
         options: method and step.
+        slack: of ``best_of``.
         seen: told what was tried so far, before the search goes into detail; corners and middles
             of the sides are then tried first.
 
@@ -48,7 +50,7 @@ def explore(
     _try(evaluate, [*starts.values(), *whole], found)
     for step in refinements(options):
         for name, start in starts.items():
-            best = best_of(scores_of(found, name), start)
+            best = best_of(scores_of(found, name), start, slack)
             _try(evaluate, around(best, step), found)
     return found
 

@@ -19,7 +19,7 @@ from .explore import Found, Scores, budget, explore, scores_of
 from .options import EstimateOptions
 from .scorer import Scorer
 from .settings import Setting
-from .surface import HELD, SAME, Choice, Surface, best_of
+from .surface import HELD, SAME, TIE, Choice, Surface, best_of
 
 Key = tuple[Elasticity, tuple[tuple[str, Elasticity], ...]]
 
@@ -87,12 +87,13 @@ class Search:
 
     def survey(self) -> dict[str, Elasticity]:
         """The best setting for the whole and for each tissue, the same everywhere at a time."""
+        slack = self._scorer.slack
         found = explore(
-            lambda value: self.score(Setting(value)), self.goals, self.options, self._glimpse
+            lambda value: self.score(Setting(value)), self.goals, self.options, slack, self._glimpse
         )
         if self.options.method == "gradient" and not self.tissues:
             for goal, start in self.goals.items():
-                self._climb_one(goal, best_of(scores_of(found, goal), start), found)
+                self._climb_one(goal, best_of(scores_of(found, goal), start, slack), found)
         return {
             goal: self._note(goal, SAME, scores_of(found, goal), start)
             for goal, start in self.goals.items()
@@ -107,8 +108,10 @@ class Search:
         return self.best(tries)
 
     def best(self, settings: list[Setting]) -> Setting:
-        """The setting of the highest whole score; the first of equal ones."""
-        return max(settings, key=lambda setting: round(self.score(setting)[EVERYWHERE], 6))
+        """The first setting whose whole score is the highest, or less by the slack at most."""
+        scores = [self.score(setting)[EVERYWHERE] for setting in settings]
+        enough = max(scores) - max(self._scorer.slack, TIE)
+        return next(s for s, score in zip(settings, scores, strict=True) if score >= enough)
 
     def surface(self, tissue: str) -> Surface:
         """The last surface of a tissue."""
@@ -118,7 +121,8 @@ class Search:
         """Every tissue searched alone, the others held; worse by no more than the tolerance."""
         for tissue in self.tissues:
             now = {EVERYWHERE: setting.of(tissue)}
-            found = explore(partial(self._with, setting, tissue), now, self.options)
+            held = partial(self._with, setting, tissue)
+            found = explore(held, now, self.options, self._part(HELD) * self._scorer.slack)
             scores = scores_of(found, EVERYWHERE)
             chosen = self._note(tissue, HELD, scores, self.options.start_of(tissue))
             setting = setting.with_tissue(tissue, chosen)
@@ -152,7 +156,7 @@ class Search:
     def _glimpse(self, found: Found) -> None:
         """Tell how the whole looks so far."""
         scores, start = scores_of(found, EVERYWHERE), self.goals[EVERYWHERE]
-        choice = Choice(start, self._scorer.tolerance)
+        choice = Choice(start, self._scorer.tolerance, self._scorer.slack)
         self._listeners.on_surface(Surface.over(EVERYWHERE, SAME, scores, choice))
 
     def _climb_one(self, goal: str, start: Elasticity, found: Found) -> None:
@@ -178,13 +182,16 @@ class Search:
         self, tissue: str, others: str, scores: dict[Elasticity, float], start: Elasticity
     ) -> Elasticity:
         """Keep a surface and return its best setting."""
-        tolerance = self._scorer.tolerance
-        if others == HELD:  # one tissue's part in a mean over all of them
-            tolerance /= max(1, len(self._scorer.tissues))
-        surface = Surface.over(tissue, others, scores, Choice(start, tolerance))
+        part, scorer = self._part(others), self._scorer
+        choice = Choice(start, part * scorer.tolerance, part * scorer.slack)
+        surface = Surface.over(tissue, others, scores, choice)
         self.surfaces.append(surface)
         self._listeners.on_surface(surface)
         return surface.chosen
+
+    def _part(self, others: str) -> float:
+        """Of one tissue in a mean over all of them, where the others are held."""
+        return 1 / max(1, len(self._scorer.tissues)) if others == HELD else 1.0
 
     def _obeyed(self) -> tuple[str, ...]:
         """Tissues that the field obeys and the fixed labels show, the largest first."""

@@ -25,8 +25,9 @@ class Surface:
         others: what the other tissues did meanwhile: ``same setting`` or ``held``.
         settings: the (λ, μ) tried.
         scores: of each, higher is better.
-        chosen: the best; where the evidence does not determine λ or μ, of all that are as good
-            the nearest to the start of the search, which is the tissue's preset.
+        chosen: the best, or what ``best_of`` takes in its place; where the evidence does not
+            determine λ or μ, of all that are as good the nearest to the start of the search,
+            which is the tissue's preset.
         tolerance: scores that differ by less are as good as each other.
     """
 
@@ -42,7 +43,7 @@ class Surface:
         cls, tissue: str, others: str, found: Mapping[Elasticity, float], how: Choice
     ) -> Surface:
         """Surface of what was ``found``, with its best setting."""
-        chosen = best_of(found, how.start)
+        chosen = best_of(found, how.start, how.slack)
         settings, scores = tuple(found), tuple(found.values())
         surface = cls(tissue, others, settings, scores, chosen, how.tolerance)
         if not surface.undetermined:
@@ -96,14 +97,18 @@ class Surface:
 
 @dataclass(frozen=True)
 class Choice:
-    """How the best is chosen: ties go back towards ``start``."""
+    """How the best is chosen: ties go back towards ``start``; for ``slack`` see ``best_of``."""
 
     start: Elasticity
     tolerance: float
+    slack: float = 0.0
 
 
-def best_of(found: Mapping[Elasticity, float], start: Elasticity) -> Elasticity:
-    """The setting of the highest score; of equal scores the one nearest to ``start``."""
+def best_of(found: Mapping[Elasticity, float], start: Elasticity, slack: float = 0.0) -> Elasticity:
+    """Of the settings that score less than the highest by ``slack`` at most the nearest to start.
+
+    Without slack that is the best; of equal ones the nearest.
+    """
     highest = max(found.values())
-    equal = [setting for setting, score in found.items() if score >= highest - TIE]
+    equal = [setting for setting, score in found.items() if score >= highest - max(slack, TIE)]
     return min(equal, key=lambda setting: distance(setting, start))

@@ -36,6 +36,12 @@ class Term(ABC):
 
     tolerance: float
     """Scores that differ by less say the same."""
+    slack: float = 0.0
+    """Score that a setting nearer to the start of the search may lack.
+
+    For an objective that weak regularisation always raises: it tells which settings follow the
+    images far enough, and not which of these is right (discrepancy principle; Morozov, 1966).
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -177,6 +183,7 @@ class Similarity(Term):
     """Mean cc² of the images, less ``FOLD_PENALTY`` times the fraction of folds."""
 
     tolerance = 0.005
+    slack = 0.02
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

@@ -142,6 +142,26 @@ def test_ties_go_to_the_setting_nearest_to_the_start():
     assert best_of(found, Elasticity(0.1, 0.3)) == Elasticity(0.1, 0.5)
 
 
+def test_slack_keeps_near_to_the_start():
+    from ElasticHyperRegLib.estimation.surface import best_of
+
+    found = {Elasticity(0.0, mu / 10): -0.004 * mu for mu in range(10)}
+    assert best_of(found, Elasticity(0.0, 0.9)) == Elasticity(0.0, 0.0)
+    assert best_of(found, Elasticity(0.0, 0.9), slack=0.02) == Elasticity(0.0, 0.5)
+    assert best_of(found, Elasticity(0.0, 0.2), slack=0.02) == Elasticity(0.0, 0.2)
+
+
+def test_likeness_alone_moves_only_where_it_says_so_clearly():
+    alone = Evidence(fixed=evidence().fixed, moving=evidence().moving)
+    near = Elasticity(BEST["left"].lam, BEST["left"].mu + 0.01)
+    options = EstimateOptions("similarity", elasticity=near)
+    found = estimate(ZonedField(dict.fromkeys(BEST, BEST["left"])), alone, options)
+    surface = found.surface("everywhere")
+    scores = dict(zip(surface.settings, surface.scores, strict=True))
+    assert 0 < surface.best - scores[near] < 0.02
+    assert found.elasticity["everywhere"] == near
+
+
 def test_weights_add_up():
     found = {
         objective: estimate(ZonedField(BEST), evidence(), EstimateOptions(objective)).surface(

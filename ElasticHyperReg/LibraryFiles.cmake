@@ -108,6 +108,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/metrics/regions.py
   ElasticHyperRegLib/metrics/surface.py
   ElasticHyperRegLib/mrml/__init__.py
+  ElasticHyperRegLib/mrml/air.py
   ElasticHyperRegLib/mrml/arrays.py
   ElasticHyperRegLib/mrml/checkerboard.py
   ElasticHyperRegLib/mrml/colors.py

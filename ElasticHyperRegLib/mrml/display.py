@@ -10,6 +10,7 @@ import torch
 from ..errors import InputError
 from ..field import jacobian_determinant
 from ..types import Displacement, Grid
+from .air import tissue_share
 from .checkerboard import Checkerboard
 from .colors import inverted_grey_node
 from .followers import carried_by, follow, release
@@ -19,9 +20,10 @@ from .glyphs import Glyphs
 from .grey import Window, grey_window, set_grey_window, value_range
 from .layers import Layers, show_layers
 from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
-from .overlay import JACOBIAN, SENSITIVITY, Overlay
+from .overlay import JACOBIAN, SENSITIVITY, Overlay, OverlayStyle
 from .pair_state import DisplayState
 from .transforms import GridField
+from .volumes import image_from_node
 
 MODES = ("fixed", "warped", "blend", "checkerboard", "difference", "flicker")
 INVERTED = "inverted"
@@ -68,7 +70,8 @@ class RegistrationDisplay:
         )
         self._field = GridField(grid)
         self.transform_node.SetAndObserveTransformFromParent(self._field.transform)
-        self._jacobian = Overlay(scene, self.transform_node, grid, JACOBIAN)
+        self._share = tissue_share(image_from_node(fixed_node), grid)
+        self._jacobian = self._new_overlay(JACOBIAN)
         self._sensitivity: Overlay | None = None
         self._board: Checkerboard | None = None
         self._shown: Displacement | None = None
@@ -154,7 +157,7 @@ class RegistrationDisplay:
         if not lost:
             return False
         state, shown = self.state, self._shown
-        self._jacobian = Overlay(self.scene, self.transform_node, self.grid, JACOBIAN)
+        self._jacobian = self._new_overlay(JACOBIAN)
         self._glyphs = self._new_glyphs()
         self._sensitivity = self._board = self._overlay = None
         self.restore(replace(state, jacobian=False))
@@ -233,8 +236,7 @@ class RegistrationDisplay:
         """
         if sd_mm is not None:
             if self._sensitivity is None:
-                node = self.transform_node
-                self._sensitivity = Overlay(self.scene, node, self.grid, SENSITIVITY)
+                self._sensitivity = self._new_overlay(SENSITIVITY)
             self._sensitivity.write(sd_mm)
             self._sensitivity.set_range(0.0, max(float(sd_mm.max()), 1e-3))
         if self._sensitivity is not None:
@@ -248,6 +250,10 @@ class RegistrationDisplay:
             if in_scene(self.scene, node) and carried_by(node, self.transform_node):
                 release(self.scene, node)
         self._followers.clear()
+
+    def _new_overlay(self, style: OverlayStyle) -> Overlay:
+        """Clear over air, where a field has nothing to go by."""
+        return Overlay(self.scene, self.transform_node, self.grid, style, self._share)
 
     def _new_glyphs(self) -> Glyphs:
         live, region = self.transform_node, self.fixed_node

@@ -106,13 +106,16 @@ class Overlay:
             no second ones.
         grid: of the values to come.
         style: what it shows.
+        share: how opaque each voxel may be, 0 to 1, (1, 1, *grid.shape).
 
     Attributes:
         node: scalar volume with the values.
         painted: volume with the colours, for the slice views.
     """
 
-    def __init__(self, scene: Scene, anchor: Node, grid: Grid, style: OverlayStyle) -> None:
+    def __init__(
+        self, scene: Scene, anchor: Node, grid: Grid, style: OverlayStyle, share: torch.Tensor
+    ) -> None:
         self.scene = scene
         self.style = style
         self.node = _volume(scene, anchor, "ScalarVolume", style.name, style.role)
@@ -126,6 +129,7 @@ class Overlay:
             node.SetAndObserveImageData(image)
         self._low, self._high = style.value_range
         self._visible = False
+        self._share = np.rint(BYTE * share[0, 0].cpu().numpy()).astype(np.uint16)
         self._table = _packed(style.rgba(np.linspace(0, 1, ENTRIES)))
         self._dress()
         self._dress_painted()
@@ -168,6 +172,8 @@ class Overlay:
         np.clip(entry, 0, ENTRIES - 1, out=entry)
         pixels = image_array(self._colors).view(np.uint32)[..., 0]
         np.take(self._table, entry.astype(np.uint8), out=pixels, mode="clip")
+        opacity = image_array(self._colors)[..., 3]
+        np.floor_divide(opacity * self._share, BYTE, out=opacity, casting="unsafe")
         touched(self._colors)
 
     def _show_legend(self, visible: bool) -> None:

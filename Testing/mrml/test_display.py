@@ -177,6 +177,16 @@ def test_usual_windows_are_offered_for_ct_alone():
     assert usual_windows((0.0, 255.0)) == {}
 
 
+@pytest.fixture
+def no_air(monkeypatch):
+    """Paint everywhere: what lies about the block is as dark as air."""
+    monkeypatch.setattr(
+        "ElasticHyperRegLib.mrml.display.tissue_share",
+        lambda image, grid: torch.ones(1, 1, *grid.shape),
+    )
+
+
+@pytest.mark.usefixtures("no_air")
 def test_jacobian_colours_lie_where_the_truth_says(app, pair, slices):
     display = made(app, pair)
     jacobian = ones()
@@ -354,6 +364,7 @@ def test_unknown_modes_are_refused(app, pair):
         made(app, pair).show("xray")
 
 
+@pytest.mark.usefixtures("no_air")
 def test_the_sensitivity_takes_the_place_of_the_jacobian(app, pair, slices):
     display = made(app, pair)
     display.show("fixed")

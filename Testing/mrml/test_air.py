@@ -1,0 +1,65 @@
+"""Overlays are clear where a scan shows nothing but air."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ElasticHyperRegLib import Displacement, Grid, Image
+from ElasticHyperRegLib.grid import coarser
+from ElasticHyperRegLib.mrml import RegistrationDisplay, node_from_image
+from ElasticHyperRegLib.mrml.air import tissue_share
+from ElasticHyperRegLib.mrml.arrays import image_array
+from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
+from ElasticHyperRegLib.phantom.heart import make_heart
+
+GRID = Grid.from_spacing((6, 24, 24), (1.0, 1.0, 2.0))
+
+
+def test_lungs_in_a_ct_count_and_the_air_around_does_not():
+    made = make_phantom(PhantomOptions(size=48))
+    share = tissue_share(made.fixed, made.fixed.grid)
+    labels = made.fixed_labels.data
+    assert float(share[labels == 2].mean()) > 0.8
+    assert float(share[labels == 1].mean()) > 0.9
+    assert float(share[:, :, 8:-8, :3, :3].max()) < 0.05
+
+
+def test_heart_and_vessels_in_mr_count_and_the_air_around_does_not():
+    made = make_heart()
+    share = tissue_share(made.fixed, made.fixed.grid)
+    for label in (1, 2, 3):
+        assert float(share[made.fixed_labels.data == label].mean()) > 0.8, label
+    assert float(share[..., :12, :12].max()) < 0.05
+
+
+def test_it_lies_on_the_grid_that_is_asked_for():
+    made = make_heart()
+    grid = coarser(made.fixed.grid, (4.0, 4.0, 10.0))
+    share = tissue_share(made.fixed, grid)
+    assert share.shape == (1, 1, *grid.shape)
+    assert float(share.min()) >= 0 and float(share.max()) <= 1
+
+
+@pytest.mark.parametrize("kind", ["jacobian", "sensitivity"])
+def test_the_overlay_is_clear_over_air(scene, kind):
+    data = torch.full((1, 1, *GRID.shape), 3.0)
+    data[..., 6:18, 6:18] = 200.0
+    pair = [node_from_image(scene, Image(data, GRID, name), name) for name in ("one", "other")]
+    display = RegistrationDisplay(scene, *pair, GRID)
+    display.update(
+        Displacement(torch.zeros(1, 3, *GRID.shape), GRID), torch.full((1, 1, *GRID.shape), 2.0)
+    )
+    if kind == "jacobian":
+        display.set_jacobian(True)
+    else:
+        display.set_sensitivity(torch.ones(1, 1, *GRID.shape))
+    (painted,) = [
+        node
+        for node in display.nodes
+        if kind.title() in node.GetName() and node.IsA("vtkMRMLVectorVolumeNode")
+    ]
+    opacity = image_array(painted.GetImageData())[..., 3]
+    assert opacity[:, 10:14, 10:14].min() > 200
+    assert opacity[:, :3].max() == 0
+    assert image_array(display.jacobian_node.GetImageData()).min() == 2.0, "values stay"

@@ -24,12 +24,11 @@ def tissue_share(image: Image, grid: Grid) -> torch.Tensor:
 
     Air has a known value in HU; elsewhere it is the most frequent of the dark values.
     """
-    data = image.data.float()
-    spacing = image.grid.spacing
-    smooth = gaussian_smooth(data, tuple(min(spacing) / s for s in spacing))
+    # A large volume is not smoothed as it is: nobody waits seconds for that.
+    data = resample(image.data.float(), image.grid, grid, mode="nearest")
+    smooth = gaussian_smooth(data, tuple(min(grid.spacing) / s for s in grid.spacing))
     low, high = _edge(data)
-    share = ((smooth - low) / max(high - low, 1e-6)).clamp(0, 1)
-    return resample(share, image.grid, grid).clamp(0, 1)
+    return ((smooth - low) / max(high - low, 1e-6)).clamp(0, 1)
 
 
 def _edge(data: torch.Tensor) -> tuple[float, float]:

@@ -90,12 +90,15 @@ class EstimationSection:
     def _offer(self, objectives: tuple[str, ...]) -> None:
         """What the pair allows; what was chosen stays where it can."""
         combo = self.ui.objectiveComboBox
-        chosen = combo.currentData
+        chosen, written = combo.currentData, combo.currentText
+        isWritten = bool(written) and combo.findText(written) < 0
         combo.clear()
         for name, text in self._objectives.items():
             if name in objectives:
                 combo.addItem(text, name)
         combo.setCurrentIndex(max(0, combo.findData(chosen)))
+        if isWritten:
+            combo.setEditText(written)
 
     def _onSurfaced(self, event: Any) -> None:
         """The surface of the whole comes first, while the tissues are still looked at."""

@@ -40,7 +40,8 @@ def estimate(
     it obeys tissues, the start, the best setting for all and the tissues' own choices compete by
     the whole score, and from the winner every tissue is searched alone while the others are held,
     the largest tissue first, ``options.sweeps`` times or until nothing changes: the whole score
-    never falls. ``gradient`` raises all tissues at once instead.
+    never falls; by likeness alone it may, by no more than the tolerance, to stay near to the start.
+    ``gradient`` raises all tissues at once instead.
 
     With S settings (66 for steps of 0.1; 31 from coarse to fine) this takes about S fields, and
     S more for every tissue and sweep. Scores are taken on the field's grid. The start is tried
@@ -100,7 +101,7 @@ def _global(search: Search, best: Mapping[str, Elasticity]) -> Outcome:
     scores = {
         name: {
             "before": search.score(Setting(start))[name],
-            "after": search.surface(name).best,
+            "after": search.surface(name).reached,
         }
         for name, start in search.goals.items()
     }

@@ -22,7 +22,8 @@ class Scorer:
     Attributes:
         tissues: those with evidence of their own.
         tolerance: scores that differ by less say the same.
-        slack: score that is given up to stay near to where the search starts; see ``Term``.
+        slack: score that is given up to stay near to where the search starts: the tolerance where
+            all objectives are cautious (see ``Term``), else 0.
         statement: what the scores rest on.
 
     Raises:
@@ -39,7 +40,7 @@ class Scorer:
         self.place = place
         self._terms = [(weight, TERMS[name](place)) for name, weight in weights.items()]
         self.tolerance = sum(weight * term.tolerance for weight, term in self._terms)
-        self.slack = sum(weight * term.slack for weight, term in self._terms)
+        self.slack = self.tolerance if all(term.cautious for _, term in self._terms) else 0.0
         self.statement = "; ".join(term.statement() for _, term in self._terms)
         rest = torch.zeros(1, place.grid.ndim, *place.grid.shape, device=place.device)
         own = torch.stack([~term(rest).isnan() for _, term in self._terms]).any(0)

@@ -56,6 +56,11 @@ class Surface:
         return max(self.scores)
 
     @property
+    def reached(self) -> float:
+        """The score of what was chosen."""
+        return self.scores[self.settings.index(self.chosen)]
+
+    @property
     def plausible(self) -> tuple[Elasticity, ...]:
         """Settings whose score is within the tolerance of the best."""
         pairs = zip(self.settings, self.scores, strict=True)

@@ -36,8 +36,8 @@ class Term(ABC):
 
     tolerance: float
     """Scores that differ by less say the same."""
-    slack: float = 0.0
-    """Score that a setting nearer to the start of the search may lack.
+    cautious = False
+    """Whether a setting nearer to the start of the search is taken that lacks the tolerance.
 
     For an objective that weak regularisation always raises: it tells which settings follow the
     images far enough, and not which of these is right (discrepancy principle; Morozov, 1966).
@@ -182,8 +182,8 @@ class Folds(Term):
 class Similarity(Term):
     """Mean cc² of the images, less ``FOLD_PENALTY`` times the fraction of folds."""
 
-    tolerance = 0.005
-    slack = 0.02
+    tolerance = 0.02
+    cautious = True
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
@@ -215,8 +215,8 @@ class Similarity(Term):
     def statement(self) -> str:
         """No labels are used up."""
         return (
-            "likeness of the images less folds, which uses up no label and no landmark; alone it "
-            "favours weak regularisation"
+            "likeness of the images less folds, which uses up no label and no landmark; it favours "
+            f"weak regularisation, so by itself a gain of {self.tolerance:g} or less moves nothing"
         )
 
     def _counted(self, d_mm: torch.Tensor) -> torch.Tensor | None:

@@ -85,25 +85,28 @@ def _meeting(edge: torch.Tensor, axis: int, side: tuple[int, ...]) -> torch.Tens
 
 def _columns_at(u_vox: torch.Tensor, places: Places) -> list[torch.Tensor]:
     """∂(x + u)/∂x along i, j, k at ``places``, (P, D) each."""
-    shape = torch.tensor(u_vox.shape[2:], device=u_vox.device)
-    nodes = u_vox.flatten(2).movedim(1, 2)
+    shape = u_vox.shape[2:]
+    # One index a node: the gradient of two is added up in an order that changes.
+    nodes = u_vox.movedim(1, -1).reshape(-1, len(shape))
     columns = []
     for axis in reversed(range(len(shape))):
         ends = []
         for there in (0, 1):
             side = places.side.clone()
             side[:, axis] = there
-            # Along an axis of one voxel both ends are the same.
-            index = torch.minimum(places.cell + side, shape - 1)
-            ends.append(nodes[places.sample, _flat(index, shape)])
+            place = places.sample * shape.numel() + _flat(places.cell + side, shape)
+            ends.append(nodes.index_select(0, place))
         own = torch.eye(len(shape), dtype=u_vox.dtype, device=u_vox.device)[-1 - axis]
         columns.append(ends[1] - ends[0] + own)
     return columns
 
 
-def _flat(index: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-    """Place of voxels (P, D), in the order of ``shape``, in a flattened array."""
+def _flat(index: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Place of voxels (P, D), in the order of ``shape``, in a flattened array.
+
+    Along an axis of one voxel both ends of an edge are that one.
+    """
     flat = torch.zeros_like(index[:, 0])
-    for axis, length in enumerate(shape.tolist()):
-        flat = flat * length + index[:, axis]
+    for axis, length in enumerate(shape):
+        flat = flat * length + index[:, axis].clamp_max(length - 1)
     return flat

@@ -14,6 +14,7 @@ from ElasticHyperRegLib.mrml.events import (
     Failed,
     Measured,
     Progressed,
+    Ready,
     Sensed,
     Status,
     Surfaced,
@@ -238,6 +239,11 @@ def test_estimate_shows_progress_then_the_heat_map(live, controller):
 
 def test_estimate_takes_weights_that_are_written(live, controller):
     live.ui.objectiveComboBox.setEditText("dice=1, similarity=0.5")
+    live.ui.estimateButton.click()
+    assert controller.calls[-1][:2] == ("estimate", "dice=1, similarity=0.5")
+    controller.done("estimate", Estimated(found()))
+    controller.coming.append(Ready("none", "cpu", ("lung",), (), ("dice", "similarity")))
+    poll(live)
     live.ui.estimateButton.click()
     assert controller.calls[-1][:2] == ("estimate", "dice=1, similarity=0.5")
 

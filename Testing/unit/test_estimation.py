@@ -160,6 +160,9 @@ def test_likeness_alone_moves_only_where_it_says_so_clearly():
     scores = dict(zip(surface.settings, surface.scores, strict=True))
     assert 0 < surface.best - scores[near] < 0.02
     assert found.elasticity["everywhere"] == near
+    assert near in surface.plausible
+    told = found.scores["everywhere"]
+    assert told["after"] == told["before"] == pytest.approx(scores[near])
 
 
 def test_weights_add_up():

@@ -74,13 +74,16 @@ class DisplayLogic:
     def _tell_grey(self) -> None:
         """What there is to choose from, and what is shown."""
         if self._display:
-            values = self._display.values
+            values, shown = self._display.values, self._display.grey_window
+            usual = usual_windows(values)
+            # The slider would cut off what lies beyond its ends.
+            lows, highs = zip(values, shown, *usual.values(), strict=True)
             self._state.update(
                 {
-                    "grey_window": _rounded(self._display.grey_window, values),
-                    "grey_range": _rounded(values, values),
+                    "grey_window": _rounded(shown, values),
+                    "grey_range": _rounded((min(lows), max(highs)), values),
                     "grey_step": 10.0 ** -_digits(values),
-                    "grey_windows": ["auto", *usual_windows(values)],
+                    "grey_windows": ["auto", *usual],
                 }
             )
 

@@ -58,7 +58,7 @@ class EstimateLogic:
         state = self._state
         state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
         state.objectives = list(event.objectives)
-        if not set(_named(state.objective)) <= set(event.objectives):
+        if not set(_named(state.objective or "")) <= set(event.objectives):
             state.objective = event.objectives[0]
 
     def _show_first(self, event: Surfaced) -> None:

@@ -31,16 +31,7 @@ CHOSEN = (
 def build(logic: EstimateLogic) -> None:
     """The tab Estimate."""
     with html.Div(classes="two"):
-        vuetify.VCombobox(
-            label="Judge by",
-            v_model=("objective",),
-            items=("objectives",),
-            density="compact",
-            variant="outlined",
-            hint="or weights: dice=1, tre=0.1",
-            persistent_hint=True,
-            raw_attrs=['data-field="objective"'],
-        )
+        _judge()
         select("Search", "method", ("methods",))
     with html.Div(classes="switch-row"):
         vuetify.VBtn(
@@ -73,6 +64,20 @@ def build(logic: EstimateLogic) -> None:
             v_if=("estimate.rows.length",),
             classes="note",
         )
+
+
+def _judge() -> None:
+    """One objective, or several with weights in words."""
+    vuetify.VCombobox(
+        label="Judge by",
+        v_model=("objective",),
+        items=("objectives",),
+        density="compact",
+        variant="outlined",
+        hint="or weights: dice=1, tre=0.1",
+        persistent_hint=True,
+        raw_attrs=['data-field="objective"'],
+    )
 
 
 def _heat_map() -> None:

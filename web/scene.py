@@ -13,10 +13,8 @@ from trame_slicer.app.ui import (
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import RemoteViewFactory
 from trame_slicer.views import (
-    AbstractView,
     Layout,
     LayoutDirection,
-    ThreeDView,
     ViewLayoutDefinition,
     ViewType,
 )
@@ -71,8 +69,6 @@ class Views:
         self.layout = LayoutManager(self.app.scene, self.app.view_manager, server)
         self.layout.register_layout("all", _all_views())
         self.layout.set_layout("all")
-        for view in [*self.slices, *self.solid]:
-            _draw_plainly(view)
         for view in self.solid:
             view.watch_mouse()
         for view in self.slices:  # trame-slicer draws anew for its own calls only
@@ -146,13 +142,3 @@ def _all_views() -> Layout:
     return Layout(
         LayoutDirection.Vertical, [Layout(LayoutDirection.Horizontal, row) for row in rows]
     )
-
-
-def _draw_plainly(view: AbstractView) -> None:
-    """One sample a pixel and one pass: without a GPU anything more takes several times as long.
-
-    With several samples Mesa's software renderer draws no depth-peeled surface at all.
-    """
-    view.render_window().SetMultiSamples(0)
-    view.renderer().SetUseDepthPeeling(False)
-    view.renderer().SetUseFXAA(isinstance(view, ThreeDView))

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from trame_server.utils.asynchronous import create_task
-from trame_slicer.views import SliceView, ThreeDView
+from trame_slicer.views import AbstractView, SliceView, ThreeDView
 
 SEND_SECONDS = 0.002
 """For a picture to be packed and sent on its way."""
@@ -63,6 +63,7 @@ class Placed:
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
+        draw_plainly(self)  # at once: trame draws every window that it gets
         self.interactor().AddObserver("WindowResizeEvent", self._place)  # type: ignore[attr-defined]
 
     def schedule_render(self, *_: Any) -> None:
@@ -130,6 +131,16 @@ class SolidView(Placed, ThreeDView):  # type: ignore[misc]  # trame-slicer tells
 
     def _touch(self, *_: Any) -> None:
         self._touched = monotonic()
+
+
+def draw_plainly(view: AbstractView) -> None:
+    """One sample a pixel and one pass: without a GPU anything more takes several times as long.
+
+    With several samples Mesa's software renderer draws no depth-peeled surface at all.
+    """
+    view.render_window().SetMultiSamples(0)
+    view.renderer().SetUseDepthPeeling(False)
+    view.renderer().SetUseFXAA(isinstance(view, ThreeDView))
 
 
 def looks(view: ThreeDView) -> Looks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -70,7 +71,6 @@ class RegistrationDisplay:
         )
         self._field = GridField(grid)
         self.transform_node.SetAndObserveTransformFromParent(self._field.transform)
-        self._share = tissue_share(image_from_node(fixed_node), grid)
         self._jacobian = self._new_overlay(JACOBIAN)
         self._sensitivity: Overlay | None = None
         self._board: Checkerboard | None = None
@@ -251,9 +251,14 @@ class RegistrationDisplay:
                 release(self.scene, node)
         self._followers.clear()
 
+    @cached_property
+    def _share(self) -> torch.Tensor:
+        """Found when the first overlay is painted: a pair that opens has no time for it."""
+        return tissue_share(image_from_node(self.fixed_node), self.grid)
+
     def _new_overlay(self, style: OverlayStyle) -> Overlay:
         """Clear over air, where a field has nothing to go by."""
-        return Overlay(self.scene, self.transform_node, self.grid, style, self._share)
+        return Overlay(self.scene, self.transform_node, self.grid, style, lambda: self._share)
 
     def _new_glyphs(self) -> Glyphs:
         live, region = self.transform_node, self.fixed_node

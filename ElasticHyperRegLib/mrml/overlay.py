@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import slicer
@@ -106,7 +107,7 @@ class Overlay:
             no second ones.
         grid: of the values to come.
         style: what it shows.
-        share: how opaque each voxel may be, 0 to 1, (1, 1, *grid.shape).
+        share: tells, once it is painted, how opaque each voxel may be, 0 to 1: (1, 1, *grid.shape).
 
     Attributes:
         node: scalar volume with the values.
@@ -114,7 +115,12 @@ class Overlay:
     """
 
     def __init__(
-        self, scene: Scene, anchor: Node, grid: Grid, style: OverlayStyle, share: torch.Tensor
+        self,
+        scene: Scene,
+        anchor: Node,
+        grid: Grid,
+        style: OverlayStyle,
+        share: Callable[[], torch.Tensor],
     ) -> None:
         self.scene = scene
         self.style = style
@@ -129,7 +135,7 @@ class Overlay:
             node.SetAndObserveImageData(image)
         self._low, self._high = style.value_range
         self._visible = False
-        self._share = np.rint(BYTE * share[0, 0].cpu().numpy()).astype(np.uint16)
+        self._share_of = share
         self._table = _packed(style.rgba(np.linspace(0, 1, ENTRIES)))
         self._dress()
         self._dress_painted()
@@ -143,6 +149,11 @@ class Overlay:
     def color_node(self) -> Node:
         """The colour table of the values."""
         return self.node.GetDisplayNode().GetColorNode()
+
+    @cached_property
+    def _share(self) -> np.ndarray:
+        """Of ``BYTE``, (K, J, I)."""
+        return np.rint(BYTE * self._share_of()[0, 0].cpu().numpy()).astype(np.uint16)
 
     def write(self, values: torch.Tensor) -> None:
         """Show (1, 1, *grid.shape); nothing is allocated in the scene."""

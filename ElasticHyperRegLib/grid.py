@@ -14,6 +14,11 @@ from torch.nn import functional
 from .types import Grid
 
 
+def precise(device: torch.device) -> torch.dtype:
+    """float64, or what comes nearest to it on ``device``: Apple's mps has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def voxel_points(shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
     """Voxel indices of every voxel, (1, D, *shape), channels in the order i, j, k."""
     axes = [torch.arange(n, device=like.device, dtype=like.dtype) for n in shape]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..engine import Progress, RegistrationRequest
-from ..engine.elasticity import EVERYWHERE
+from ..engine.elasticity import EVERYWHERE, check_tissues
 from ..engine.model import AUTO, NONE, model_choice
 from ..errors import InputError
 from ..estimation import Estimate, EstimateOptions, Evidence, plot_surfaces
@@ -110,9 +110,9 @@ def estimate_request(
         moving_points=request.moving_points,
     ).check(wanted.weights)  # before the seconds that a session takes to prepare
     options = request.options
+    wanted = replace(wanted, elasticity=options.elasticity, tissues=options.tissues)
+    check_tissues(options.tissues, request.fixed_labels)
     with Session.from_request(request) as session:
-        start = {name: v for name, v in options.tissues.items() if name in session.tissues}
-        wanted = replace(wanted, elasticity=options.elasticity, tissues=start)
         return session.estimate(wanted, on_progress=progress)
 
 

@@ -123,6 +123,8 @@ def _check_points(request: RegistrationRequest) -> None:
     pair = (request.fixed_points, request.moving_points)
     if all(points is None for points in pair):
         return
+    for side, points in zip(("fixed", "moving"), pair, strict=True):
+        _check_landmarks(points, side, request.fixed.grid.ndim)
     counts = [0 if points is None else len(points) for points in pair]
     if 0 in counts or counts[0] != counts[1]:
         raise InputError(
@@ -137,6 +139,16 @@ def _check_points(request: RegistrationRequest) -> None:
                 "points of that scan in RAS mm",
                 "check that they belong to it and which frame they are in",
             )
+
+
+def _check_landmarks(points: np.ndarray | None, side: str, ndim: int) -> None:
+    if points is None:
+        return
+    shape = np.shape(points)
+    if len(shape) != 2 or shape[1] != ndim:
+        raise InputError(f"{side} landmarks of shape {shape}", f"RAS mm of shape (P, {ndim})")
+    if not np.isfinite(np.asarray(points, dtype=np.float64)).all():
+        raise InputError(f"{side} landmarks with NaN or infinite coordinates", "RAS mm")
 
 
 def _any_inside(points: np.ndarray, grid: Grid) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from ..engine.elasticity import EVERYWHERE
@@ -40,7 +41,7 @@ def estimate(
     it obeys tissues, the start, the best setting for all and the tissues' own choices compete by
     the whole score, and from the winner every tissue is searched alone while the others are held,
     the largest tissue first, ``options.sweeps`` times or until nothing changes: the whole score
-    never falls; by likeness alone it may, by no more than the tolerance, to stay near to the start.
+    never falls but to stay near to the start, and then by no more than the tolerance.
     ``gradient`` raises all tissues at once instead.
 
     With S settings (66 for steps of 0.1; 31 from coarse to fine) this takes about S fields, and
@@ -77,15 +78,17 @@ def estimate(
     search = Search(field, scorer, options, listeners)
     best = search.survey()
     elasticity, scores = (_by_tissue if search.tissues else _global)(search, best)
+    surfaces = _as_chosen(search.surfaces, elasticity)
     listeners.progress("estimate", 1.0)
     return Estimate(
         elasticity=elasticity,
-        surfaces=tuple(search.surfaces),
+        tissues=search.tissues,
+        surfaces=surfaces,
         objective=options.weights,
         method=options.method,
         model=field.name,
         evidence=scorer.statement + ("" if search.tissues or len(best) == 1 else f"; {APART}"),
-        warnings=_warnings(search.surfaces, elasticity),
+        warnings=_warnings(surfaces, elasticity),
         scores={name: {"initial": scorer.initial[name], **scores[name]} for name in search.goals},
         fields=search.fields,
         seconds=perf_counter() - begin,
@@ -126,7 +129,19 @@ def _by_tissue(search: Search, best: Mapping[str, Elasticity]) -> Outcome:
     return chosen, scores
 
 
-def _warnings(surfaces: list[Surface], elasticity: Mapping[str, Elasticity]) -> tuple[str, ...]:
+def _as_chosen(
+    surfaces: Sequence[Surface], elasticity: Mapping[str, Elasticity]
+) -> tuple[Surface, ...]:
+    """The surfaces; the last of each tissue tells what was chosen in the end."""
+    last = {surface.tissue: number for number, surface in enumerate(surfaces)}
+    found = list(surfaces)
+    for tissue, number in last.items():
+        if tissue in elasticity:
+            found[number] = replace(found[number], chosen=elasticity[tissue])
+    return tuple(found)
+
+
+def _warnings(surfaces: Sequence[Surface], elasticity: Mapping[str, Elasticity]) -> tuple[str, ...]:
     """What the last surface of each chosen tissue leaves open."""
     last = {surface.tissue: surface for surface in surfaces if surface.tissue in elasticity}
     if any(surface.others == HELD for surface in last.values()):

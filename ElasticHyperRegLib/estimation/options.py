@@ -84,6 +84,10 @@ class EstimateOptions:
     iterations: int = 30
 
     def __post_init__(self) -> None:
+        if not isinstance(self.objective, (str, Mapping)):
+            raise InputError(
+                f"the objective {self.objective!r}", "a name, or a mapping of names to weights"
+            )
         self._check_weights()
         if self.method not in METHODS:
             raise InputError(f"the method '{self.method}'", " or ".join(METHODS))

@@ -21,6 +21,7 @@ class Estimate:
 
     Attributes:
         elasticity: tissue → (λ, μ); ``everywhere`` is what no other entry names.
+        tissues: those that the fields obeyed; empty where they had one setting everywhere.
         surfaces: how the score depended on each tissue's setting, in the order they were made.
         objective: objective → weight.
         method: how the settings were searched.
@@ -34,6 +35,7 @@ class Estimate:
     """
 
     elasticity: Mapping[str, Elasticity]
+    tissues: tuple[str, ...]
     surfaces: tuple[Surface, ...]
     objective: Mapping[str, float]
     method: str
@@ -72,19 +74,22 @@ class Estimate:
     def plausible(self) -> list[Setting]:
         """Settings as good as the chosen one, as far as the evidence can tell.
 
-        For a field that obeys tissues: the chosen setting, and it with one tissue's (λ, μ)
-        exchanged. For any other: one setting everywhere. ``sensitivity`` over them tells where
-        the answer depends on what the evidence leaves open.
+        The chosen one first. For a field that obeys tissues: also it with one tissue's (λ, μ)
+        exchanged, where that tissue was searched alone. Else also whatever scored as well as the
+        chosen one with one setting everywhere. ``sensitivity`` over them tells where the answer
+        depends on what the evidence leaves open.
         """
-        held = [surface for surface in self.surfaces if surface.others == HELD]
-        if not held:
-            return [Setting(value) for value in self.surface().plausible]
-        chosen = self.setting
-        found = {chosen.key: chosen}
-        for tissue in dict.fromkeys(surface.tissue for surface in held):
-            for value in self.surface(tissue).plausible:
-                other = chosen.with_tissue(tissue, value)
-                found.setdefault(other.key, other)
+        chosen = self.setting if self.tissues else Setting(self.setting.default)
+        others = [
+            chosen.with_tissue(tissue, value)
+            for tissue in dict.fromkeys(s.tissue for s in self.surfaces if s.others == HELD)
+            for value in self.surface(tissue).plausible
+        ]
+        whole = self.surface()
+        enough = self.scores[EVERYWHERE]["after"] - whole.tolerance
+        pairs = zip(whole.settings, whole.scores, strict=True)
+        alike = [Setting(value) for value, score in pairs if score >= enough]
+        found = {setting.key: setting for setting in (chosen, *(others or alike))}
         return list(found.values())
 
     def record(self) -> dict[str, Any]:

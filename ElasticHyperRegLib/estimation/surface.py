@@ -27,7 +27,8 @@ class Surface:
         scores: of each, higher is better.
         chosen: the best, or what ``best_of`` takes in its place; where the evidence does not
             determine λ or μ, of all that are as good the nearest to the start of the search,
-            which is the tissue's preset.
+            which is the tissue's preset. In an ``Estimate`` the last surface of a tissue has what
+            was chosen in the end, which the tissues together or a gradient may have found.
         tolerance: scores that differ by less are as good as each other.
     """
 
@@ -84,8 +85,8 @@ class Surface:
         ranges = ", ".join(f"{n} from {low:g} to {high:g}" for n, (low, high) in self.spans.items())
         return (
             f"{self.tissue}: the evidence does not determine {' and '.join(self.undetermined)}; "
-            f"{ranges} score within {self.tolerance:.2g} of the best, and the nearest to where the "
-            "search started is kept"
+            f"{ranges} score within {self.tolerance:.2g} of the best; "
+            f"λ {self.chosen.lam:.3g}, μ {self.chosen.mu:.3g} is kept"
         )
 
     def record(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from ..engine import RegistrationRequest
 from ..engine.prepare import prepare, problem_of
 from ..field import jacobian_determinant, mm_to_vox, with_initial
-from ..grid import apply_matrix, coarser, resample, sample
+from ..grid import apply_matrix, coarser, precise, resample, sample
 from ..solver.objective import Objective
 from ..types import Grid, LabelMap
 from .evidence import given
@@ -238,6 +238,6 @@ TERMS: dict[str, type[Term]] = {
 
 
 def _channels(points: np.ndarray, place: Place) -> torch.Tensor:
-    """(P, D) → (1, D, P, 1, …) double on the device, with as many axes as a volume."""
-    found = torch.as_tensor(np.asarray(points, dtype=np.float64), device=place.device)
+    """(P, D) → (1, D, P, 1, …) on the device, with as many axes as a volume."""
+    found = torch.as_tensor(np.asarray(points), dtype=precise(place.device), device=place.device)
     return found.T.reshape(1, place.grid.ndim, -1, *[1] * (place.grid.ndim - 1))

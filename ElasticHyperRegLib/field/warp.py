@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..grid import apply_matrix, grid_to_grid, sample, voxel_points
+from ..grid import apply_matrix, grid_to_grid, precise, sample, voxel_points
 from ..types import Grid
 from .forms import mm_to_vox
 
@@ -37,7 +37,8 @@ def warp_labels(
 ) -> torch.Tensor:
     """Nearest-neighbour ``warp``: no new values, 0 outside, dtype kept."""
     positions = moving_positions(u_mm, fixed, moving)
-    warped = sample(labels.to(torch.float64), positions.double(), mode="nearest", fill=0.0)
+    kind = precise(labels.device)
+    warped = sample(labels.to(kind), positions.to(kind), mode="nearest", fill=0.0)
     return warped.round().to(labels.dtype)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from .lbfgs import dot
+
 PROBE_VOX = 0.1
 """Length of the differences that stand for second derivatives: a linearly interpolated image has
 none but at its voxels' edges, and a step has to reach over some of them."""
@@ -51,19 +53,19 @@ class Minimised:
         here = self.slope(u_vox)
         w, residual = torch.zeros_like(g), g
         direction = better = self.metric(residual)
-        size = first = _dot(residual, better)
+        size = first = dot(residual, better)
         for _ in range(ITERATIONS):
             probe, length = _probe(direction)
             if length == 0:
                 return w
             curved = (self.slope(u_vox + probe) - here) * length
-            bend = _dot(direction, curved)
+            bend = dot(direction, curved)
             if bend <= 0:
                 return w if w.any() else direction
             step = size / bend
             w, residual = w + step * direction, residual - step * curved
             better = self.metric(residual)
-            before, size = size, _dot(residual, better)
+            before, size = size, dot(residual, better)
             if size <= ENOUGH**2 * first:
                 return w
             direction = better + (size / before) * direction
@@ -106,7 +108,3 @@ def _probe(direction: torch.Tensor) -> tuple[torch.Tensor, float]:
     """``direction`` made ``PROBE_VOX`` long at most, and by what it was divided; 0 for nothing."""
     length = float(direction.abs().max()) / PROBE_VOX
     return (direction / length if length else direction), length
-
-
-def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a * b).sum(dtype=torch.float64))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from ..grid import precise
+
 MEMORY = 8
 TRIALS = 8
 SUFFICIENT = 1e-4
@@ -43,7 +45,7 @@ def descend(
             if longest == 0:
                 return
             step = step * (first / longest)
-        slope = _dot(step, gradient)
+        slope = dot(step, gradient)
         found = _search(function, x, step, (value, slope))
         if found is None:
             if not pairs:
@@ -52,7 +54,7 @@ def descend(
             continue
         length, value, new = found
         change, bend = length * step, new - gradient
-        if _dot(change, bend) > 0:
+        if dot(change, bend) > 0:
             pairs.append((change, bend))
         x, gradient = x + change, new
         yield value, x
@@ -77,17 +79,18 @@ def _newton(gradient: torch.Tensor, pairs: Pairs, metric: Metric) -> torch.Tenso
     """The inverse Hessian that ``pairs`` tell, times the gradient."""
     direction, weights = gradient, []
     for change, bend in reversed(pairs):
-        weight = _dot(change, direction) / _dot(change, bend)
+        weight = dot(change, direction) / dot(change, bend)
         direction = direction - weight * bend
         weights.append(weight)
     direction = metric(direction)
     if pairs:
         change, bend = pairs[-1]
-        direction = direction * (_dot(change, bend) / _dot(bend, metric(bend)))
+        direction = direction * (dot(change, bend) / dot(bend, metric(bend)))
     for (change, bend), weight in zip(pairs, reversed(weights), strict=True):
-        direction = direction + (weight - _dot(bend, direction) / _dot(change, bend)) * change
+        direction = direction + (weight - dot(bend, direction) / dot(change, bend)) * change
     return direction
 
 
-def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a * b).sum(dtype=torch.float64))
+def dot(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Scalar product, summed in double precision where the device has it."""
+    return float((a * b).sum(dtype=precise(a.device)))

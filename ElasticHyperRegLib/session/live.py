@@ -72,8 +72,9 @@ class Live:
 
     @property
     def foresees(self) -> bool:
-        """Whether every change of a setting can be foreseen."""
-        return self._settled is not None and self._settled.tangent.complete
+        """Whether every change of a setting is answered within a frame, foreseen or known."""
+        complete = self._settled is not None and self._settled.tangent.complete
+        return complete or self._network_is_quick()
 
     def answer(self, setting: Setting, turn: Turn, deliver: Deliver) -> None:
         """Deliver better and better fields for ``setting``, the last one final.
@@ -97,25 +98,29 @@ class Live:
             if self._fields.network is not None:
                 turn.rest(REST_S)
         stage: Stage = "refined"
-        self._base = None
+        self._base, last = None, False
         if self._fields.network is not None:
-            held, stage = self._ask_network(setting, turn.check, deliver), "network"
-            self._base = values, held.u_vox
+            last = self._patience.passes == 0
+            held = self._ask_network(setting, turn.check, deliver, last)
+            self._base, stage = (values, held.u_vox), "network"
         else:
             starts = [self._shown or solver.anchor(), *([foreseen] if foreseen else [])]
             self._shown = held = solver.better(starts, values)
-        for better in solver.refine(held, values, turn.check, self._patience):
+        for better, last in solver.refine(held, values, turn.check, self._patience):
             self._shown = held = better
             stage = "refined"
-            deliver(stage, solver.field(held), False)
-        deliver(stage, solver.field(held), True)
+            deliver(stage, solver.field(held), last)
+        if not last:  # the solver found nothing better
+            deliver(stage, solver.field(held), True)
 
     def _differentiate(self, setting: Setting, turn: Turn) -> None:
-        """Find out how the field on screen changes.
+        """Find out how the field on screen changes, unless a quick network tells.
 
         What is not known at all comes first, for a preview of every slider as soon as may be; of
         the rest, the tissues that were moved.
         """
+        if self._network_is_quick():
+            return
         values = self._current_solver().values(setting.default, setting.tissues)
         last, held = self._settled, self._shown
         if held is None or (last and last.whole and last.tangent.values == values):
@@ -138,14 +143,14 @@ class Live:
         return self._solver
 
     def _network_is_quick(self) -> bool:
-        return self._fields.network is not None and self._network_seconds < FRAME_S
+        return 0 < self._network_seconds < FRAME_S
 
-    def _ask_network(self, setting: Setting, check: Check, deliver: Deliver) -> Held:
+    def _ask_network(self, setting: Setting, check: Check, deliver: Deliver, last: bool) -> Held:
         check()
         begin = perf_counter()
         d_mm = self._fields.network_answer(setting, check)
         self._network_seconds = perf_counter() - begin
-        deliver("network", d_mm, False)
+        deliver("network", d_mm, last)
         self._shown = held = self._solver.hold(d_mm)
         return held
 

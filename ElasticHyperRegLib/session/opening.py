@@ -50,10 +50,18 @@ def first_notes(request: RegistrationRequest, choice: ModelChoice) -> list[str]:
 
 
 def live_choice(request: RegistrationRequest) -> ModelChoice:
-    """The model that answers live: with ``auto`` it must obey tissues that differ."""
+    """The model that answers live.
+
+    With ``auto`` it must obey tissues that differ; a named one that obeys tissues, all of them.
+
+    Raises:
+        InputError: the one that was named does not.
+    """
     labels, options = request.fixed_labels, request.options
-    if options.model != AUTO or labels is None:
-        return model_choice(request)
+    choice = model_choice(request)
+    obeys = choice.card is not None and choice.card.model.conditioning == "tissue"
+    if labels is None or (options.model != AUTO and not obeys):
+        return choice
     first = next(iter(tissue_names(labels).values()))
     other = Elasticity(options.elasticity.mu, options.elasticity.lam)
     differ = {first: other if other != options.elasticity else Elasticity(0.0, 1.0)}

@@ -26,7 +26,7 @@ from ..engine import (
     model_choice,
 )
 from ..engine.check import check_request, pick_device
-from ..engine.elasticity import EVERYWHERE
+from ..engine.elasticity import EVERYWHERE, check_tissues
 from ..engine.report import peak_memory_mib
 from ..engine.run import never, silent
 from ..errors import InputError
@@ -79,7 +79,8 @@ class Session:
         model_name: of the model that answers, ``none`` for the solver alone.
 
     Raises:
-        InputError: the pair cannot be registered as it is.
+        InputError: the pair cannot be registered as it is; the named model does not know all of
+            its tissues.
     """
 
     def __init__(
@@ -176,9 +177,11 @@ class Session:
         """Ask for the field of new (λ, μ); returns the request's number at once.
 
         The latest request wins: the one before it is dropped at its next iteration, and no answer
-        of it is delivered from then on. Answers become better one by one; the last is ``final``.
-        Both functions are called from the session's thread: a shell passes on what it is given.
-        A fault ends this request, not the session; without ``on_error`` it is logged.
+        of it is delivered from then on; where its last one is just being taken, ``on_result`` may
+        still be at work (``Answer.number`` tells which request it is of). Answers become better
+        one by one; the last is ``final``. Both functions are called from the session's thread: a
+        shell passes on what it is given. A fault ends this request, not the session; without
+        ``on_error`` it is logged.
 
         Raises:
             InputError: a tissue is not there; the session is closed.
@@ -290,7 +293,8 @@ class Session:
                 "either of them",
                 "put them into the options",
             )
-        self._setting(Setting(objective.elasticity, objective.tissues))  # are the tissues there?
+        # A field with one setting everywhere is still searched from each tissue's own start.
+        check_tissues(objective.tissues, self._request.fixed_labels)
         return objective
 
     def _neighbours(self) -> list[Setting]:

@@ -161,6 +161,8 @@ class SolverField:
     @torch.no_grad()
     def better(self, candidates: Sequence[Held], values: Sequence[Elasticity]) -> Held:
         """The candidate of the lowest objective."""
+        if len(candidates) == 1:
+            return candidates[0]
         objective = self._objective.at(values)
         return min(candidates, key=lambda held: float(_charged(objective, held.u_vox)))
 
@@ -170,8 +172,8 @@ class SolverField:
         values: Sequence[Elasticity],
         check: Callable[[], None] = lambda: None,
         patience: Patience = PATIENT,
-    ) -> Iterator[Held]:
-        """Better and better fields, until the objective settles.
+    ) -> Iterator[tuple[Held, bool]]:
+        """Better and better fields, until the objective settles, and whether each is the last.
 
         Args:
             held: to start from.
@@ -196,13 +198,18 @@ class SolverField:
 
         descent = descend(energy, torch.zeros_like(start), metric, FIRST_VOX)
         trace: list[float] = []
+        found: Held | None = None
         for value, change in itertools.islice(descent, patience.passes):
             trace.append(value / voxels)
-            settled = len(trace) > WINDOW and trace[-1 - WINDOW] - value / voxels < patience.gain
-            if settled or len(trace) % EVERY == 1:
-                yield Held(start + change, held.detail_mm)
-            if settled:
+            found = Held(start + change, held.detail_mm)
+            settled = len(trace) > WINDOW and trace[-1 - WINDOW] - trace[-1] < patience.gain
+            if settled or len(trace) == patience.passes:
+                yield found, True
                 return
+            if len(trace) % EVERY == 1:
+                yield found, False
+        if found is not None:  # no step brought more
+            yield found, True
 
     def refined(
         self,
@@ -212,7 +219,7 @@ class SolverField:
         patience: Patience = PATIENT,
     ) -> Held:
         """The last and best of ``refine``."""
-        for better in self.refine(held, values, check, patience):
+        for better, _ in self.refine(held, values, check, patience):
             held = better
         return held
 

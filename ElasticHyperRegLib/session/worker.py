@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Condition, Event, Thread, current_thread
@@ -86,7 +87,7 @@ class Worker:
         self._wanted: int | None = None
         self._waiting: _Live | None = None
         self._errands: deque[_Errand] = deque()
-        self._running: _Errand | None = None
+        self._running: list[_Errand] = []
         self._closed = False
         self._thread = Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
@@ -111,7 +112,7 @@ class Worker:
     def run(self, work: Callable[[Callable[[], bool]], T]) -> T:
         """Have ``work`` done and wait for it; it is given a function that tells it to stop.
 
-        Called from the thread itself, it is done at once.
+        Called from the thread itself, by what takes an answer, it is done at once.
 
         Raises:
             Cancelled: ``cancel`` or ``close`` came before it was done.
@@ -119,7 +120,8 @@ class Worker:
         """
         errand = _Errand(work)
         if current_thread() is self._thread:
-            return work(errand.stop.is_set)
+            with self._at_work(errand):
+                return work(errand.stop.is_set)
         with self._news:
             self._check_open()
             self._errands.append(errand)
@@ -146,7 +148,7 @@ class Worker:
     def _drop(self) -> None:
         self._wanted, self._waiting = None, None
         self._news.notify()
-        for errand in (*self._errands, *([self._running] if self._running else [])):
+        for errand in (*self._errands, *self._running):
             errand.stop.set()
 
     def _check_open(self) -> None:
@@ -174,7 +176,7 @@ class Worker:
                 raise Cancelled("a newer request came")
 
         def give_way() -> None:
-            if self._running is not None:
+            if self._running:
                 raise Cancelled("an errand waits to go on")
             self._do_errands()
             check()
@@ -203,13 +205,21 @@ class Worker:
 
     def _do_errands(self) -> None:
         while self._errands:
-            with self._news:
-                self._running = self._errands.popleft()
-            try:
-                self._do(self._running)
-            finally:
+            with self._at_work(self._errands[0]) as errand:
                 with self._news:
-                    self._running = None
+                    self._errands.popleft()
+                self._do(errand)
+
+    @contextmanager
+    def _at_work(self, errand: _Errand) -> Iterator[_Errand]:
+        """``cancel`` and ``close`` reach the errand meanwhile."""
+        with self._news:
+            self._running.append(errand)
+        try:
+            yield errand
+        finally:
+            with self._news:
+                self._running.remove(errand)
 
     def _do(self, errand: _Errand) -> None:
         def stopped() -> bool:

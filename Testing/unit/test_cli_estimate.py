@@ -107,12 +107,20 @@ def test_the_usual_objective_is_the_best_that_there_is():
         (("--objective", "dice=x"), "NAME or NAME=WEIGHT"),
         (("--objective", "tre"), "the objective tre without fixed points"),
         (("--method", "guess"), "the method 'guess'"),
+        (("--elasticity", "lnug=0.1,0.2"), "λ and μ for lnug without fixed labels"),
         (("--method", "gradient", "--objective", "dice"), "dice with the method gradient"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_written(files, tmp_path, capsys, more, line):
     words = (*images(files), *SOLVER, "--out", tmp_path / "found.json", *more)
     assert line in refused(capsys, "estimate", *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tissue_that_is_not_there_is_refused(files, tmp_path, capsys):
+    words = (*images(files), *labels(files), *SOLVER, "--elasticity", "lnug=0.1,0.2")
+    line = refused(capsys, "estimate", *words, "--out", tmp_path / "found.json")
+    assert "λ and μ for lnug" in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -73,6 +73,8 @@ def elsewhere(labels: LabelMap) -> LabelMap:
         (lambda r: {"moving_points": None}, "4 fixed and 0 moving landmarks"),
         (lambda r: {"moving_points": r.moving_points[1:]}, "4 fixed and 3 moving landmarks"),
         (lambda r: {"fixed_points": r.fixed_points + 900}, "fixed landmarks of which none"),
+        (lambda r: {"fixed_points": r.fixed_points[:, :2]}, "fixed landmarks of shape"),
+        (lambda r: {"moving_points": r.moving_points * np.nan}, "moving landmarks with NaN"),
     ],
 )
 def test_requests_that_cannot_be(change, words):

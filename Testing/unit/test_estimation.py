@@ -233,6 +233,12 @@ def surface_scores(surface: Surface) -> list[tuple[Elasticity, float]]:
     return list(zip(surface.settings, surface.scores, strict=True))
 
 
+@pytest.mark.parametrize("objective", [["dice"], 3, None])
+def test_an_objective_of_another_kind_is_refused(objective):
+    with pytest.raises(InputError, match="a name, or a mapping"):
+        EstimateOptions(objective)
+
+
 def test_progress_grows_and_surfaces_arrive_as_they_are_made():
     seen: list[float] = []
     surfaces: list[Surface] = []
@@ -285,6 +291,15 @@ def test_the_plausible_settings_are_those_as_good():
     assert 1 < len(plausible) < 30
     spread = sensitivity(field, plausible, evidence().fixed_labels)
     assert set(spread.means) == {"everywhere", "left", "right"}
+
+
+@pytest.mark.parametrize("sweeps", [0, 1])
+def test_what_was_chosen_in_the_end_is_plausible_and_marked(sweeps):
+    field = ZonedField(BEST, tissues=BOTH)
+    found = estimate(field, evidence(), EstimateOptions("tre", sweeps=sweeps))
+    assert found.tissues == field.tissues
+    assert found.plausible()[0].tissues == {n: found.elasticity[n] for n in BOTH}
+    assert all(found.surface(name).chosen == found.elasticity[name] for name in BOTH)
 
 
 def test_the_heat_map_is_a_picture(tmp_path):

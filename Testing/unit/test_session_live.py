@@ -92,6 +92,14 @@ def test_all_is_foreseen_in_the_end_though_every_request_is_overtaken(monkeypatc
     assert answered(live, START, 0)[:2] == ["preview", "network"]
 
 
+def test_after_a_quick_network_nothing_needs_to_be_foreseen():
+    fields = Fields()
+    live = live_with(fields)
+    assert not live.foresees  # nobody knows yet how quick it is
+    assert answered(live, START, 9) == ["network", "network"]
+    assert (live.foresees, fields.asked) == (True, 1)
+
+
 def test_what_was_foreseen_is_what_the_network_says(monkeypatch):
     monkeypatch.setattr("ElasticHyperRegLib.session.live.FRAME_S", 0.0)
     live = live_with(Fields())

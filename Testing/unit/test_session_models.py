@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import ElasticHyperRegLib.session.fields as fields_module
 from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
+from ElasticHyperRegLib.estimation import EstimateOptions
 from ElasticHyperRegLib.session import Session
 from ElasticHyperRegLib.session.devices import Rung, ladder, pick
 from ElasticHyperRegLib.session.solver_field import SolverField
@@ -61,7 +64,7 @@ def test_a_model_that_knows_no_tissues_has_one_setting(models):
     with Session.from_request(small_request(options=options)) as session:
         assert session.tissues == ()
         answers = ask(session, SOFT)
-        assert [answer.stage for answer in answers] == ["network", "network"]
+        assert [(answer.stage, answer.final) for answer in answers] == [("network", True)]
         assert answers[-1].metrics["model"] == "one"
         with pytest.raises(InputError, match="organ"):
             session.submit({"organ": SOFT}, print)
@@ -76,6 +79,24 @@ def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models):
     with Session(request.fixed, request.moving, device="cpu") as session:
         assert session.model_name == "one"
         assert session.notes == ()
+
+
+def test_a_named_model_must_know_every_tissue_before_anything_is_computed(models):
+    install(lively(tiny_spec("elas-sas")), models / "some")
+    options = RegistrationOptions(initial="none", model="some", device="cpu")
+    with pytest.raises(InputError, match="'some', which does not know body"):
+        Session.from_request(small_request(options=options))
+
+
+def test_the_start_of_a_tissue_counts_where_one_setting_holds_everywhere(models):
+    install(lively(tiny_spec()), models / "one")
+    request = small_request(options=RegistrationOptions(initial="none", model="one", device="cpu"))
+    start = Elasticity(0.1, 0.7)
+    options = EstimateOptions("folds", step=0.5, tissues={"organ": start})  # nothing decides
+    with Session.from_request(request) as session:
+        assert session.estimate(options).elasticity["organ"] == start
+        with pytest.raises(InputError, match="spleen"):
+            session.estimate(replace(options, tissues={"spleen": start}))
 
 
 # Devices

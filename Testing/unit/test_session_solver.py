@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -178,9 +179,23 @@ def test_refining_never_makes_it_worse(field):
     start = field.anchor()
     fields = list(field.refine(start, values, patience=Patience(0.0, 10)))
     objective = field._objective.at(values)
-    trace = [float(objective(held.u_vox)) for held in (start, *fields)]
-    assert len(fields) == 4
+    trace = [float(objective(held.u_vox)) for held in (start, *(held for held, _ in fields))]
+    assert [last for _, last in fields] == [False, False, False, True]
     assert all(later < earlier for earlier, later in zip(trace, trace[1:], strict=False))
+
+
+@pytest.mark.parametrize("passes", [1, 2, 3, 8])
+def test_no_pass_is_thrown_away(field, passes):
+    values = [SOFT, MIDDLE, HARD]
+    start = field.anchor()
+    every = [
+        field.refined(start, values, patience=Patience(0.0, count)).u_vox
+        for count in range(1, passes + 1)
+    ]
+    assert all(not torch.equal(one, other) for one, other in pairwise([start.u_vox, *every]))
+    *_, (last, final) = field.refine(start, values, patience=Patience(0.0, passes))
+    assert final
+    assert torch.equal(last.u_vox, every[-1])
 
 
 def test_landmarks_land_where_they_should(field):

@@ -168,6 +168,22 @@ def test_an_errand_waits_for_the_live_request(worker):
     assert order == ["live", "errand"]
 
 
+@pytest.mark.parametrize("end", ["cancel", "close"])
+def test_an_errand_of_the_callback_can_be_stopped(worker, end):
+    begun, ended = threading.Event(), threading.Event()
+
+    def errand(stop):
+        begun.set()
+        while not stop():
+            time.sleep(0.001)
+        ended.set()
+
+    worker.submit(lambda turn: turn.deliver(lambda answer: worker.run(errand), 1))
+    assert begun.wait(SOON)
+    getattr(worker, end)()
+    assert ended.wait(SOON)
+
+
 def test_what_can_wait_gives_way_to_an_errand(worker):
     order, idle, go = [], threading.Event(), threading.Event()
 

@@ -52,7 +52,8 @@ def augment(
         spacing: mm along i, j, k.
 
     Raises:
-        InputError: pairs with a known displacement are to be swapped; it would need inverting.
+        InputError: pairs with a known displacement, or with labels on one side alone, are to be
+            swapped: one would need inverting, the other would lose its side.
     """
     if config.swap:
         batch = _swapped(batch, rng.random(len(batch.fixed)) < config.swap)
@@ -74,13 +75,18 @@ def _swapped(batch: Batch, chosen: np.ndarray) -> Batch:
         raise InputError(
             "pairs whose displacement is known, to be swapped", "swap = 0 for synthetic pairs"
         )
+    if (batch.fixed_labels is None) != (batch.moving_labels is None):
+        raise InputError("pairs with labels on one side alone, to be swapped", "swap = 0 for them")
     where = torch.from_numpy(chosen).view(-1, *[1] * (batch.fixed.ndim - 1))
+    everywhere = torch.ones_like(batch.fixed, dtype=torch.bool)
 
     def exchanged(
         a: torch.Tensor | None, b: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        if a is None or b is None:
-            return a, b
+        if a is None and b is None:
+            return None, None
+        a = everywhere if a is None else a  # only masks come alone
+        b = everywhere if b is None else b
         return torch.where(where, b, a), torch.where(where, a, b)
 
     fixed, moving = exchanged(batch.fixed, batch.moving)

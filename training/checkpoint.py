@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from ElasticHyperRegLib.errors import InputError
 
 from .config import TrainingConfig
+from .place import replacing
 
 FILE = "checkpoint.ckpt"
 Origin = Mapping[str, str]
@@ -32,14 +33,11 @@ def save(run: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: the disk is full or may not be written; the last checkpoint is as it was.
     """
-    partial = run / f".{FILE}.part"
     try:
-        torch.save(state, partial)
-        partial.replace(run / FILE)
+        with replacing(run / FILE) as partial:
+            torch.save(state, partial)
     except RuntimeError as error:  # PyTorch's writer tells a full disk so
         raise OSError(str(error).splitlines()[0]) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(fabric: Fabric, run: Path, mine: Origin) -> dict[str, Any]:

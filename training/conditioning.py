@@ -9,6 +9,7 @@ import torch
 from ElasticHyperRegLib.networks import Flow, ModelSpec, paint
 
 from .batches import Batch
+from .config import Draws
 
 ENDS = 0.1
 """Share of the draws that lie at a corner of the simplex: what lies on its border is drawn with
@@ -49,9 +50,25 @@ def draw(count: int, hyper: int, generator: torch.Generator) -> torch.Tensor:
     return torch.where(at_end, chosen, values)
 
 
-def draw_for(spec: ModelSpec, count: int, tissues: int, generator: torch.Generator) -> torch.Tensor:
-    """Settings of every tissue, (count, tissues, hyper); one for all tissues in a global model."""
+def draw_for(
+    spec: ModelSpec,
+    count: int,
+    tissues: int,
+    generator: torch.Generator,
+    draws: Draws = "simplex",
+) -> torch.Tensor:
+    """Settings of every tissue, (count, tissues, hyper); one for all tissues in a global model.
+
+    Args:
+        draws: ``independent`` draws λ′ and μ′ each from U(0, 1), tissue by tissue, for the
+            objective (2 − Λ′ − Γ′)·D + W(Λ′, Γ′) [MICCAI, eq. 1]. That is twice the objective
+            of everything else here, (1 − Λ − Γ)·D + W(Λ, Γ), at λ = λ′/2 and μ = μ′/2; these
+            are returned, so that a number means the same to every network and to the solver.
+    """
     hyper = len(spec.hyper)
+    if draws == "independent":
+        places = 1 if spec.conditioning == "global" else tissues
+        return torch.rand(count, places, hyper, generator=generator) / hyper
     if spec.conditioning == "global":
         return draw(count, hyper, generator)[:, None]
     values = draw(count * tissues, hyper, generator).view(count, tissues, hyper)
@@ -78,9 +95,16 @@ def condition(spec: ModelSpec, values: torch.Tensor, labels: torch.Tensor | None
     return Conditioning(network, maps[:, :1], maps[:, 1:2] if len(spec.hyper) == 2 else None)
 
 
-def predict(model: torch.nn.Module, batch: Batch, setting: Conditioning) -> Flow:
-    """What the network answers; for a map model one setting is spread over the image."""
+def predict(
+    model: torch.nn.Module, batch: Batch, setting: Conditioning, levels: int | None = None
+) -> Flow:
+    """What the network answers; for a map model one setting is spread over the image.
+
+    Args:
+        levels: of a pyramid, so many of its coarsest; ``None`` for all of any network.
+    """
     network = setting.network
     if network.ndim == batch.fixed.ndim:
         network = network.expand(-1, -1, *batch.fixed.shape[2:])
-    return model(batch.fixed, batch.moving, network)
+    given = (batch.fixed, batch.moving, network)
+    return model(*given) if levels is None else model(*given, levels)

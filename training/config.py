@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.networks import ModelSpec, read_record, spec_from_table
+from ElasticHyperRegLib.weights import check_window
 
 from .augmentation import AugmentationConfig
+from .tables import read_table
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-
+LARGEST_SEED = 2**32 - 1
+Draws = Literal["simplex", "independent"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
@@ -65,6 +62,12 @@ class OptimisationConfig:
         precision: of the convolutions, as Lightning Fabric names it; integration, similarity and
             energy are always float32.
         window: side of the NCC box in voxels.
+        windows: likewise of each level of a pyramid, coarse to fine, which is then trained coarse
+            to fine: the first level alone, then the first two, and so on, each for an equal share
+            of the steps (CSAIN, eq. 3); validation measures by ``window``. () trains all levels
+            at once, by ``window``.
+        draws: λ and μ uniform on the ``simplex`` λ + μ ≤ 1 (SPIE), or ``independent`` for each
+            tissue (MICCAI, eq. 1), see ``conditioning.draw_for``.
         labels: weight of a soft Dice term; above 0 the labels take part in training.
         truth: weight of the mean squared distance, mm², to the known displacement of synthetic
             pairs; it falls to 0 at half of the steps, so that λ and μ have the last word.
@@ -78,6 +81,8 @@ class OptimisationConfig:
     clip: float = 1.0
     precision: Precision = "32-true"
     window: int = 9
+    windows: tuple[int, ...] = ()
+    draws: Draws = "simplex"
     labels: float = 0.0
     truth: float = 0.0
     start_from: str = ""
@@ -94,8 +99,9 @@ class OptimisationConfig:
                 f"{self.labels:g} and truth {self.truth:g}",
                 "the first two above 0, the others not below",
             )
-        if self.window < 3 or self.window % 2 == 0:
-            raise InputError(f"an NCC window of {self.window}", "an odd number, 3 or more")
+        for window in (self.window, *self.windows):
+            if window < 3 or window % 2 == 0:
+                raise InputError(f"an NCC window of {window}", "an odd number, 3 or more")
 
 
 @dataclass(frozen=True)
@@ -125,13 +131,16 @@ class CardConfig:
     Args:
         modality: such as MR.
         licence: of the weights.
-        intensity_window: lowest and highest intensity, mapped to 0 and 1; absent: each image's
-            own.
+        intensity_window: lowest and highest intensity, mapped to 0 and 1, in training as in use;
+            absent: each image's own.
     """
 
     modality: str
     licence: str
     intensity_window: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        check_window(self.intensity_window)
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,14 @@ class TrainingConfig:
     text: str = ""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"the seed {self.seed}", f"a whole number from 0 to {LARGEST_SEED}")
+        windows, levels = self.optimisation.windows, getattr(self.model.options, "levels", 1)
+        if windows and len(windows) != levels:
+            raise InputError(
+                f"{len(windows)} NCC windows for {self.model.name}",
+                f"one for each of {levels} levels" if levels > 1 else "none: it has no levels",
+            )
         hyper = len(self.model.hyper)
         for setting in self.validation.settings:
             if len(setting) != hyper or min(setting) < 0 or sum(setting) > 1:
@@ -165,16 +182,7 @@ def read_config(path: Path) -> TrainingConfig:
         InputError: the file cannot be read, is no TOML, lacks a key or has a wrong one; the
             message names the file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(
-            f"{path}, which cannot be read ({error.strerror})", "a training configuration in TOML"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}, which is no TOML ({error})", "a configuration") from error
-    return config_from_table(table, text, str(path))
+    return config_from_table(*read_table(path), str(path))
 
 
 SECTIONS: dict[str, type] = {
@@ -199,20 +207,17 @@ def config_from_table(table: dict[str, Any], text: str, where: str) -> TrainingC
     faults += [f"has an unknown {key}" for key in sorted(table.keys() - known)]
     if faults:
         raise InputError(f"{where} {', '.join(faults)}", f"the keys {', '.join(sorted(known))}")
-    data = dict(table["data"]) if isinstance(table["data"], dict) else {}
-    free = {key: data.pop(key, {}) for key in ("options", "validation_options")}
     sections: dict[str, Any] = {
-        key: read_record(kind, data if key == "data" else table[key], f"{where}, {key}")
+        key: read_record(kind, table[key], f"{where}, {key}")
         for key, kind in SECTIONS.items()
         if key in table
     }
     model = spec_from_table(table["model"], f"{where}, model")
     rest = read_record(_Rest, {k: table[k] for k in ("name", "seed") if k in table}, where)
     try:
-        config = TrainingConfig(rest.name, model, seed=rest.seed, text=text, **sections)
+        return TrainingConfig(rest.name, model, seed=rest.seed, text=text, **sections)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    return replace(config, data=replace(config.data, **free))
 
 
 @dataclass(frozen=True)

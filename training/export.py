@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from ElasticHyperRegLib.weights import ModelCard, save_model
 
 from .config import TrainingConfig
 from .data.pair import PairSource
-from .journal import RECORD, read_scores
+from .journal import read_scores
 from .state import TrainingState
 
 
@@ -46,7 +46,6 @@ def export(
 
 
 def _training(config: TrainingConfig, state: TrainingState, run: Path) -> dict[str, object]:
-    record = json.loads((run / RECORD).read_text(encoding="utf-8"))
     log = "; ".join(
         f"step {row['step']} at {row['setting']}: objective {row['objective']}, "
         f"Dice {row['dice']}, folds {row['folds']}"
@@ -56,11 +55,31 @@ def _training(config: TrainingConfig, state: TrainingState, run: Path) -> dict[s
     return {
         "data": config.data.description,
         "licence": config.data.licence,
-        "command": record["command"],
+        "command": state.starts[0]["command"],
         "log": log,
-        "revision": record["revision"],
+        "revision": _listed(start["revision"] for start in state.starts),
         "seed": config.seed,
+        **_teachers(config, state),
+        "versions": {
+            name: _listed(s["versions"][name] for s in state.starts if name in s["versions"])
+            for name in state.starts[-1]["versions"]
+        },
     }
+
+
+def _teachers(config: TrainingConfig, state: TrainingState) -> dict[str, object]:
+    """What the weights were taught by, the model that they set out from included."""
+    ancestor = dict(state.ancestor)
+    inherited = ancestor.pop("supervision", "images")
+    return {
+        "supervision": "images and labels" if config.optimisation.labels else inherited,
+        "start_from": ancestor or None,
+    }
+
+
+def _listed(values: Iterable[str]) -> str:
+    """Each once, in order."""
+    return ", ".join(dict.fromkeys(values))
 
 
 def _metrics(run: Path, step: int) -> dict[str, float]:

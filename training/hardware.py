@@ -51,6 +51,7 @@ class Hardware:
                 exact = ExactInputs(precision, device)
             return Fabric(
                 accelerator=self.accelerator,
+                strategy=self._strategy(config),
                 devices=self.devices,
                 num_nodes=self.nodes,
                 plugins=exact,
@@ -61,3 +62,9 @@ class Hardware:
                 f"({str(error).partition('. ')[0]})",
                 "hardware that this machine has",
             ) from error
+
+    def _strategy(self, config: TrainingConfig) -> str:
+        """In training coarse to fine the weights of finer levels get no gradient at first."""
+        several = self.devices * self.nodes > 1
+        some_unused = several and bool(config.optimisation.windows)
+        return "ddp_find_unused_parameters_true" if some_unused else "auto"

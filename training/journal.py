@@ -16,11 +16,14 @@ from ElasticHyperRegLib import __version__
 from ElasticHyperRegLib.errors import InputError
 
 from .config import TrainingConfig
+from .place import replacing
 from .validation import Score
 
 MATTERING = ("torch", "lightning-fabric", "numpy", "SimpleITK")
 """Packages whose versions stand in the record."""
-STEPS, SCORES, RECORD = "steps.csv", "validation.csv", "run.json"
+STEPS, SCORES, RECORD, CONFIG = "steps.csv", "validation.csv", "run.json", "config.toml"
+Start = dict[str, Any]
+"""Step, revision, command, devices and versions, as ``run.json`` holds them."""
 
 
 def revision() -> str:
@@ -35,17 +38,17 @@ def revision() -> str:
     return done.stdout.strip()
 
 
-def write_record(run: Path, config: TrainingConfig, command: str, devices: int) -> None:
-    """``run.json`` and ``config.toml``: all that is needed to repeat the run.
+def this_start(command: str, devices: int, step: int = 0) -> Start:
+    """What a start of a run, or of a part of it, was done with.
 
     Args:
         command: that trains the same again, with no folders of this machine: it goes into the
             model's card.
+        devices: how many processes.
+        step: that it went on from.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    record = {
-        "name": config.name,
-        "seed": config.seed,
+    return {
+        "step": step,
         "revision": revision(),
         "command": command,
         "devices": devices,
@@ -55,8 +58,37 @@ def write_record(run: Path, config: TrainingConfig, command: str, devices: int) 
             **{name: version(name) for name in MATTERING},
         },
     }
-    (run / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    (run / "config.toml").write_text(config.text, encoding="utf-8")
+
+
+def earlier_starts(run: Path, config: TrainingConfig) -> list[Start]:
+    """All starts that ``run.json`` tells of, also of those that a kill undid.
+
+    Raises:
+        InputError: the folder holds a record of something else than this run.
+    """
+    held = [name for name in (RECORD, CONFIG) if (run / name).exists()]
+    if not held:
+        return []
+    try:
+        record = json.loads((run / RECORD).read_text(encoding="utf-8"))
+        if record["name"] == config.name:
+            return list(record.get("starts", []))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # what is no record of a run is not ours
+    raise InputError(
+        f"{run}, where {' and '.join(held)} are not of a run of {config.name}",
+        "an empty folder, or that of this run",
+        "name another folder with --out",
+    )
+
+
+def write_record(run: Path, config: TrainingConfig, starts: Sequence[Start]) -> None:
+    """``run.json`` and ``config.toml``: all that is needed to repeat the run."""
+    run.mkdir(parents=True, exist_ok=True)
+    record = {"name": config.name, "seed": config.seed, "starts": list(starts)}
+    for name, text in ((RECORD, json.dumps(record, indent=2) + "\n"), (CONFIG, config.text)):
+        with replacing(run / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 class Journal:
@@ -133,11 +165,15 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def _truncate(path: Path, step: int) -> None:
+    """Leave the rows up to ``step``; a row that a kill cut short is none of them."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    path.unlink()
-    for row in rows:
-        if int(row["step"]) <= step:
-            _append(path, row)
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if None not in row.values() and int(row["step"]) <= step]
+    if not rows:
+        path.unlink()
+        return
+    with replacing(path) as partial:
+        for row in rows:
+            _append(partial, row)

@@ -108,7 +108,10 @@ def _step(
             loss = batch_loss(config, source, state.model, batch.to(fabric.device), seed)
             total += _mean_of_all(loss, place, state.step) / options.accumulate
             fabric.backward(loss / options.accumulate)
-    fabric.clip_gradients(state.model, state.optimizer, max_norm=options.clip)
+    norm = fabric.clip_gradients(
+        state.model, state.optimizer, max_norm=options.clip, error_if_nonfinite=False
+    )
+    _check_gradient(norm, state)
     state.optimizer.step()
     state.optimizer.zero_grad()
     state.schedule.step()
@@ -122,13 +125,28 @@ def _mean_of_all(loss: torch.Tensor, place: Place, step: int) -> float:
     """
     mean = float(cast(torch.Tensor, place.fabric.all_reduce(loss.detach(), reduce_op="mean")))
     if not np.isfinite(mean):
-        raise InputError(
-            f"a loss that is no number in step {step + 1}",
-            "images and a learning rate that training can bear",
-            "lower the learning rate in a new run, or check the images; the last checkpoint is "
-            "whole",
-        )
+        raise _no_number("loss", step)
     return mean
+
+
+def _check_gradient(norm: torch.Tensor | None, state: TrainingState) -> None:
+    """Stop where a gradient is no number, in all processes alike.
+
+    In 16-bit training it may be none for a step: its scaler then leaves that step out and halves
+    the scale. A scale below 1 is no matter of range any more.
+    """
+    scaler = getattr(state.precision, "scaler", None)
+    bears = scaler is not None and scaler.get_scale() >= 1
+    if not bears and norm is not None and not torch.isfinite(norm):
+        raise _no_number("gradient", state.step)
+
+
+def _no_number(what: str, step: int) -> InputError:
+    return InputError(
+        f"a {what} that is no number in step {step + 1}",
+        "images and a learning rate that training can bear",
+        "lower the learning rate in a new run, or check the images; the last checkpoint is whole",
+    )
 
 
 def batch_loss(
@@ -140,29 +158,44 @@ def batch_loss(
 ) -> torch.Tensor:
     """Loss of one batch at settings drawn for ``seed``."""
     spec, options = config.model, config.optimisation
+    about, levels = Measure(spec, source.spacing, options.window), _levels(config, seed[1])
+    if levels:
+        about = about.level(options.windows, levels)
     labels = batch.fixed_labels
+    if labels is None and spec.tissues:
+        raise no_fixed_labels(config)
     tissues = 1 if labels is None else len(source.label_names)
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
     generator = torch.Generator().manual_seed(number)
-    values = draw_for(spec, options.batch, tissues, generator).to(batch.fixed)
+    values = draw_for(spec, options.batch, tissues, generator, options.draws).to(batch.fixed)
     setting = condition(spec, values, labels)
-    flow = predict(model, batch, setting)
+    flow = predict(model, batch, setting, levels)
     scale = flow.displacement.new_tensor(source.spacing).view(1, -1, *[1] * spec.ndim)
     u_mm = flow.displacement * scale
-    found = objective(
-        batch.fixed,
-        warp_voxels(batch.moving, flow.displacement),
-        u_mm,
-        setting,
-        Measure(spec, source.spacing, options.window),
-        masks_of(batch, flow.displacement),
-    )
+    warped = warp_voxels(batch.moving, flow.displacement)
+    masks = masks_of(batch, flow.displacement)
+    found = objective(batch.fixed, warped, u_mm, setting, about, masks)
     loss = equally_loud(found.total, setting)
     if options.labels:
         loss = loss + options.labels * soft_dice_loss(*_labels(batch), flow.displacement, tissues)
     if truth := _truth_weight(config, seed[1]):
         loss = loss + truth * squared_distance(u_mm, _known(batch) * scale)
     return loss
+
+
+def no_fixed_labels(config: TrainingConfig) -> InputError:
+    """What to say where a model of tissues is not told where they are."""
+    return InputError(
+        f"{config.name}, a model of tissues, and pairs whose fixed images have no labels",
+        "labels of the fixed images, which say where the tissues are",
+        "add them, or train a model without tissues",
+    )
+
+
+def _levels(config: TrainingConfig, step: int) -> int | None:
+    """How many levels of a pyramid a step trains; ``None`` for all of any network at once."""
+    levels = len(config.optimisation.windows)
+    return 1 + step * levels // config.optimisation.steps if levels else None
 
 
 def _truth_weight(config: TrainingConfig, step: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch.nn import functional
 
 from ElasticHyperRegLib.energies import diffusion_density, elastic_density
 from ElasticHyperRegLib.field import warp_voxels
@@ -18,11 +19,29 @@ LOUDNESS = 0.05
 
 
 class Measure(NamedTuple):
-    """How an objective is measured: model, spacing (mm along i, j, k), NCC window (voxels)."""
+    """How an objective is measured.
+
+    Attributes:
+        spec: the model.
+        spacing: mm along i, j, k.
+        window: side of the NCC box, voxels.
+        coarser: boxes of further comparisons, each at half the resolution of the one before and
+            with half its weight (CSAIN, eq. 3).
+        shrink: voxels along each axis that the finest comparison takes together.
+    """
 
     spec: ModelSpec
     spacing: tuple[float, ...]
     window: int
+    coarser: tuple[int, ...] = ()
+    shrink: int = 1
+
+    def level(self, windows: tuple[int, ...], number: int) -> Measure:
+        """For training the ``number`` coarsest levels of a pyramid with these windows alone."""
+        finest, *rest = reversed(windows[:number])
+        return self._replace(
+            window=finest, coarser=tuple(rest), shrink=2 ** (len(windows) - number)
+        )
 
 
 class Masks(NamedTuple):
@@ -68,11 +87,25 @@ def objective(
         masks: where the images are compared; as in the solver, of the moving mask's outside the
             similarity is 0 and still counts in the mean.
     """
-    ncc = LocalNCC(fixed, about.window, masks.fixed)
     weight = setting.weight if masks.moving is None else setting.weight * masks.moving
-    similarity = ncc.mean((1 - ncc.map(warped)) * weight)
+    total, shares = fixed.new_zeros(len(fixed)), 0.0
+    for number, window in enumerate((about.window, *about.coarser)):
+        factor, share = about.shrink * 2**number, 0.5**number
+        mask = None if masks.fixed is None else _pooled(masks.fixed, factor)
+        ncc = LocalNCC(_pooled(fixed, factor), window, mask)
+        apart = 1 - ncc.map(_pooled(warped, factor))
+        total = total + share * ncc.mean(apart * _pooled(weight, factor))
+        shares += share
     density = energy_density(u_mm, about.spacing, setting, about.spec)
-    return Objective(similarity, density.flatten(1).mean(1))
+    return Objective(total / shares, density.flatten(1).mean(1))
+
+
+def _pooled(data: torch.Tensor, factor: int) -> torch.Tensor:
+    """Means of blocks of ``factor`` voxels a side; what is one number for all stays it."""
+    if factor == 1 or max(data.shape[2:]) == 1:
+        return data
+    pool = functional.avg_pool2d if data.ndim == 4 else functional.avg_pool3d
+    return pool(data.float(), factor)
 
 
 def energy_density(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
@@ -15,8 +16,8 @@ from .data import open_source, refuse_shared_patients
 from .data.pair import PairSource, lattice_text, same_spacing
 from .export import export
 from .hardware import Hardware
-from .journal import tensorboard_writer, write_record
-from .loop import Progress, Sources, fit
+from .journal import earlier_starts, tensorboard_writer, this_start, write_record
+from .loop import Progress, Sources, fit, no_fixed_labels
 from .place import Place
 from .state import begin
 
@@ -51,11 +52,14 @@ def train(
     fabric = hardware.fabric(config)
     fabric.launch()
     place = Place(fabric, run, hardware.workers, tensorboard)
-    record = partial(write_record, run, config, command(config_path, data, hardware))
+    words = command(config_path, data, hardware)
     try:
         mine = origin(config, sources.patients, fabric.world_size)
         state = begin(config, fabric, run, mine)
-        place.write(partial(record, fabric.world_size))
+        starts = earlier_starts(run, config)
+        if state.step < config.optimisation.steps or not state.starts:
+            state.starts.append(this_start(words, fabric.world_size, state.step))
+            place.write(lambda: write_record(run, config, [*starts, state.starts[-1]]))
         fit(config, sources, state, place, progress)
     except InputError:
         if fabric.is_global_zero:
@@ -79,9 +83,9 @@ def open_sources(config: TrainingConfig, data: Path | None) -> Sources:
         InputError: somebody stands in both, they differ in kind, or the model and the images do
             not go together.
     """
-    about = config.data
-    train_source = open_source(about.source, data, about.train, about.options)
-    validation = open_source(about.source, data, about.validation, about.validation_options)
+    about, window = config.data, config.card.intensity_window
+    train_source = open_source(about.source, data, about.train, about.options, window)
+    validation = open_source(about.source, data, about.validation, about.validation_options, window)
     refuse_shared_patients(
         {about.train: train_source.patients, about.validation: validation.patients}
     )
@@ -119,3 +123,5 @@ def _check_model(config: TrainingConfig, source: PairSource) -> None:
             f"{config.name} with the tissues {', '.join(spec.tissues)}",
             f"those of {config.data.source}, in order: {', '.join(names) or 'none'}",
         )
+    if spec.tissues and source.sample(0, np.random.default_rng(0)).fixed_labels is None:
+        raise no_fixed_labels(config)

@@ -16,6 +16,7 @@ from ElasticHyperRegLib.weights import load_model
 
 from .checkpoint import FILE, Origin, load
 from .config import TrainingConfig
+from .journal import Start
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
@@ -29,6 +30,9 @@ class TrainingState:
         model: the network as Fabric wraps it.
         precision: of Fabric, whose scale of the gradients changes in 16-bit training.
         origin: what a run that takes it up must share.
+        starts: of the processes that made the weights what they are, in order.
+        ancestor: ``model``, ``sha256`` and ``supervision`` of the model that the weights set out
+            from; empty where they were drawn at random.
         best: weights of the best validation so far; empty before the first.
     """
 
@@ -37,6 +41,8 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.OneCycleLR
     origin: Origin
+    starts: list[Start] = field(default_factory=list)
+    ancestor: dict[str, str] = field(default_factory=dict)
     step: int = 0
     best: dict[str, torch.Tensor] = field(default_factory=dict)
     best_worth: float = float("-inf")
@@ -59,6 +65,8 @@ class TrainingState:
             "best_worth": self.best_worth,
             "best_step": self.best_step,
             "origin": dict(self.origin),
+            "starts": self.starts,
+            "ancestor": self.ancestor,
         }
 
     def keep(self, worth: float) -> None:
@@ -77,34 +85,43 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> Tr
             no model.
     """
     fabric.seed_everything(config.seed, verbose=False)
-    model = build(config.model)
-    if config.optimisation.start_from:
-        _take_over(model, config.optimisation.start_from)
-    rate = config.optimisation.learning_rate
+    model, resumes = build(config.model), (run / FILE).exists()
+    begun_with, rate = config.optimisation.start_from, config.optimisation.learning_rate
+    ancestor = _take_over(model, begun_with) if begun_with and not resumes else {}
     wrapped, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=rate))
+    total = config.optimisation.steps + 1
+    rises = max(WARM_UP, 2 / total)  # for one step or more: PyTorch divides by their number
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=config.optimisation.steps + 1, pct_start=WARM_UP
+        optimizer, rate, total_steps=total, pct_start=rises
     )
     precision = fabric.strategy.precision
-    state = TrainingState(wrapped, precision, optimizer, schedule, mine)
-    if (run / FILE).exists():
+    state = TrainingState(wrapped, precision, optimizer, schedule, mine, ancestor=ancestor)
+    if resumes:
         _resume(state, fabric, run)
     return state
 
 
 def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
     held = load(fabric, run, state.origin)
-    state.network.load_state_dict(held["model"])
-    state.precision.load_state_dict(held["precision"])
-    state.optimizer.load_state_dict(held["optimizer"])
-    state.schedule.load_state_dict(held["schedule"])
-    state.step, state.best = held["step"], held["best"]
-    state.best_worth, state.best_step = held["best_worth"], held["best_step"]
+    try:
+        state.network.load_state_dict(held["model"])
+        state.precision.load_state_dict(held["precision"])
+        state.optimizer.load_state_dict(held["optimizer"])
+        state.schedule.load_state_dict(held["schedule"])
+        state.step, state.best = held["step"], held["best"]
+        state.best_worth, state.best_step = held["best_worth"], held["best_step"]
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{run / FILE}, a checkpoint of another network ({' '.join(str(error).split()):.80}…)",
+            "one that this version of the program has written",
+            "name another folder with --out",
+        ) from error
+    state.starts, state.ancestor = held.get("starts", []), held.get("ancestor", {})
 
 
-def _take_over(model: RegistrationNetwork, folder: str) -> None:
-    """Weights of the model in ``folder`` wherever name and shape agree."""
-    other, _ = load_model(folder)
+def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
+    """Weights of the model in ``folder`` wherever name and shape agree; what its card says."""
+    other, card = load_model(folder)
     own = model.state_dict()
     fitting = {
         name: tensor
@@ -114,3 +131,8 @@ def _take_over(model: RegistrationNetwork, folder: str) -> None:
     if not fitting:
         raise InputError(f"start_from {folder}, of which no weight fits", "a model of one backbone")
     model.load_state_dict(own | fitting)
+    return {
+        "model": card.name,
+        "sha256": card.sha256,
+        "supervision": card.training.supervision,
+    }

@@ -98,9 +98,10 @@ def measured(card: ModelCard) -> dict[Elasticity, float]:
 
 
 def _best(request: RegistrationRequest) -> ModelChoice:
-    """The fitting model that obeys the tissues most directly, then the quickest, then the best.
+    """The fitting model that obeys the tissues most directly, then one trained on images alone.
 
-    Quick first, as a slider waits for it, and the solver finishes it anyway.
+    Labels in training buy Dice, by which cards measure, with conditioning, which they do not.
+    Then the quickest, as a slider waits for it and the solver finishes it anyway, then the best.
     """
     if request.options.sliding:
         return ModelChoice(None, "no model knows borders that slide")
@@ -123,7 +124,9 @@ def _rank(card: ModelCard, request: RegistrationRequest) -> tuple[float, ...]:
     worth = max(measured(card).values(), default=0.0)
     known = 0 if uniform else len(strangers)
     looks = getattr(card.model.options, "passes", 1)
-    return known, order.index(card.model.conditioning), round(float(spacing), 1), looks, -worth
+    obeys = order.index(card.model.conditioning)
+    labelled = card.training.supervision != "images"
+    return known, obeys, round(float(spacing), 1), labelled, looks, -worth
 
 
 def _fault(card: ModelCard, request: RegistrationRequest) -> str:

@@ -262,8 +262,13 @@ def _values(side: Side, card: ModelCard) -> torch.Tensor:
     window = card.expects.intensity_window
     if window is None:
         return side.data if card.model.ndim == 3 else side.image.data.float()
+    return windowed(side.image.data, window)
+
+
+def windowed(data: torch.Tensor, window: tuple[float, float]) -> torch.Tensor:
+    """Intensities from 0 to 1 of an image without padding; also what training is shown."""
     low, high = window
-    return ((side.image.data.float() - low) / (high - low)).clamp(0, 1)
+    return ((data.float() - low) / (high - low)).clamp(0, 1)
 
 
 def _through(side: Side, card: ModelCard, initial: np.ndarray, grid: Grid) -> torch.Tensor:

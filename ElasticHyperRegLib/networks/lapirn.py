@@ -19,6 +19,7 @@ from .modulation import ConditionalBlock, GlobalModulation, MapModulation
 from .network import (
     CONVOLUTION,
     SLOPE,
+    Flow,
     Generated,
     PairFeatures,
     RegistrationNetwork,
@@ -127,6 +128,26 @@ class LapIRN(RegistrationNetwork):
                 for block in level.blocks
             )
 
+    def forward(
+        self,
+        fixed: torch.Tensor,
+        moving: torch.Tensor,
+        conditioning: torch.Tensor,
+        levels: int | None = None,
+    ) -> Flow:
+        """As of every network; with ``levels``, what so many of the coarsest levels have found.
+
+        That is for training coarse to fine: the finer levels take no part.
+        """
+        if levels is None:
+            return super().forward(fixed, moving, conditioning)
+        features = self.encode(fixed, moving)
+        found = self.velocities(features, self.generate(conditioning), levels)[-1]
+        for _ in self.levels[levels:]:
+            found = _finer(found)
+        velocity = self.whole(found, features)
+        return Flow(velocity, self.integrate(velocity))
+
     def velocity(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
         """Velocity (N, D, *shape) in voxels."""
         return self.whole(self.velocities(features, generated)[-1], features)
@@ -136,8 +157,8 @@ class LapIRN(RegistrationNetwork):
     ) -> list[torch.Tensor]:
         """Velocity after each of the first ``levels`` levels (all of them by default).
 
-        For training coarse to fine: (N, D, *level shape) float32 in cells of the level, on the
-        padded grid of ``features.pairs``.
+        (N, D, *level shape) float32 in cells of the level, on the padded grid of
+        ``features.pairs``.
         """
         self._check_map(features, generated)
         features = one_batch(features, generated)

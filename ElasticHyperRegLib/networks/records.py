@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +20,8 @@ def read_record(kind: type[T], table: Any, where: str) -> T:
     """``kind`` with the values of ``table``, every one of the type its field declares.
 
     Args:
-        kind: a dataclass of numbers, texts, tuples, string-keyed dicts and other dataclasses.
+        kind: a dataclass of finite numbers, texts, tuples, string-keyed dicts and other
+            dataclasses.
         table: mapping of field names.
         where: named in errors, such as a file.
 
@@ -44,9 +47,8 @@ def read_record(kind: type[T], table: Any, where: str) -> T:
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        plain = next(arg for arg in inner if arg is not types.NoneType)
-        return value if value is None or is_dataclass(value) else _convert(plain, value, where)
+    if hint is Any or origin in (typing.Union, types.UnionType):
+        return _one_of(inner, value, where)
     if is_dataclass(hint):
         return read_record(typing.cast(type, hint), value, where)
     if origin is tuple and isinstance(value, list | tuple):
@@ -58,16 +60,34 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     elif origin is typing.Literal and value in inner:
         return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        if math.isfinite(value):
+            return float(value)
     elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
         return value
     raise InputError(f"{where} is {value!r:.40}", _described(hint))
 
 
+def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    """``value`` as the first of ``hints`` that it fits; as it is where there are none."""
+    if not hints or is_dataclass(value) or (value is None and types.NoneType in hints):
+        return value
+    plain = [hint for hint in hints if hint is not types.NoneType]
+    if len(plain) == 1:
+        return _convert(plain[0], value, where)
+    for hint in plain:
+        with suppress(InputError):
+            return _convert(hint, value, where)
+    raise InputError(f"{where} is {value!r:.40}", " or ".join(map(_described, plain)))
+
+
 def _described(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return " or ".join(map(str, typing.get_args(hint)))
-    return {int: "a whole number", float: "a number", str: "a text"}.get(hint, str(hint))
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return " or ".join(map(str, inner))
+    if origin is tuple:
+        return f"[{', '.join('…' if h is Ellipsis else _described(h) for h in inner)}]"
+    names: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text"}
+    return "a table" if origin is dict else names.get(hint, str(hint))
 
 
 def spec_from_table(table: Any, where: str) -> ModelSpec:

@@ -1,14 +1,16 @@
 """Trained models on disk: weights with a card that says what they are."""
 
-from .card import About, Expects, ModelCard, Training, read_card
+from .card import About, Ancestor, Expects, ModelCard, Training, check_window, read_card
 from .folders import find_model, list_models, packaged_folder, user_folder
 from .store import load_model, save_model
 
 __all__ = [
     "About",
+    "Ancestor",
     "Expects",
     "ModelCard",
     "Training",
+    "check_window",
     "find_model",
     "list_models",
     "load_model",

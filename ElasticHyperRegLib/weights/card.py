@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from ..networks import ModelSpec, read_record, spec_from_table, spec_to_table
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+
+Supervision = Literal["images", "images and labels"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,34 @@ class Expects:
     size: tuple[int, ...]
     intensity_window: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        check_window(self.intensity_window)
+
+
+def check_window(window: tuple[float, float] | None) -> None:
+    """Refuse an intensity window that holds nothing.
+
+    Raises:
+        InputError: its highest intensity does not lie above its lowest.
+    """
+    if window is not None and not window[0] < window[1]:
+        raise InputError(
+            f"an intensity window of {list(window)}", "the lowest intensity, then a higher one"
+        )
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """The trained model that a training set out from.
+
+    Args:
+        model: its name.
+        sha256: of its weights, hexadecimal.
+    """
+
+    model: str
+    sha256: str
+
 
 @dataclass(frozen=True)
 class Training:
@@ -42,8 +72,11 @@ class Training:
         licence: of that data.
         command: that trained the model.
         log: of that training, shortened.
-        revision: of the code in git.
+        revision: of the code in git; several, in order, where the run was taken up by others.
         seed: of everything random.
+        supervision: what the loss saw; labels count where those of the model it set out from do.
+        start_from: the model that it set out from; ``None``: from weights drawn at random.
+        versions: of the packages that matter, by name.
     """
 
     data: str
@@ -52,6 +85,9 @@ class Training:
     log: str
     revision: str
     seed: int
+    supervision: Supervision = "images"
+    start_from: Ancestor | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,19 @@ from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY, RegistrationOp
 from ElasticHyperRegLib.engine.solved import refine_settings
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.metrics import dice
-from ElasticHyperRegLib.weights import ModelCard
+from ElasticHyperRegLib.weights import ModelCard, load_model
 from Testing.training.layouts import acdc
 from Testing.unit.cli_help import refused, run
-from Testing.unit.tiny_models import constant, install, lively, tiny_spec
-from training.benchmark import BENCHMARKS, BenchmarkOptions, choices, run_benchmark
+from Testing.unit.tiny_models import TRAINING, constant, install, lively, tiny_spec
+from training.benchmark import (
+    BENCHMARKS,
+    BenchmarkOptions,
+    as_markdown,
+    as_records,
+    choices,
+    contenders,
+    run_benchmark,
+)
 from training.benchmark.acdc import acdc_cases
 from training.benchmark.choices import LABEL_FREE, Choice, global_choice, subject_choice
 from training.benchmark.contenders import parse_contender, register_cases
@@ -106,6 +114,16 @@ def test_absent_classes_and_means():
     assert (row.folds_fraction, row.seconds_per_pair, row.pairs) == (0, 0.25, 3)
 
 
+def test_a_distance_that_there_is_none_of_is_absent():
+    empty = np.zeros((12, 12), np.int32)
+    full = empty.copy()
+    full[2:6, 2:6] = 1
+    row = score([label_case(full, empty)], Fields(torch.zeros(1, 2, 12, 12), 0.0), "nobody", "none")
+    assert row.mean_dice == 0
+    assert "hd95_mm" not in as_records([row])[0]
+    assert "nan" not in as_markdown([row], "table")
+
+
 def test_labels_move_with_the_field_and_folds_are_those_of_the_displacement():
     fixed, moving = np.zeros((2, 12, 12), np.int32)
     fixed[2:6, 2:6], moving[2:6, 4:8] = 1, 1
@@ -158,6 +176,39 @@ def test_every_pair_has_its_own_setting(data, models):
         assert not torch.allclose(mixed[1], plain[1], atol=1e-3)
 
 
+def test_loading_a_model_costs_no_pair_its_time(data, models, monkeypatch):
+    still(models / "still")
+    now = [0.0]
+
+    def slowly(folder: Path):
+        now[0] += 1000.0
+        return load_model(folder)
+
+    def clock() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr(contenders, "load_model", slowly)
+    monkeypatch.setattr(contenders, "perf_counter", clock)
+    cases = acdc_cases(data, "train")
+    settings = global_choice(None, "train", len(cases)).settings
+    assert register_cases(parse_contender("still"), cases, settings, CPU).seconds < 10
+
+
+def test_models_that_labels_taught_are_marked(data, models):
+    still(models / "plain")
+    still(models / "taught", training={**TRAINING, "supervision": "images and labels"})
+    setting = Setting(Elasticity(0.0, 0.3))
+    rows = rows_of(data, "plain", "taught", "taught+refine", "solver", setting=setting, refine=1)
+    assert [row.labels_in_training for row in rows] == [False, False, True, True, False]
+    text = as_markdown(rows, "table")
+    assert "| taught ‡ |" in text
+    assert "| plain |" in text
+    assert "‡ Labels in training" in text
+    assert "‡" not in as_markdown(rows[:2], "table")
+    assert as_records(rows)[2]["labels_in_training"] is True
+
+
 @pytest.fixture
 def coarse(monkeypatch) -> None:
     """Six settings in place of 66."""
@@ -177,7 +228,12 @@ def test_the_card_chooses_the_setting_for_all(models):
     assert global_choice(card, "val", 3).by_scored_labels
     silent = global_choice(still(models / "silent"), "val", 1)
     assert silent.settings[0].default == DEFAULT_ELASTICITY
-    assert not silent.by_scored_labels
+
+
+def test_the_default_was_chosen_on_the_validation_patients(models):
+    for card in (None, still(models / "silent")):
+        assert global_choice(card, "val", 1).by_scored_labels
+        assert not global_choice(card, "test", 1).by_scored_labels
 
 
 def test_only_the_choice_by_dice_sees_labels(data, models, coarse):

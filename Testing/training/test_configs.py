@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import training
-from ElasticHyperRegLib.networks import SPECS, build
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.networks import LITERATURE, SPECS, build
+from ElasticHyperRegLib.tissues import load_scheme
 from training.conditioning import condition, draw_for
 from training.config import read_config
-from training.data import sources
+from training.data.sources import read_options
 
 FOLDER = Path(training.__file__).parent / "configs"
-CONFIGS = sorted(FOLDER.glob("*.toml"))
+CONFIGS = sorted(FOLDER.glob("[!_]*.toml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -38,13 +41,79 @@ def test_every_configuration_makes_its_model(path):
 def test_every_configuration_is_understood_by_its_data_set(path):
     data = read_config(path).data
     for options in (data.options, data.validation_options):
-        kind = sources._KINDS[data.source].options
-        assert isinstance(sources._options(data.source, kind, options), kind)
+        parts = options.get("parts", [{"source": data.source, "options": options}])
+        for part in parts:
+            assert read_options(part["source"], part["options"])
+    assert read_options(data.source, data.options)
 
 
-def test_a_volume_of_published_size_has_the_published_parameters():
-    model = build(read_config(FOLDER / "nlst-elas-g.toml").model)
-    assert sum(p.numel() for p in model.parameters()) == pytest.approx(42.14e6, rel=1e-3)
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("nlst-elas-g", "42.14"),
+        ("lungct-diff-g", "42.14"),
+        ("acdc-elas-g", "14.13"),
+        ("acdc-elas-sas", "14.13"),
+        ("acdc-elas-fixed-1", "14.13"),
+        ("oasis-CIR-DM", "1.22"),
+    ],
+)
+def test_published_sizes_have_the_published_parameters(name, millions):
+    with torch.device("meta"):
+        model = build(read_config(FOLDER / f"{name}.toml").model)
+    assert f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f}" == millions
+
+
+def test_fixed_elasticities_are_brocks_scaled_as_published():
+    for scale in ("1", "0.1", "0.01"):
+        model = read_config(FOLDER / f"acdc-elas-fixed-{scale}.toml").model
+        expected = [float(scale) * value for value in LITERATURE["brock"]]
+        assert model.fixed_elasticity == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_tissues_are_those_of_the_scheme_in_its_order(path):
+    config = read_config(path)
+    options = config.data.options
+    scheme = options.get("scheme") or (
+        "nlst" if options.get("labels") == "totalsegmentator" else ""
+    )
+    if scheme and config.model.tissues:
+        tissues = sorted(load_scheme(scheme).tissues, key=lambda tissue: tissue.label)
+        assert config.model.tissues == tuple(tissue.name for tissue in tissues)
+
+
+def test_a_configuration_that_extends_another_stands_alone_in_its_record(tmp_path):
+    whole = read_config(FOLDER / "oasis-CSAIN-elastic.toml")
+    alone = tmp_path / "config.toml"
+    alone.write_text(whole.text, encoding="utf-8")
+    assert read_config(alone) == whole
+    assert whole.optimisation.windows == (3, 5, 7)
+    assert whole.data.source == "oasis"  # of the one below
+    mixture = read_config(FOLDER / "thorax-mixture-elas-g.toml")
+    above = tmp_path / "above.toml"
+    (tmp_path / "below.toml").write_text(mixture.text, encoding="utf-8")
+    above.write_text('extends = "below.toml"\n[optimisation]\nsteps = 7\n', encoding="utf-8")
+    changed = read_config(above)
+    assert changed.optimisation == replace(mixture.optimisation, steps=7)
+    assert changed.data == mixture.data
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('extends = "none.toml"', r"none\.toml, which cannot be read"),
+        ("extends = 3", "extends is 3; expected the name of a file"),
+        ('extends = "above.toml"', "has an unknown extends"),
+        ("seed = ", "above.toml, which is no TOML"),
+    ],
+)
+def test_what_cannot_be_extended_is_one_line(tmp_path, text, words):
+    path = tmp_path / "above.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=words) as caught:
+        read_config(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_every_published_model_has_one():

@@ -236,7 +236,7 @@ def test_mixture_of_other_sizes_is_refused() -> None:
     ]
     with pytest.raises(InputError, match="one size and spacing"):
         open_source("mixture", None, "train", {"parts": parts})
-    with pytest.raises(InputError, match="parts, a list"):
+    with pytest.raises(InputError, match="mixture lacks parts"):
         open_source("mixture", None, "train", {})
 
 

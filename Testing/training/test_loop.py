@@ -23,7 +23,13 @@ from training.config import TrainingConfig, config_from_table
 from training.data import PairSample
 from training.export import export
 from training.hardware import Hardware
-from training.journal import Journal, read_scores, tensorboard_writer, write_record
+from training.journal import (
+    Journal,
+    read_scores,
+    tensorboard_writer,
+    this_start,
+    write_record,
+)
 from training.loop import Sources, batch_loss, fit
 from training.place import Place
 from training.run import open_sources, train
@@ -68,7 +74,8 @@ def run(settings: TrainingConfig, folder: Path, source: Discs | None = None, pro
     fabric = Hardware("cpu").fabric(settings)
     sources = Sources(source or Discs(), Discs())
     state = begin(settings, fabric, folder, origin(settings, sources.patients, 1))
-    write_record(folder, settings, "train", 1)
+    state.starts.append(this_start("train", 1, state.step))
+    write_record(folder, settings, state.starts)
     fit(settings, sources, state, Place(fabric, folder), progress or (lambda step, loss: None))
     return state
 
@@ -342,13 +349,13 @@ def test_images_and_labels_are_turned_together():
 def test_a_model_of_another_dimension_is_refused(monkeypatch):
     settings = config()
     solid = replace(settings, model=replace(settings.model, ndim=3))
-    monkeypatch.setattr("training.run.open_source", lambda name, root, split, o: Discs(1, (split,)))
+    monkeypatch.setattr("training.run.open_source", lambda *given: Discs(1, (given[2],)))
     with pytest.raises(InputError, match="3D"):
         open_sources(solid, None)
 
 
 def test_a_patient_in_two_splits_is_refused(monkeypatch):
-    monkeypatch.setattr("training.run.open_source", lambda name, root, split, o: Discs())
+    monkeypatch.setattr("training.run.open_source", lambda *_: Discs())
     with pytest.raises(InputError, match="stands in"):
         open_sources(config(), None)
 
@@ -361,7 +368,7 @@ def test_a_patient_in_two_splits_is_refused(monkeypatch):
     ],
 )
 def test_splits_of_different_kinds_are_refused(monkeypatch, about, words):
-    def opened(name, root, split, options) -> Discs:
+    def opened(name, root, split, *_) -> Discs:
         discs = Discs(1, (split,))
         if split == "val":
             vars(discs).update(about)

@@ -21,14 +21,15 @@ from ElasticHyperRegLib import (
 from ElasticHyperRegLib.engine import choose_model, model_choice
 from ElasticHyperRegLib.engine.intensity import is_ct
 from ElasticHyperRegLib.engine.model import measured
-from ElasticHyperRegLib.weights import folders
+from ElasticHyperRegLib.weights import folders, packaged_folder, read_card
 from Testing.unit.small_pair import small_request
-from Testing.unit.tiny_models import UNET, install, lively, tiny_spec
+from Testing.unit.tiny_models import TRAINING, UNET, install, lively, tiny_spec
 
 SOFT, HARD = Elasticity(0.0, 0.1), Elasticity(0.1, 0.8)
 CT = {"size": [24, 24, 24]}
 MR = {"modality": "MR", "intensity_window": None, "spacing_mm": [1.8, 1.8], "size": [64, 64]}
 TISSUES = ("background", "body", "organ")
+PACKAGED = sorted(path.parent for path in packaged_folder().glob("*/card.json"))
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +205,23 @@ def test_the_quicker_of_two_is_taken(models):
     best = choose_model(asked())
     assert best is not None
     assert best.name == "once"
+
+
+def test_one_that_no_labels_taught_is_taken_whatever_its_dice(models):
+    supervision = {"a": "images and labels", "b": "images", "c": "images and labels"}
+    for (name, saw), dice in zip(supervision.items(), (0.90, 0.85, 0.89), strict=True):
+        about = {"training": {**TRAINING, "supervision": saw}}
+        metrics = {"val": {"dice at 0 0.05": dice}}
+        install(lively(tiny_spec()), models / name, CT, metrics=metrics, **about)
+    best = choose_model(asked())
+    assert best is not None
+    assert best.name == "b"
+
+
+def test_the_box_says_which_model_labels_taught():
+    saw = {card.name: card.training.supervision for card in map(read_card, PACKAGED)}
+    assert saw.pop("cardiac-elas-g-labels") == "images and labels"
+    assert set(saw.values()) == {"images"}
 
 
 def test_models_without_lambda_and_mu_wait_for_their_name(models):

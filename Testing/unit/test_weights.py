@@ -127,6 +127,8 @@ def test_card_names_everything(saved):
     assert card["model"]["conditioning"] == "global"
     assert card["model"]["options"]["rank"] == 2
     assert card["expects"]["intensity_window"] is None
+    untold = {key: card["training"].pop(key) for key in ("supervision", "start_from", "versions")}
+    assert untold == {"supervision": "images", "start_from": None, "versions": {}}
     assert card["training"] == ABOUT["training"]
     assert card["metrics"] == ABOUT["metrics"]
     data = (saved / "model.safetensors").read_bytes()
@@ -187,6 +189,14 @@ def no_safetensors(folder: Path) -> None:
         (
             lambda f: edit_card(f, lambda c: c["expects"].update(spacing_mm=[0, 1])),
             r"card\.json expects a spacing",
+        ),
+        (
+            lambda f: edit_card(f, lambda c: c["expects"].update(intensity_window=[600, -1000])),
+            r"card\.json, expects: an intensity window of \[600.0, -1000.0\]",
+        ),
+        (
+            lambda f: edit_card(f, lambda c: c["training"].update(supervision="a guess")),
+            r"supervision is 'a guess'; expected images or images and labels",
         ),
         (lambda f: (f / "card.json").write_text("{"), r"card\.json is no JSON"),
         (lambda f: (f / "card.json").write_text("[]"), r"card\.json holds no table"),

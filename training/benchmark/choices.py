@@ -13,11 +13,13 @@ from ElasticHyperRegLib.engine.model import measured
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
 from ElasticHyperRegLib.estimation import EstimateOptions, Evidence, Setting, estimate
 from ElasticHyperRegLib.types import Elasticity
-from ElasticHyperRegLib.weights import ModelCard
+from ElasticHyperRegLib.weights import ModelCard, load_model
 
 from .contenders import bound_fields
 
 LABEL_FREE = "similarity"
+DEFAULT_CHOSEN_ON = ("val",)
+"""Splits of ACDC whose labels had a part in the choice of the program's default λ and μ."""
 STEP = 0.1
 """Of the grid over λ and μ, as in the papers."""
 Tick = Callable[[float], None]
@@ -50,7 +52,7 @@ def global_choice(card: ModelCard | None, split: str, count: int) -> Choice:
     worth = {} if card is None else measured(card)
     if card is None or not worth:
         text = f"global: {_text(DEFAULT_ELASTICITY)}, the program's default"
-        return Choice((Setting(DEFAULT_ELASTICITY),) * count, text)
+        return Choice((Setting(DEFAULT_ELASTICITY),) * count, text, split in DEFAULT_CHOSEN_ON)
     best = max(worth, key=lambda value: worth[value])
     splits = ", ".join(card.metrics)
     text = f"global: {_text(best)}, the best on {splits} as the card says"
@@ -73,7 +75,7 @@ def subject_choice(
     by_labels = objective != LABEL_FREE
     options = EstimateOptions(objective=objective, method="grid", step=STEP, sweeps=0)
     settings = []
-    for number, field in enumerate(bound_fields(card, cases, device)):
+    for number, field in enumerate(bound_fields(load_model(card.folder), cases, device)):
         found = estimate(field, _evidence(cases[number], by_labels), options)
         chosen = found.setting
         settings.append(chosen if field.tissues else Setting(chosen.default))

@@ -16,12 +16,14 @@ from ElasticHyperRegLib.engine.prepare import prepare
 from ElasticHyperRegLib.engine.solved import solved
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.field import to_grid
+from ElasticHyperRegLib.networks import RegistrationNetwork
 from ElasticHyperRegLib.solver import Problem
 from ElasticHyperRegLib.weights import ModelCard, find_model, load_model, read_card
 
 from .score import Fields
 
 SOLVER, REFINE = "solver", "+refine"
+LoadedModel = tuple[RegistrationNetwork, ModelCard]
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,9 @@ def parse_contender(name: str) -> Contender:
 
 
 def bound_fields(
-    card: ModelCard, cases: Sequence[RegistrationRequest], device: torch.device
+    model: LoadedModel, cases: Sequence[RegistrationRequest], device: torch.device
 ) -> Iterator[NetworkField]:
-    """The model bound to one pair after the other, without an initial alignment."""
-    model = load_model(card.folder)
+    """A loaded model bound to one pair after the other, without an initial alignment."""
     for case in cases:
         identity = np.eye(case.fixed.grid.ndim + 1)
         yield NetworkField(model, prepare(case), identity, case.fixed_labels, device)
@@ -70,7 +71,7 @@ def register_cases(
     """Fields of all pairs, each with its own (λ, μ).
 
     A network registers one pair after the other, the solver all of them in one batch. Timed is
-    what a registration does, from the images in memory to the field; reading is not.
+    what a registration does, from images and model in memory to the field; reading is not.
 
     Args:
         settings: one a case.
@@ -92,9 +93,11 @@ def _predicted(
     settings: Sequence[Setting],
     device: torch.device,
 ) -> Fields:
+    network, card = load_model(card.folder)
+    model = network.to(device), card
     found, velocities = [], []
     seconds, begin = 0.0, perf_counter()
-    for field, setting in zip(bound_fields(card, cases, device), settings, strict=True):
+    for field, setting in zip(bound_fields(model, cases, device), settings, strict=True):
         grid = cases[0].fixed.grid
         d_mm = field.displacement(setting.default, setting.tissues)
         found.append(to_grid(d_mm, field.grid, grid).cpu())

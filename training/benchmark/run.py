@@ -102,7 +102,13 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
         for choice in chosen[home]:
             fields = register_cases(contender, cases, choice.settings, device, options.refine)
             row = score(cases, fields, contender.name, choice.parameters)
-            rows.append(replace(row, by_scored_labels=choice.by_scored_labels))
+            rows.append(
+                replace(
+                    row,
+                    by_scored_labels=choice.by_scored_labels,
+                    labels_in_training=card is not None and card.training.supervision != "images",
+                )
+            )
     progress("done", 1.0)
     return rows
 

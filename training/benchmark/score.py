@@ -25,11 +25,13 @@ class Row:
             them is 0.
         mean_dice: over pairs, of the mean over a pair's tissues.
         mean_dice_sd: standard deviation over the pairs.
-        hd95_mm: over pairs, of the mean over the tissues that both maps show.
+        hd95_mm: over pairs, of the mean over the tissues that both maps show; NaN where there is
+            none.
         folds_fraction: voxels with det(I + ∇u) ≤ 0 of the displacement.
         seconds_per_pair: of the registration alone; of the choice of λ and μ nothing.
         parameters: how λ and μ were chosen.
         by_scored_labels: whether the labels that are scored here chose them.
+        labels_in_training: whether the model's loss saw labels beside the images.
         velocity_folds_fraction: the same of the velocity, as the published code counts.
     """
 
@@ -43,6 +45,7 @@ class Row:
     seconds_per_pair: float
     parameters: str
     by_scored_labels: bool = False
+    labels_in_training: bool = False
     velocity_folds_fraction: float | None = None
 
 

@@ -8,13 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from .score import Row
 
 TABLE_FILES = ("table.json", "table.md")
-MARK = "†"
+MARK, TAUGHT_MARK = "†", "‡"
 NOTE = f"{MARK} λ and μ were chosen by the labels that this table scores."
+TAUGHT_NOTE = f"{TAUGHT_MARK} Labels in training; at run time it sees images alone."
 COMPAT_NOTE = (
     "Folds of the velocity are what the published code counts; its √TRE needs landmarks, which "
     "these data do not have."
@@ -25,13 +27,13 @@ def as_records(rows: Sequence[Row], paper_compat: bool = False) -> list[dict[str
     """One record a row; what does not apply is absent."""
     hidden = set() if paper_compat else {"velocity_folds_fraction"}
     return [
-        {
-            key: value
-            for key, value in asdict(row).items()
-            if value is not None and key not in hidden
-        }
+        {key: value for key, value in asdict(row).items() if _applies(value) and key not in hidden}
         for row in rows
     ]
+
+
+def _applies(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and np.isnan(value))
 
 
 def header(rows: Sequence[Row], paper_compat: bool) -> list[str]:
@@ -46,10 +48,10 @@ def cells(row: Row, tissues: Sequence[str], paper_compat: bool) -> list[str]:
     velocity = row.velocity_folds_fraction
     compat = ["" if velocity is None else f"{100 * velocity:.3g}"] if paper_compat else []
     return [
-        row.model,
+        f"{row.model} {TAUGHT_MARK}" if row.labels_in_training else row.model,
         *(f"{row.class_dice[t]:.3f}" if t in row.class_dice else "" for t in tissues),
         f"{row.mean_dice:.3f} ({row.mean_dice_sd:.3f})",
-        f"{row.hd95_mm:.3f}",
+        "" if np.isnan(row.hd95_mm) else f"{row.hd95_mm:.3f}",
         f"{100 * row.folds_fraction:.3g}",
         *compat,
         f"{row.seconds_per_pair:.3g}",
@@ -59,8 +61,12 @@ def cells(row: Row, tissues: Sequence[str], paper_compat: bool) -> list[str]:
 
 def notes(rows: Sequence[Row], paper_compat: bool) -> list[str]:
     """What a reader has to know."""
-    marked = any(row.by_scored_labels for row in rows)
-    return ([NOTE] if marked else []) + ([COMPAT_NOTE] if paper_compat else [])
+    said = {
+        NOTE: any(row.by_scored_labels for row in rows),
+        TAUGHT_NOTE: any(row.labels_in_training for row in rows),
+        COMPAT_NOTE: paper_compat,
+    }
+    return [note for note, applies in said.items() if applies]
 
 
 def as_markdown(rows: Sequence[Row], title: str, paper_compat: bool = False) -> str:
@@ -84,6 +90,8 @@ def as_table(rows: Sequence[Row], paper_compat: bool = False) -> Table:
 
 def write_table(rows: Sequence[Row], title: str, folder: Path, paper_compat: bool) -> None:
     """``table.json`` and ``table.md`` in ``folder``."""
-    records = json.dumps(as_records(rows, paper_compat), indent=2, ensure_ascii=False)
+    records = json.dumps(
+        as_records(rows, paper_compat), indent=2, ensure_ascii=False, allow_nan=False
+    )
     (folder / TABLE_FILES[0]).write_text(records + "\n", encoding="utf-8")
     (folder / TABLE_FILES[1]).write_text(as_markdown(rows, title, paper_compat), encoding="utf-8")

@@ -17,7 +17,7 @@ import torch
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.io import existing_file
 
-from .pair import PairSample, refuse_shared_patients
+from .pair import PairSample, Window, refuse_shared_patients
 from .prepare import (
     isotropic,
     min_max,
@@ -74,18 +74,33 @@ class AcdcSource:
         root: the folder that holds ``training`` and ``testing``, as published.
         split: ``train`` (all of ``training``), ``val`` (101–120) or ``test`` (121–150).
         options: which slices.
+        window: of the intensities; only None is possible here.
 
     Raises:
         InputError: no patient of the split, a patient in both folders, a file or a frame missing,
-            a label missing, grids that differ, voxels that are no numbers.
+            a label missing, grids that differ, voxels that are no numbers, no slice that shows
+            every label; an intensity window.
     """
 
     spacing = (SPACING_MM, SPACING_MM)
     shape = (SIZE, SIZE)
 
-    def __init__(self, root: Path, split: str, options: AcdcOptions = AcdcOptions()) -> None:
+    def __init__(
+        self, root: Path, split: str, options: AcdcOptions = AcdcOptions(), window: Window = None
+    ) -> None:
+        if window is not None:
+            raise InputError(
+                f"the intensity window {list(window)} for ACDC",
+                "none, as each slice is seen from its lowest to its highest value",
+            )
         folders = patient_folders(root, split)
         prepared = [prepare(folder, options.slices) for folder in folders]
+        if not any(len(patient.fixed) for patient in prepared):
+            raise InputError(
+                f"{root}: no slice of the split '{split}' shows every label in both frames",
+                "one or more",
+                "check the segmentations",
+            )
         self.label_names = dict(LABELS)
         self.patients = tuple(folder.name for folder in folders)
         self._owner = [f.name for f, p in zip(folders, prepared, strict=True) for _ in p.fixed]

@@ -20,13 +20,18 @@ from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.io import existing_file
 from ElasticHyperRegLib.types import Grid
 
-from .pair import SPLITS, PairSample, refuse_shared_patients
-from .scan import Lattice, ScanFiles, pair_of, require_same_points
+from .pair import SPLITS, PairSample, Window, refuse_shared_patients
+from .scan import Lattice, Reading, ScanFiles, pair_of, require_same_points
 from .shelf import Shelf
 
 Labels = Literal["published", "totalsegmentator", "none"]
 PUBLISHED_KINDS = {"mask": "masks", "label": "labels", "keypoints": "keypoints"}
 TABLES = {"val": "registration_val", "test": "registration_test"}
+FREESURFER = (
+    *(0, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 26, 28, 30, 31),
+    *(41, 42, 43, 44, 46, 47, 49, 50, 51, 52, 53, 54, 58, 60, 62, 63),
+)
+"""OASIS's label n is the n-th of these structures: FreeSurfer's numbers without the gaps."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class Learn2RegOptions(Lattice):
             you have made yourself, in ``labelsTr`` and ``labelsTs`` under the names of the images;
             or ``none``.
         scheme: tissue scheme that the labels are mapped by; by default TotalSegmentator's by
-            ``nlst``, the class set of the published models, and others not at all.
+            ``nlst``, the class set of the published models, and others not at all. It knows
+            OASIS's labels by FreeSurfer's numbers, as ``brain-mr`` does.
     """
 
     labels: Labels = "published"
@@ -88,18 +94,22 @@ class Learn2RegSource:
         split: ``train``, ``val`` or ``test``. In ``test`` only what is published is used: masks
             or points that are held back are None.
         options: how the scans are prepared.
+        window: of the intensities.
 
     Raises:
         InputError: the description is missing or broken, no pair in the split, a patient in two
             splits, a file missing or damaged, another size or spacing than the rest.
     """
 
-    def __init__(self, name: str, root: Path, split: str, options: Learn2RegOptions) -> None:
+    def __init__(
+        self, name: str, root: Path, split: str, options: Learn2RegOptions, window: Window = None
+    ) -> None:
         about = read_description(name, root)
         self._random = split == "train" and bool(about.singles)
         self._pairs = _pairs_of(about, split)
         self._options, self._split = options, split
-        shelf = Shelf(options, options.used_scheme, read_voxel_points)
+        numbers = FREESURFER if name == "OASIS" else ()
+        shelf = Shelf(options, Reading(read_voxel_points, options.used_scheme, window, numbers))
         cases = dict.fromkeys(case for pair in self._pairs for case in pair)
         self._scans = {case: shelf.scan(self._files(about, case)) for case in cases}
         if not self._random:

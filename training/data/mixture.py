@@ -1,4 +1,4 @@
-"""Several sources as one: what each batch draws from is left to chance."""
+"""Several sources as one: what each batch is trained on is left to chance."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from .pair import PairSample, PairSource, lattice_text, same_spacing
 
 
 class MixtureSource:
-    """Sources of one shape and spacing, each as often as its weight says.
+    """Sources of one shape and spacing.
 
     Args:
         parts: the sources.
         weights: positive, one a source; only their ratios count.
+        split: in ``train`` each part is drawn from as often as its weight says; in ``val`` and
+            ``test`` every pair of every part is there once, whatever the weights.
 
     Raises:
         InputError: none or unequal numbers of them, shapes or spacings that differ, or labels in
             some of them only.
     """
 
-    def __init__(self, parts: list[PairSource], weights: list[float]) -> None:
-        if not parts or len(parts) != len(weights) or min(weights) <= 0:
+    def __init__(self, parts: list[PairSource], weights: list[float], split: str = "train") -> None:
+        if not parts or len(parts) != len(weights) or not min(weights) > 0:
             raise InputError(
                 f"{len(parts)} parts with weights {weights}", "a positive one for each"
             )
@@ -38,7 +40,7 @@ class MixtureSource:
             if bool(part.label_names) != bool(first.label_names):
                 raise InputError("labels in some parts of a mixture", "labels in all or none")
         self._parts = parts
-        self._lengths = [len(part) for part in parts]
+        self._drawn = split == "train"
         share = np.asarray(weights) / np.sum(weights)
         self._edges = np.cumsum(share)[:-1]
         self.shape, self.spacing = first.shape, first.spacing
@@ -46,12 +48,18 @@ class MixtureSource:
         self.patients = tuple(dict.fromkeys(p for part in parts for p in part.patients))
 
     def __len__(self) -> int:
-        return sum(self._lengths)
+        return sum(len(part) for part in self._parts)
 
     def sample(self, index: int, rng: np.random.Generator) -> PairSample:
-        """A pair of a part drawn by weight; ``index`` counts round within it."""
-        which = int(np.searchsorted(self._edges, rng.uniform(), side="right"))
-        return self._parts[which].sample(index % self._lengths[which], rng)
+        """In training a pair of a part drawn by weight; ``index`` counts round within it."""
+        if self._drawn:
+            which = int(np.searchsorted(self._edges, rng.uniform(), side="right"))
+            return self._parts[which].sample(index % len(self._parts[which]), rng)
+        for part in self._parts:
+            if index < len(part):
+                return part.sample(index, rng)
+            index -= len(part)
+        raise IndexError(index)
 
 
 def _common_names(names: list[dict[int, str]]) -> dict[int, str]:

@@ -12,8 +12,8 @@ from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.io import read_points
 
 from .folders import PAIRED, Case, read_cases
-from .pair import PairSample
-from .scan import Lattice, ScanFiles, pair_of, require_same_points
+from .pair import PairSample, Window
+from .scan import Lattice, Reading, ScanFiles, pair_of, require_same_points
 from .shelf import Shelf
 
 
@@ -43,14 +43,17 @@ class OwnSource:
             ``fixed_labels``, ``fixed_mask``, ``fixed_points`` and the same of ``moving``.
         split: ``train``, ``val`` or ``test``.
         options: how pairs are prepared.
+        window: of the intensities.
 
     Raises:
         InputError: no pair, a patient in two splits, a file at fault, or sizes that differ.
     """
 
-    def __init__(self, root: Path, split: str, options: OwnOptions = OwnOptions()) -> None:
+    def __init__(
+        self, root: Path, split: str, options: OwnOptions = OwnOptions(), window: Window = None
+    ) -> None:
         cases = read_cases(root, split, PAIRED)
-        shelf = Shelf(options, options.scheme, read_points)
+        shelf = Shelf(options, Reading(read_points, options.scheme, window))
         self._pairs = []
         for case in cases:
             pair = shelf.pair(_files(case, "fixed"), _files(case, "moving"), options.initial)

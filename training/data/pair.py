@@ -13,6 +13,8 @@ from ElasticHyperRegLib.errors import InputError
 
 SPLITS = ("train", "val", "test")
 SPACING_TOLERANCE = 0.01
+Window = tuple[float, float] | None
+"""Lowest and highest intensity that a model sees, as 0 and 1; ``None``: each image's own."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,12 +23,13 @@ from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from ElasticHyperRegLib.phantom.body import FIELD_OF_VIEW_MM, TISSUES
 
 from .motion import Motion, moved, rescanned
-from .pair import SPLITS, PairSample
+from .pair import SPLITS, PairSample, Window
 from .scan import on_lattice
 
 FIRST_SEED = {"train": 10_000_000, "val": 20_000_000, "test": 30_000_000}
 """Far from the seeds that people try, so that theirs are unseen."""
 
+ARRAYS = ("fixed", "moving", "fixed_labels", "moving_labels", "u_vox")
 Arrays = dict[str, np.ndarray]
 """``fixed`` and ``moving`` float16 (0 to 1), their ``_labels`` uint8, ``u_vox`` float16."""
 
@@ -89,9 +90,10 @@ class PhantomSource:
         split: in ``train`` every pair gets noise, gamma and a further motion of its own; in
             ``val`` and ``test`` a pair is the same each time.
         options: which phantoms.
+        window: of the intensities; they are seen as CT is by default, from −1000 to 600 HU.
 
     Raises:
-        InputError: a kept file is damaged or ``root`` cannot be written.
+        InputError: a kept file is damaged or ``root`` cannot be written; another window.
     """
 
     label_names = TISSUES
@@ -101,9 +103,14 @@ class PhantomSource:
         root: Path | None,
         split: str,
         options: PhantomSourceOptions = PhantomSourceOptions(),
+        window: Window = None,
     ) -> None:
         if split not in SPLITS:
             raise InputError(f"the split '{split}'", f"one of {', '.join(SPLITS)}")
+        if window not in (None, CT_WINDOW_HU):
+            raise InputError(f"the window {window} for phantoms", f"{CT_WINDOW_HU} HU or none")
+        if root is not None:
+            _make_folder(root)
         self._options, self._split, self._root = options, split, root
         count = options.phantoms if split == "train" else options.held_out
         self._seeds = [FIRST_SEED[split] + i for i in range(count)]
@@ -177,15 +184,14 @@ class PhantomSource:
         if path is None or not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, BadZipFile) as error:
+            with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
+                return {name: file[name] for name in ARRAYS}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise InputError(f"{path} is damaged", "a kept phantom", "delete it") from error
 
     def _store(self, seed: int, arrays: Arrays) -> Arrays:
         path = self._path(seed)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub, not its code
         return arrays
@@ -213,6 +219,15 @@ def make_aligned(options: PhantomSourceOptions, seed: int) -> Arrays:
         "moving_labels": labels.astype(np.uint8),
         "u_vox": u_vox[0].numpy().astype(np.float16),
     }
+
+
+def _make_folder(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{root}, which cannot be made ({error.strerror})", "a folder to keep phantoms in"
+        ) from error
 
 
 def _tensor(array: np.ndarray, kind: type) -> torch.Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ElasticHyperRegLib.engine.intensity import normalised, without_padding
+from ElasticHyperRegLib.engine.network_field import windowed
 from ElasticHyperRegLib.engine.network_grid import towards_ras
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.grid import apply_matrix, coarser, resample, sample, voxel_points
@@ -17,11 +18,29 @@ from ElasticHyperRegLib.io import read_image, read_labels
 from ElasticHyperRegLib.tissues import load_scheme
 from ElasticHyperRegLib.types import Grid, LabelMap
 
-from .pair import PairSample
+from .pair import PairSample, Window
 from .prepare import require_grid
 
 PointReader = Callable[[Path, Grid], np.ndarray]
 """File and grid of its image → (P, D) RAS mm."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the files of scans are read.
+
+    Args:
+        points: reader of landmarks.
+        scheme: tissue scheme that the labels are mapped by; "" leaves them.
+        window: lowest and highest intensity, taken to 0 and 1, as the model's card says; None
+            takes each image's own, as ``engine.intensity.normalised`` does.
+        numbers: the label n of a file is the n-th of these to the scheme; () leaves them.
+    """
+
+    points: PointReader
+    scheme: str = ""
+    window: Window = None
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,13 +131,8 @@ class Scan:
     points: np.ndarray | None = None
 
 
-def read_volume(files: ScanFiles, scheme: str, point_reader: PointReader) -> Volume:
-    """Read one scan; CT from −1000 to 600 HU, anything else between its percentiles.
-
-    Args:
-        files: what there is.
-        scheme: tissue scheme that the labels are mapped by; "" leaves them.
-        point_reader: of the landmarks.
+def read_volume(files: ScanFiles, reading: Reading) -> Volume:
+    """Read one scan, its intensities as a model sees them in use.
 
     Raises:
         InputError: a file is missing, damaged or not what it should be; labels or mask do not lie
@@ -127,11 +141,12 @@ def read_volume(files: ScanFiles, scheme: str, point_reader: PointReader) -> Vol
     image = read_image(files.image)
     labels = _map_of(files.labels, files.image, image.grid)
     mask = _map_of(files.mask, files.image, image.grid)
-    if labels is not None and scheme:
-        labels = load_scheme(scheme).apply(labels)
-    points = None if files.points is None else point_reader(files.points, image.grid)
+    if labels is not None and reading.scheme:
+        labels = load_scheme(reading.scheme).apply(_renumbered(labels, reading.numbers))
+    points = None if files.points is None else reading.points(files.points, image.grid)
+    clean = without_padding(image)
     return Volume(
-        normalised(without_padding(image)),
+        windowed(clean.data, reading.window) if reading.window else normalised(clean),
         image.grid,
         labels,
         None if mask is None else mask.data > 0,
@@ -148,8 +163,17 @@ def _map_of(path: Path | None, image_path: Path, grid: Grid) -> LabelMap | None:
     return labels
 
 
+def _renumbered(labels: LabelMap, numbers: tuple[int, ...]) -> LabelMap:
+    """``labels`` with the n-th of ``numbers`` in place of n."""
+    if not numbers:
+        return labels
+    if (largest := int(labels.data.max())) >= len(numbers):
+        raise InputError(f"{labels.name}: a label {largest}", f"0 to {len(numbers) - 1}")
+    return LabelMap(torch.tensor(numbers)[labels.data.long()].int(), labels.grid, {}, labels.name)
+
+
 def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Scan:
-    """``volume`` on ``lattice``, 0 where it does not reach.
+    """``volume`` on ``lattice``, its lowest value where it does not reach.
 
     Args:
         matrix: (4, 4) RAS mm, points of ``lattice`` → points of ``volume`` (an alignment);
@@ -172,37 +196,41 @@ def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Sc
 def on_lattice(
     data: torch.Tensor, grid: Grid, lattice: Grid, matrix: np.ndarray, nearest: bool = False
 ) -> np.ndarray:
-    """``data`` (1, 1, *grid.shape) at ``matrix`` of the points of ``lattice``, (*lattice.shape)."""
-    data = data.float()
+    """``data`` (1, 1, *grid.shape) at ``matrix`` of the points of ``lattice``, (*lattice.shape).
+
+    Where it does not reach stand the lowest intensity, as in use, and no label.
+    """
+    data, fill = data.float(), 0.0
     if not nearest:
         working = coarser(grid, tuple(np.maximum(grid.spacing, min(lattice.spacing))))
         data, grid = resample(data, grid, working), working
+        fill = float(data.min())
     to_grid = grid.ras_to_ijk @ matrix @ lattice.ijk_to_ras
     points = apply_matrix(to_grid, voxel_points(lattice.shape, data))
     mode = "nearest" if nearest else "bilinear"
-    return sample(data, points, mode, fill=0.0)[0, 0].numpy()
+    return sample(data, points, mode, fill)[0, 0].numpy()
 
 
 def pair_of(fixed: Scan, moving: Scan, patient: str) -> PairSample:
-    """Two scans on one lattice as a pair; what only one of them has is left out."""
+    """Two scans on one lattice as a pair; each keeps what it has, but landmarks come in pairs."""
 
-    def both(
-        a: np.ndarray | None, b: np.ndarray | None, kind: type
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        if a is None or b is None:
-            return None, None
-        return (torch.from_numpy(a.astype(kind))[None], torch.from_numpy(b.astype(kind))[None])
+    def tensor(array: np.ndarray | None, kind: type) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array.astype(kind))[None]
 
     images = [torch.from_numpy(scan.image.astype(np.float32))[None] for scan in (fixed, moving)]
-    points = both(fixed.points, moving.points, np.float32)
+    points = [None if p is None else torch.from_numpy(p) for p in (fixed.points, moving.points)]
+    paired = all(p is not None for p in points)
     return PairSample(
         images[0],
         images[1],
-        *both(fixed.labels, moving.labels, np.int64),
+        tensor(fixed.labels, np.int64),
+        tensor(moving.labels, np.int64),
         None,
         patient,
-        *both(fixed.mask, moving.mask, np.bool_),
-        *(None if p is None else p[0] for p in points),
+        tensor(fixed.mask, np.bool_),
+        tensor(moving.mask, np.bool_),
+        points[0] if paired else None,
+        points[1] if paired else None,
     )
 
 

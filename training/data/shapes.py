@@ -33,7 +33,8 @@ class ShapesOptions:
         motion_mm: largest velocity between the images of a pair.
         motion_scale_mm: smallest and largest scale of the motion.
         noise: standard deviation of the noise; the images lie in 0 to 1.
-        seed: of validation and test pairs.
+        held_out: pairs to validate, and as many others to test on.
+        seed: of those.
 
     Raises:
         InputError: a value lies outside its range.
@@ -46,11 +47,17 @@ class ShapesOptions:
     motion_mm: float = 20.0
     motion_scale_mm: tuple[float, float] = (15.0, 60.0)
     noise: float = 0.02
+    held_out: int = 20
     seed: int = 0
 
     def __post_init__(self) -> None:
         if len(self.size) not in (2, 3) or min(self.size) < 8:
             raise InputError(f"a size of {self.size}", "two or three sizes of 8 voxels or more")
+        if self.held_out < 1 or self.seed < 0:
+            raise InputError(
+                f"{self.held_out} pairs held out of the seed {self.seed}",
+                "one pair or more, a seed from 0 on",
+            )
         low, high = self.blob_mm
         if self.labels < 2 or not 0 < low <= high or self.noise < 0 or self.spacing_mm <= 0:
             raise InputError(
@@ -80,7 +87,7 @@ class ShapesSource:
         self.patients = (f"shapes {split}",)
 
     def __len__(self) -> int:
-        return EPOCH if self._split == "train" else EPOCH // 50
+        return EPOCH if self._split == "train" else self._options.held_out
 
     def sample(self, index: int, rng: np.random.Generator) -> PairSample:
         """A pair of two deformed views of one made-up body.

@@ -11,7 +11,7 @@ from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.tissues import load_scheme
 from ElasticHyperRegLib.types import Grid
 
-from .scan import Lattice, PointReader, Scan, ScanFiles, Volume, place, read_volume
+from .scan import Lattice, Reading, Scan, ScanFiles, Volume, place, read_volume
 
 SPACING_TOLERANCE = 1e-3
 
@@ -21,14 +21,16 @@ class Shelf:
 
     Args:
         lattice: of every scan, about its own centre.
-        scheme: tissue scheme for the labels; "" leaves them as they are.
-        point_reader: of landmarks.
+        reading: of their files.
+
+    Raises:
+        InputError: the tissues of the scheme cannot be told apart by their order.
     """
 
-    def __init__(self, lattice: Lattice, scheme: str, point_reader: PointReader) -> None:
+    def __init__(self, lattice: Lattice, reading: Reading) -> None:
         self._lattice = lattice
-        self._scheme = scheme
-        self._point_reader = point_reader
+        self._reading = reading
+        self._tissues = _ordered_tissues(reading.scheme) if reading.scheme else {}
         self._kept: dict[Path, Scan] = {}
         self._first: tuple[Path, Grid] | None = None
         self._names: dict[int, str] = {}
@@ -47,8 +49,8 @@ class Shelf:
     @property
     def label_names(self) -> dict[int, str]:
         """Label → tissue, from 0 to the largest; a number stands for what has no name."""
-        if self._scheme and self._largest >= 0:
-            return {tissue.label: tissue.name for tissue in load_scheme(self._scheme).tissues}
+        if self._tissues and self._largest >= 0:
+            return dict(self._tissues)
         return {
             label: self._names.get(label, str(label) if label else "background")
             for label in range(self._largest + 1)
@@ -87,7 +89,7 @@ class Shelf:
         return place(still, lattice), place(moved, lattice, matrix)
 
     def _read(self, files: ScanFiles) -> Volume:
-        volume = read_volume(files, self._scheme, self._point_reader)
+        volume = read_volume(files, self._reading)
         if volume.labels is not None:
             self._names.update(volume.labels.names)
             self._largest = max(self._largest, int(volume.labels.data.max()))
@@ -106,3 +108,16 @@ class Shelf:
                 "check the header, or set size and spacing_mm for all",
             )
         return lattice
+
+
+def _ordered_tissues(scheme: str) -> dict[int, str]:
+    """Label → tissue, ascending: models know tissues by their place, maps by their label."""
+    tissues = sorted(load_scheme(scheme).tissues, key=lambda tissue: tissue.label)
+    labels = [tissue.label for tissue in tissues]
+    if labels != list(range(len(labels))):
+        raise InputError(
+            f"the tissue scheme {scheme} with the labels {', '.join(map(str, labels))}",
+            f"0 to {len(labels) - 1}, none left out",
+            "renumber its tissues",
+        )
+    return {tissue.label: tissue.name for tissue in tissues}

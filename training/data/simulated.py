@@ -13,8 +13,8 @@ from ElasticHyperRegLib.io import read_points
 
 from .folders import SINGLE, read_cases
 from .motion import Motion, moved, rescanned
-from .pair import SPLITS, PairSample
-from .scan import Lattice, ScanFiles
+from .pair import SPLITS, PairSample, Window
+from .scan import Lattice, Reading, ScanFiles
 from .shelf import Shelf
 
 
@@ -48,14 +48,17 @@ class SimulatedSource:
             ``labels`` of each patient.
         split: ``train``; in ``val`` and ``test`` a pair is the same each time.
         options: how scans are prepared and moved.
+        window: of the intensities.
 
     Raises:
         InputError: no scan, a patient in two splits, a file at fault, or sizes that differ.
     """
 
-    def __init__(self, root: Path, split: str, options: SimulatedOptions) -> None:
+    def __init__(
+        self, root: Path, split: str, options: SimulatedOptions, window: Window = None
+    ) -> None:
         cases = read_cases(root, split, SINGLE)
-        shelf = Shelf(options, options.scheme, read_points)
+        shelf = Shelf(options, Reading(read_points, options.scheme, window))
         files = [ScanFiles(case.files["image"], case.files.get("labels")) for case in cases]
         self._scans = [shelf.scan(file) for file in files]
         self._options, self._split = options, split

@@ -1,0 +1,163 @@
+"""Where weights come from: every start, what they set out from, what taught them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.networks import HyperMorphOptions
+from ElasticHyperRegLib.weights import read_card
+from training.checkpoint import FILE, save
+from training.export import export
+from training.hardware import Hardware
+from training.journal import STEPS, Journal
+from training.loop import Sources
+from training.run import train
+
+from ..unit.tiny_models import TRAINING, install, lively
+from .small_source import Discs
+from .test_loop import Killed, config, kill_at, run
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """Starts the command on discs, each time with another revision; may be killed after a step."""
+    revisions = (f"revision{number}" for number in count(1))
+    monkeypatch.setattr("training.journal.revision", lambda: next(revisions))
+    monkeypatch.setattr("training.run.open_sources", lambda *_: Sources(Discs(), Discs()))
+    monkeypatch.setattr("training.run.read_config", lambda path: config(steps=6, every=3))
+
+    def started(killed_after: int | None = None):
+        def progress(step: int, loss: float) -> None:
+            if step == killed_after:
+                raise Killed
+
+        return train(Path("discs.toml"), None, tmp_path / "run", Hardware("cpu"), progress)
+
+    return started
+
+
+def record(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text("utf-8"))
+
+
+def test_every_start_is_told_and_the_card_names_those_that_count(start, tmp_path):
+    with pytest.raises(Killed):
+        start(killed_after=2)  # before the first checkpoint: nothing of it is left
+    with pytest.raises(Killed):
+        start(killed_after=4)
+    card = start()
+    starts = record(tmp_path / "run")["starts"]
+    told = [(begun["step"], begun["revision"]) for begun in starts]
+    assert told == [(0, "revision1"), (0, "revision2"), (3, "revision3")]
+    assert all("torch" in begun["versions"] for begun in starts)
+    assert card.training.revision == "revision2, revision3"
+    assert card.training.versions == starts[-1]["versions"]
+    assert read_card(card.folder) == card
+    before = record(tmp_path / "run")
+    assert start().training.revision == "revision2, revision3"  # nothing was trained
+    assert record(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.toml", "name = 'theirs'\n"),
+        ("run.json", '{"name": "theirs"}'),
+        ("run.json", "[1]"),
+        ("run.json", "no JSON"),
+    ],
+)
+def test_a_record_of_something_else_is_not_overwritten(start, tmp_path, name, text):
+    path = tmp_path / "run" / name
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"{name} are not of a run of discs") as caught:
+        start()
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == text
+    assert [file.name for file in path.parent.iterdir()] == [name]
+
+
+def test_the_card_tells_what_a_training_set_out_from(tmp_path):
+    taught = {**TRAINING, "supervision": "images and labels"}
+    older = install(lively(config().model), tmp_path / "older", training=taught)
+    settings = config(steps=2, every=1, start_from=str(older.folder))
+    kill_at(2, settings, tmp_path / "run")
+    older.weights.rename(tmp_path / "away")  # a run that goes on does not need it any more
+    card = export(settings, Discs(), run(settings, tmp_path / "run"), tmp_path / "run")
+    assert card.training.start_from is not None
+    assert (card.training.start_from.model, card.training.start_from.sha256) == (
+        "older",
+        older.sha256,
+    )
+    assert card.training.supervision == "images and labels"  # its teacher's teacher saw them
+    assert read_card(card.folder) == card
+
+
+@pytest.mark.parametrize(("labels", "expected"), [(0.0, "images"), (1.0, "images and labels")])
+def test_the_card_tells_what_taught_the_weights(tmp_path, labels, expected):
+    settings = config(steps=1, every=1, labels=labels)
+    card = export(settings, Discs(), run(settings, tmp_path), tmp_path)
+    assert card.training.supervision == expected
+    assert card.training.start_from is None
+
+
+def test_a_checkpoint_of_another_network_is_one_line(tmp_path):
+    settings = config(steps=2, every=2)
+    run(settings, tmp_path)
+    assert isinstance(settings.model.options, HyperMorphOptions)
+    options = replace(settings.model.options, rank=3)  # as if the code had changed, not the file
+    changed = replace(settings, model=replace(settings.model, options=options))
+    with pytest.raises(InputError, match="a checkpoint of another network") as caught:
+        run(changed, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_logs_are_whole_at_every_moment_of_going_on(tmp_path, monkeypatch):
+    journal = Journal(tmp_path)
+    for step in (10, 20, 30):
+        journal.step(step, {"loss": 1 / step})
+    with (tmp_path / STEPS).open("a") as file:
+        file.write("4")  # a row that a kill cut short
+    before = (tmp_path / STEPS).read_text()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            Journal(tmp_path).go_on(20)
+    assert (tmp_path / STEPS).read_text() == before
+    (tmp_path / f".{STEPS}.part").write_text("left over")
+    Journal(tmp_path).go_on(20)
+    assert [row["step"] for row in rows(tmp_path / STEPS)] == ["10", "20"]
+    assert [file.name for file in tmp_path.iterdir()] == [STEPS]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    save(tmp_path, {"step": 1})
+    before = (tmp_path / FILE).read_bytes()
+
+    def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        save(tmp_path, {"step": 2})
+    assert (tmp_path / FILE).read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]

@@ -31,8 +31,8 @@ from training.data.phantom import FIRST_SEED
 
 AFFINE = "affine"
 SOLVER = "solver"
-WHOLE = 24
-"""Iterations of the solver itself on the finest level."""
+WHOLE = 6
+"""Passes of the solver itself on the finest level."""
 Row = dict[str, Any]
 
 
@@ -42,7 +42,7 @@ def contenders(models: Sequence[str]) -> dict[str, RegistrationOptions]:
     for model in models:
         found[model] = RegistrationOptions(model=model, refine=0)
         found[f"{model} + solver"] = RegistrationOptions(model=model)
-        found[f"{model} + {WHOLE} iterations"] = RegistrationOptions(model=model, refine=WHOLE)
+        found[f"{model} + {WHOLE} passes"] = RegistrationOptions(model=model, refine=WHOLE)
     return found
 
 

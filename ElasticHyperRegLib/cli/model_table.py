@@ -11,7 +11,7 @@ from rich.text import Text
 from ..weights import ModelCard, list_models, user_folder
 from .record import checksums
 
-WIDE = 160
+WIDE = 180
 """Columns where the output is no terminal."""
 OBEYS = {
     "global": "one {hyper} for everywhere",
@@ -33,9 +33,12 @@ def show_models() -> None:
 
 def model_table(cards: list[ModelCard]) -> Table:
     """One row a model."""
-    table = Table("model", "expects", "obeys", "size", "licence", "checksum", box=None)
+    table = Table(
+        "model", "expects", "obeys", "trained on", "size", "licence", "checksum", box=None
+    )
     for card in cards:
-        row = (card.name, _expects(card), _obeys(card), _size(card), card.licence, _checksum(card))
+        told = _expects(card), _obeys(card), card.training.supervision
+        row = (card.name, *told, _size(card), card.licence, _checksum(card))
         table.add_row(*(Text(cell) for cell in row))
     return table
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .lbfgs import dot
+from ..solver.lbfgs import dot
 
 PROBE_VOX = 0.1
 """Length of the differences that stand for second derivatives: a linearly interpolated image has
@@ -53,19 +53,19 @@ class Minimised:
         here = self.slope(u_vox)
         w, residual = torch.zeros_like(g), g
         direction = better = self.metric(residual)
-        size = first = dot(residual, better)
+        size = first = float(dot(residual, better))
         for _ in range(ITERATIONS):
             probe, length = _probe(direction)
             if length == 0:
                 return w
             curved = (self.slope(u_vox + probe) - here) * length
-            bend = dot(direction, curved)
+            bend = float(dot(direction, curved))
             if bend <= 0:
                 return w if w.any() else direction
             step = size / bend
             w, residual = w + step * direction, residual - step * curved
             better = self.metric(residual)
-            before, size = size, dot(residual, better)
+            before, size = size, float(dot(residual, better))
             if size <= ENOUGH**2 * first:
                 return w
             direction = better + (size / before) * direction

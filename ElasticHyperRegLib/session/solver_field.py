@@ -20,22 +20,14 @@ from ..estimation.search import rounded
 from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid, resample, resize
 from ..solver import Level, Problem, SolverOptions, solve
+from ..solver.elastic_metric import ElasticMetric
+from ..solver.settle import PULL, SOFTEST, charged, has_settled, passes
 from ..types import Elasticity, Grid
-from .elastic_metric import ElasticMetric
-from .folds import fold_penalty
 from .implicit import Minimised, solution
-from .lbfgs import descend
 from .objective import LiveObjective, on_grid
 
 BUDGET = 48**3
 """Voxels of the images that are compared: some 30 ms a pass on one core."""
-PULL = 0.1
-"""About how much the images curve the objective, for a displacement in voxels."""
-SOFTEST = 0.05
-"""Stiffness λ + 2μ that is at least assumed where steps are measured."""
-FIRST_VOX = 0.3
-"""Largest change of the unknowns in the first pass, in voxels of the field's grid."""
-WINDOW = 5
 EVERY = 3
 """Passes from one field to the next."""
 REMEMBERED = 32
@@ -164,7 +156,7 @@ class SolverField:
         if len(candidates) == 1:
             return candidates[0]
         objective = self._objective.at(values)
-        return min(candidates, key=lambda held: float(_charged(objective, held.u_vox)))
+        return min(candidates, key=lambda held: float(charged(objective, held.u_vox)))
 
     def refine(
         self,
@@ -181,35 +173,25 @@ class SolverField:
             check: called at every pass; may raise to stop.
             patience: when it ends.
         """
-        objective, start = self._objective.at(values), held.u_vox
-        voxels = start[0, 0].numel()
+        objective = self._objective.at(values)
 
-        def energy(change: torch.Tensor) -> tuple[float, torch.Tensor]:
+        def energy(u_vox: torch.Tensor) -> torch.Tensor:
             check()
-            with torch.enable_grad():
-                unknown = change.detach().requires_grad_()
-                moved = start + unknown
-                value = voxels * _charged(objective, moved)
-                (gradient,) = torch.autograd.grad(value, unknown)
-            return float(value.detach()), gradient
+            return objective(u_vox)
 
-        def metric(gradient: torch.Tensor) -> torch.Tensor:
-            return self._metric.solve(gradient, PULL, _stiffness(values))
-
-        descent = descend(energy, torch.zeros_like(start), metric, FIRST_VOX)
+        found = passes(energy, held.u_vox, self._metric, _stiffness(values))
         trace: list[float] = []
-        found: Held | None = None
-        for value, change in itertools.islice(descent, patience.passes):
-            trace.append(value / voxels)
-            found = Held(start + change, held.detail_mm)
-            settled = len(trace) > WINDOW and trace[-1 - WINDOW] - trace[-1] < patience.gain
-            if settled or len(trace) == patience.passes:
-                yield found, True
+        better: Held | None = None
+        for value, u_vox in itertools.islice(found, patience.passes):
+            trace.append(float(value))
+            better = Held(u_vox, held.detail_mm)
+            if has_settled(trace, patience.gain) or len(trace) == patience.passes:
+                yield better, True
                 return
             if len(trace) % EVERY == 1:
-                yield found, False
-        if found is not None:  # no step brought more
-            yield found, True
+                yield better, False
+        if better is not None:  # no step brought more
+            yield better, True
 
     def refined(
         self,
@@ -238,7 +220,7 @@ class SolverField:
         def slope(u_vox: torch.Tensor) -> torch.Tensor:
             with torch.enable_grad():
                 unknown = u_vox.detach().requires_grad_()
-                value = unknown[0, 0].numel() * _charged(objective, unknown)
+                value = unknown[0, 0].numel() * charged(objective, unknown).sum()
                 return torch.autograd.grad(value, unknown)[0]
 
         def share(u_vox: torch.Tensor) -> torch.Tensor:
@@ -248,7 +230,7 @@ class SolverField:
                 return torch.autograd.grad(value, numbers)[0]
 
         def metric(gradient: torch.Tensor) -> torch.Tensor:
-            return self._metric.solve(gradient, PULL, _stiffness(rows))
+            return self._metric.solve(gradient, PULL, max(SOFTEST, _stiffness(rows)))
 
         return self._from_nearest(rows).u_vox.detach(), Minimised(slope, share, metric)
 
@@ -269,16 +251,9 @@ def images_grid(grid: Grid, budget: int) -> Grid:
     return coarser(grid, tuple(np.maximum(grid.spacing, high)))
 
 
-def _charged(
-    objective: Callable[[torch.Tensor], torch.Tensor], u_vox: torch.Tensor
-) -> torch.Tensor:
-    """The objective of one field, and what its folds cost."""
-    return (objective(u_vox) + fold_penalty(u_vox)).sum()
-
-
 def _stiffness(values: Sequence[Elasticity]) -> float:
     """λ + 2μ, the mean over the tissues."""
-    return max(SOFTEST, sum(v.lam + 2 * v.mu for v in values) / len(values))
+    return sum(v.lam + 2 * v.mu for v in values) / len(values)
 
 
 def _level(fixed: Grid, images: Grid) -> Level:

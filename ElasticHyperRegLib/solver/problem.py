@@ -49,7 +49,8 @@ class Level:
         window: side of the NCC box in voxels of the level's image.
         control: spacing of the field's grid relative to the image's finest axis.
         smoothing: standard deviation of the Gaussian that every update is made of, in voxels of
-            the field's grid (along its finest axis).
+            the field's grid (along its finest axis); 0 lets every node go by itself, see
+            ``settle``, for a field that is nearly right.
     """
 
     iterations: int
@@ -67,7 +68,7 @@ def field_grid(image_grid: Grid, level: Level) -> Grid:
 
 
 PLANE = (Level(60, 9, 1, 2.5), Level(40, 15, 1, 2.5), Level(30, 21, 1, 2.5))
-VOLUME = (Level(40, 9, 1.5, 1.8), Level(30, 9, 2, 2.0), Level(24, 7, 3, 1.5))
+VOLUME = (Level(40, 9, 1.5, 1.8), Level(20, 9, 2, 0), Level(6, 7, 3, 0))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .descent import Tick, descend
 from .objective import Objective
 from .problem import Level, Problem, SolverOptions, field_grid
 from .search import discrete_search
+from .settle import settle
 
 SEARCH_STEPS = 5
 
@@ -70,7 +71,8 @@ def solve(
         target = field_grid(image_grid, level)
         u_mm, here = to_grid(u_mm, here, target), target
         objective = Objective(problem, image_grid, here, level.window)
-        result = descend(objective, mm_to_vox(u_mm, here), level, options, tick)
+        way = descend if level.smoothing else settle
+        result = way(objective, mm_to_vox(u_mm, here), level, options, tick)
         u_mm = vox_to_mm(result.u_vox, here)
         traces.append(result.trace)
     progress(1.0)

@@ -15,9 +15,9 @@ from ElasticHyperRegLib.engine.prepare import prepare, problem_of
 from ElasticHyperRegLib.engine.sliding import SlidingBorder
 from ElasticHyperRegLib.field import jacobian_determinant
 from ElasticHyperRegLib.session import Session
-from ElasticHyperRegLib.session.folds import LOWEST, WEIGHT, fold_penalty
 from ElasticHyperRegLib.session.solver_field import SolverField
 from ElasticHyperRegLib.solver import SolverOptions
+from ElasticHyperRegLib.solver.folds import LOWEST, WEIGHT, fold_penalty
 from ElasticHyperRegLib.solver.objective import Objective
 from Testing.unit.live_answers import ask
 from Testing.unit.small_pair import small_request

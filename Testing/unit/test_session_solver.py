@@ -18,8 +18,6 @@ from ElasticHyperRegLib.engine.prepare import prepare, problem_of
 from ElasticHyperRegLib.field import transform_points
 from ElasticHyperRegLib.metrics import tre_mm
 from ElasticHyperRegLib.session import solver_field
-from ElasticHyperRegLib.session.elastic_metric import ElasticMetric
-from ElasticHyperRegLib.session.lbfgs import descend
 from ElasticHyperRegLib.session.objective import LiveObjective, on_grid, tissue_shares
 from ElasticHyperRegLib.session.solver_field import (
     Patience,
@@ -29,7 +27,6 @@ from ElasticHyperRegLib.session.solver_field import (
 from ElasticHyperRegLib.session.tangent import tangents
 from ElasticHyperRegLib.solver import SolverOptions
 from ElasticHyperRegLib.solver.objective import Objective
-from Testing.conftest import make_oblique_grid
 from Testing.unit.small_pair import small_request
 
 SOFT, MIDDLE, HARD = Elasticity(0.0, 0.05), Elasticity(0.05, 0.15), Elasticity(0.1, 0.8)
@@ -116,59 +113,6 @@ def test_a_grid_of_its_own_keeps_the_pair():
     field = make_field()
     problem = field._problem
     assert on_grid(problem, problem.fixed_grid).fixed is problem.fixed
-
-
-# Minimising
-
-
-def quadratic(size: int = 12):
-    generator = torch.Generator().manual_seed(2)
-    half = torch.randn(size, size, generator=generator)
-    matrix = half @ half.T + 0.1 * torch.eye(size)
-    right = torch.randn(size, generator=generator)
-
-    def function(x):
-        return float(0.5 * x @ matrix @ x - right @ x), matrix @ x - right
-
-    solution = torch.linalg.solve(matrix, right)
-    return function, float(-0.5 * right @ solution)
-
-
-def test_lbfgs_falls_all_the_way_down_a_quadratic():
-    function, lowest = quadratic()
-    values = [value for value, _ in descend(function, torch.zeros(12), lambda g: g, 0.1)]
-    assert all(later < earlier for earlier, later in zip(values, values[1:], strict=False))
-    assert values[-1] == pytest.approx(lowest, rel=1e-4)
-
-
-def test_a_perfect_metric_is_newtons_method():
-    scales = torch.tensor([1.0, 100.0, 1e4])
-
-    def function(x):
-        return float(0.5 * (scales * (x - 1) ** 2).sum()), scales * (x - 1)
-
-    [(value, there)] = descend(function, torch.zeros(3), lambda g: g / scales, 1.0)
-    assert value == pytest.approx(0, abs=1e-6)
-    assert torch.allclose(there, torch.ones(3))
-
-
-def test_nothing_to_do_ends_at_once():
-    assert list(descend(lambda x: (0.0, torch.zeros(3)), torch.zeros(3), lambda g: g, 1.0)) == []
-
-
-@pytest.mark.parametrize("shape", [(5, 7), (3, 4, 6)])
-def test_elastic_metric_solves_its_equation(shape):
-    grid = make_oblique_grid(shape, (2.0, 3.0, 5.0))
-    g = torch.randn(1, 2, *shape, dtype=torch.float64)
-    v = ElasticMetric(grid, g).solve(g, 0.1, 0.7)
-    laplacian = torch.zeros_like(v)
-    for axis, spacing in zip(range(2, v.ndim), grid.spacing[::-1], strict=True):
-        ends = v.narrow(axis, 0, 1), v.narrow(axis, v.shape[axis] - 1, 1)
-        wide = torch.cat([ends[0], v, ends[1]], dim=axis)
-        n = v.shape[axis]
-        second = wide.narrow(axis, 2, n) - 2 * v + wide.narrow(axis, 0, n)
-        laplacian += second * (min(grid.spacing) / spacing) ** 2
-    assert torch.allclose(0.1 * v - 0.7 * laplacian, g, atol=1e-10)
 
 
 # The field

@@ -1,7 +1,7 @@
-"""What keeps a live field from folding where λ and μ alone would let it.
+"""What keeps a field from folding where λ and μ alone would let it.
 
-The solver of ``engine.register`` builds its field from smooth updates composed onto each other,
-which hardly fold. The live one changes every node by itself, so folds cost it something.
+A field built from smooth updates composed onto each other hardly folds. Where every node changes
+by itself folds cost something.
 """
 
 from __future__ import annotations

@@ -1,0 +1,152 @@
+"""The way down by itself of every node: L-BFGS, its metric, and what they make of a pair."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+
+import pytest
+import torch
+
+from ElasticHyperRegLib.errors import Cancelled
+from ElasticHyperRegLib.field import jacobian_determinant
+from ElasticHyperRegLib.solver import Level, SolverOptions, solve
+from ElasticHyperRegLib.solver.elastic_metric import ElasticMetric
+from ElasticHyperRegLib.solver.lbfgs import descend
+from ElasticHyperRegLib.types import Grid
+from Testing.conftest import make_oblique_grid
+from Testing.unit.test_solver import interior_error, pair, smooth_field, texture
+
+COMPOSED = Level(30, 7, 1, 1.5)
+SETTLED = dataclasses.replace(COMPOSED, smoothing=0, iterations=20)
+BOTH = SolverOptions(levels=(COMPOSED, SETTLED))
+
+
+def quadratics(count: int = 3, size: int = 12):
+    """½ x·M x − r·x of each member, and its lowest value."""
+    generator = torch.Generator().manual_seed(2)
+    half = torch.randn(count, size, size, generator=generator)
+    matrix = half @ half.transpose(1, 2) + 0.1 * torch.eye(size)
+    right = torch.randn(count, size, generator=generator)
+
+    def function(x):
+        image = torch.einsum("nab,nb->na", matrix, x)
+        return (0.5 * x * image - right * x).sum(1), image - right
+
+    solution = torch.linalg.solve(matrix, right)
+    return function, -0.5 * (right * solution).sum(1)
+
+
+def test_lbfgs_falls_all_the_way_down_every_quadratic():
+    function, lowest = quadratics()
+    values = [value for value, _ in descend(function, torch.zeros(3, 12), lambda g: g, 0.1)]
+    assert all((later <= earlier).all() for earlier, later in pairwise(values))
+    assert all((later < earlier).any() for earlier, later in pairwise(values))
+    assert torch.allclose(values[-1], lowest, rtol=1e-4)
+
+
+def test_members_of_a_batch_do_not_see_each_other():
+    function, _ = quadratics()
+
+    def first_alone(x):
+        value, gradient = function(x.expand(3, -1))
+        return value[:1], gradient[:1]
+
+    together = [x[0] for _, x in descend(function, torch.zeros(3, 12), lambda g: g, 0.1)]
+    alone = [x[0] for _, x in descend(first_alone, torch.zeros(1, 12), lambda g: g, 0.1)]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(together, alone, strict=False))
+
+
+def test_a_perfect_metric_is_newtons_method():
+    scales = torch.tensor([1.0, 100.0, 1e4])
+
+    def function(x):
+        return 0.5 * (scales * (x - 1) ** 2).sum(1), scales * (x - 1)
+
+    [(value, there)] = descend(function, torch.zeros(1, 3), lambda g: g / scales, 1.0)
+    assert float(value) == pytest.approx(0, abs=1e-6)
+    assert torch.allclose(there, torch.ones(1, 3))
+
+
+def test_nothing_to_do_ends_at_once():
+    def flat(x):
+        return torch.zeros(1), torch.zeros(1, 3)
+
+    assert list(descend(flat, torch.zeros(1, 3), lambda g: g, 1.0)) == []
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 4, 6)])
+def test_elastic_metric_solves_its_equation(shape):
+    grid = make_oblique_grid(shape, (2.0, 3.0, 5.0))
+    g = torch.randn(1, 2, *shape, dtype=torch.float64)
+    v = ElasticMetric(grid, g).solve(g, 0.1, 0.7)
+    laplacian = torch.zeros_like(v)
+    for axis, spacing in zip(range(2, v.ndim), grid.spacing[::-1], strict=True):
+        ends = v.narrow(axis, 0, 1), v.narrow(axis, v.shape[axis] - 1, 1)
+        wide = torch.cat([ends[0], v, ends[1]], dim=axis)
+        n = v.shape[axis]
+        second = wide.narrow(axis, 2, n) - 2 * v + wide.narrow(axis, 0, n)
+        laplacian += second * (min(grid.spacing) / spacing) ** 2
+    assert torch.allclose(0.1 * v - 0.7 * laplacian, g, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "degrees"),
+    [((40, 56), (1.4, 0.9), 35.0), ((28, 30, 32), (1.2, 1.0, 1.1), 20)],
+)
+def test_recovers_a_known_warp(shape, spacing, degrees):
+    grid = make_oblique_grid(shape, spacing, degrees)
+    problem, truth = pair(grid)
+    solution = solve(problem, BOTH)
+    assert interior_error(solution.u_mm, truth) < 0.04 < truth.norm(dim=1).median()
+    assert (jacobian_determinant(solution.u_mm, grid) > 0).all()
+    assert torch.equal(solution.u_mm, solve(problem, BOTH).u_mm)
+
+
+def test_it_comes_lower_than_updates_that_are_composed():
+    problem, _ = pair(Grid.from_spacing((48, 48), (1.0, 1.0)))
+    composed = SolverOptions(levels=(COMPOSED, COMPOSED))
+    assert solve(problem, BOTH).value < 0.9 * solve(problem, composed).value
+    for trace in solve(problem, BOTH).traces:
+        assert all(later <= earlier for earlier, later in pairwise(trace))
+
+
+def test_a_batch_is_solved_as_its_members_are():
+    grid = Grid.from_spacing((40, 40), (1.0, 1.0))
+    problem, _ = pair(grid)
+    other = texture(grid, seed=5)
+    both = dataclasses.replace(
+        problem,
+        fixed=torch.cat([problem.fixed, texture(grid, seed=6)]),
+        moving=torch.cat([problem.moving, other]),
+    )
+    options = SolverOptions(levels=(dataclasses.replace(SETTLED, iterations=4),), tolerance=-1.0)
+    start = smooth_field(grid, 0.5)
+    alone, together = (
+        solve(p, options, start.expand(n, -1, -1, -1)) for p, n in ((problem, 1), (both, 2))
+    )
+    assert torch.allclose(together.u_mm[:1], alone.u_mm, atol=1e-3)
+
+
+def test_a_fold_that_it_is_given_is_undone():
+    grid = Grid.from_spacing((32, 32), (1.0, 1.0))
+    problem, _ = pair(grid, amplitude_mm=1.0)
+    start = torch.zeros(1, 2, 32, 32)
+    start[:, :, 16, 16] = 2.5
+    assert (jacobian_determinant(start, grid) <= 0).any()
+    u_mm = solve(problem, SolverOptions(levels=(SETTLED,)), start).u_mm
+    assert (jacobian_determinant(u_mm, grid) > 0).all()
+
+
+def test_it_stops_when_told_and_says_why():
+    problem, _ = pair(Grid.from_spacing((32, 32), (1.0, 1.0)))
+    few = SolverOptions(levels=(dataclasses.replace(SETTLED, iterations=2),))
+    assert solve(problem, few).stopped == "iteration limit"
+    loose = SolverOptions(levels=(SETTLED,), tolerance=1.0)
+    assert solve(problem, loose).stopped == "converged"
+    with pytest.raises(Cancelled):
+        solve(problem, few, cancelled=lambda: True)
+    seen: list[float] = []
+    solve(problem, BOTH, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0

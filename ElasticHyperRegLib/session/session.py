@@ -34,13 +34,16 @@ from ..estimation import (
     Estimate,
     EstimateOptions,
     Evidence,
+    Readouts,
     Sensitivity,
     Setting,
     Surface,
     estimate,
+    readouts,
 )
 from ..estimation import sensitivity as spread
 from ..estimation.settings import around
+from ..field import elastic_part, world_points
 from ..types import Elasticity, Grid, Image, LabelMap
 from ..weights import ModelCard
 from .answer import Answer, SessionInputs, Stage
@@ -252,6 +255,16 @@ class Session:
             return spread(model, compared, labels, self.initial, on_progress, halt)
 
         return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
+
+    def readouts(self, answer: Answer) -> Readouts:
+        """Strain, relative stress and equilibrium residual of an answer, as maps and by tissue.
+
+        Of its elastic part, without the initial alignment; see ``estimation.readouts``.
+        """
+        u_mm = answer.displacement.u_mm
+        d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
+        setting = Setting.read(dict(answer.elasticity))
+        return readouts(d_mm, self.grid, setting, self._request.fixed_labels)
 
     def cancel(self) -> None:
         """Drop what is queued and running; nothing of it is delivered. The session goes on."""

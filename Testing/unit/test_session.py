@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -276,6 +277,25 @@ def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
             session.estimate(options, method="grid")
         with pytest.raises(InputError, match="organ"):
             session.estimate(EstimateOptions("similarity", tissues={"organ": Elasticity(*HARD)}))
+
+
+def test_readouts_are_those_of_the_elastic_part():
+    turn = np.diag([1.1, 0.9, 1.0, 1.0])
+    given = SessionInputs(initial=tuple(map(tuple, turn)))
+    request = small_request()
+    pair = (request.fixed, request.moving, request.fixed_labels)
+    with Session(*pair, model="none", device="cpu", inputs=given) as session:
+        answer = ask(session, {"everywhere": SOFT, "organ": HARD})[-1]
+        nothing, _ = session._measure.whole(torch.zeros_like(answer.displacement.u_mm))
+        rest = replace(answer, displacement=nothing)
+        still, found = session.readouts(rest).tissues, session.readouts(answer).tissues
+    assert still["organ"]["von_mises_strain"] < 1e-5  # the alignment is no strain
+    assert found["organ"]["von_mises_strain"] > 1e-3
+    stiff, soft = (found[name] for name in ("organ", "body"))
+    ratio = stiff["von_mises_stress"] / stiff["von_mises_strain"]
+    assert ratio == pytest.approx(3 * HARD[1], rel=1e-4)
+    ratio = soft["von_mises_stress"] / soft["von_mises_strain"]
+    assert ratio == pytest.approx(3 * SOFT[1], rel=1e-4)
 
 
 def test_sensitivity_compares_the_neighbours_of_the_last_setting(session):

@@ -57,13 +57,19 @@ class Access:
         return await handler(request)
 
     def _check_origin(self, request: http.Request) -> None:
-        """No page of another site may speak through the user's browser."""
+        """No page of another site may speak through the user's browser; it may link to ours.
+
+        A name that is not ours could be another site's whose address was changed to this machine;
+        where there is a token it is rather a proxy's, since that site lacks the cookie.
+        """
         name = urlsplit(f"//{request.host}").hostname
-        if self._local and name not in LOOPBACK_NAMES:
+        if self._local and self._token is None and name not in LOOPBACK_NAMES:
             raise http.HTTPForbidden(text=f"This server is not called {name}.")
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        origin = request.headers.get("Origin", f"//{request.host}")
+        if urlsplit(origin).netloc != request.host or _comes_from_a_page(request):
             raise http.HTTPForbidden(text="Another site's page may not use this server.")
+        if "prefetch" in request.headers.get("Sec-Purpose", ""):
+            raise http.HTTPForbidden(text="Nothing here is fetched before it is asked for.")
 
     def _has_ticket(self, request: http.Request) -> bool:
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
@@ -82,6 +88,13 @@ class Access:
     def _cookie(request: http.Request) -> str:
         """Cookies know no ports; two servers on one machine must not share theirs."""
         return f"{COOKIE}-{urlsplit(f'//{request.host}').port or 80}"
+
+
+def _comes_from_a_page(request: http.Request) -> bool:
+    """Whether another site's page asks, as for a picture in it; not the user, by a link there."""
+    told = request.headers
+    link = (told.get("Sec-Fetch-Mode"), told.get("Sec-Fetch-Dest")) == ("navigate", "document")
+    return told.get("Sec-Fetch-Site") in ("cross-site", "same-site") and not link
 
 
 async def add_headers(request: http.Request, response: http.StreamResponse) -> None:

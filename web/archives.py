@@ -12,8 +12,18 @@ from ElasticHyperRegLib.errors import InputError
 MOST_FILES = 20_000
 MOST_RATIO = 200
 """DICOM slices compress by less than 100; a bomb by some 1000."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What others pack comes out in one piece, however large."""
 SMALL = 1 << 20
 BLOCK = 1 << 20
+FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 
 
 def unpack(archive: Path, folder: Path, most_bytes: int) -> Path:
@@ -33,14 +43,15 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> Path:
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            files = [_checked(info) for info in opened.infolist() if not info.is_dir()]
+            found = [info for info in opened.infolist() if not info.filename.endswith("/")]
+            files = [_checked(info) for info in found]
             files = [info for info in files if not _is_litter(info.filename)]
             _check_amount(files, most_bytes)
             folder.mkdir(parents=True)
             left = most_bytes
             for number, info in enumerate(files):
                 left = _write(opened, info, folder / f"{number:05d}.dcm", left)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except FAULTS as error:
         raise InputError(
             f"an archive that cannot be read ({error})", "a zip file of DICOM slices", "zip anew"
         ) from error
@@ -49,7 +60,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int) -> Path:
 
 def _checked(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     path = PurePosixPath(info.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if not path.name or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         raise InputError(
             f"an archive with the name {info.filename!r}", "names inside the archive", "zip anew"
         )
@@ -57,6 +68,10 @@ def _checked(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     if kind not in (0, stat.S_IFREG):
         raise InputError(
             f"an archive in which {info.filename!r} is no plain file", "plain files only"
+        )
+    if info.compress_type not in METHODS:
+        raise InputError(
+            "an archive packed in an unusual way", "a plain zip file (deflated)", "zip anew"
         )
     if info.flag_bits & 1:
         raise InputError("an encrypted archive", "a zip file without a password", "zip anew")

@@ -22,8 +22,16 @@ class DataFolder:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve(strict=True)
 
+    @property
+    def root(self) -> Path:
+        """The folder, links followed."""
+        return self._root
+
     def names(self) -> list[str]:
-        """Volumes, and folders that hold DICOM slices, relative to the root, sorted."""
+        """Volumes, and folders that hold DICOM slices, relative to the root, sorted.
+
+        There are ``MOST_ENTRIES`` at most.
+        """
         found: list[str] = []
         for place, folders, files in os.walk(self._root, followlinks=False):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -33,7 +41,7 @@ class DataFolder:
             found += [
                 self._name(here / name)
                 for name in files
-                if name.lower().endswith(READABLE) and self._inside(here / name)
+                if name.lower().endswith(READABLE) and self.holds(here / name)
             ]
             if len(found) >= MOST_ENTRIES:
                 break
@@ -46,13 +54,14 @@ class DataFolder:
             InputError: it is not there, or not inside the folder once links are followed.
         """
         path = self._root / name
-        if "\0" in name or not self._inside(path) or not path.exists():
+        if "\0" in name or not self.holds(path) or not path.exists():
             raise InputError(
                 f"{name!r}", "a name from the list, inside the folder given with --data"
             )
         return path.resolve()
 
-    def _inside(self, path: Path) -> bool:
+    def holds(self, path: Path) -> bool:
+        """Whether a path lies in the folder once links are followed."""
         return path.resolve().is_relative_to(self._root)
 
     def _name(self, path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from aiohttp import (
@@ -11,15 +12,17 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientWebSocketResponse,
+    WSCloseCode,
     WSMsgType,
 )
 from aiohttp import web as http
 
 from .notices import FULL, GONE, READY, STARTING, failed, notice
-from .workers import KEY_HEADER, Full, Worker, Workers
+from .workers import KEY_HEADER, Full, Tab, Worker, Workers
 
 SWEEP_SECONDS = 2.0
 RELOAD_SECONDS = 2.0
+HEARTBEAT_SECONDS = 20.0
 HOLD_SECONDS = 20.0
 """For so long a request waits for a session; those between give up after a minute or so."""
 MESSAGE_BYTES = 16 << 20
@@ -41,7 +44,7 @@ class Front:
     def routes(self) -> list[http.RouteDef]:
         """Everything that this server answers to."""
         return [
-            http.get("/", self.new_session),
+            http.get("/", self.new_session, allow_head=False),
             http.get("/favicon.ico", no_icon),
             http.post("/session/{name}/paraview/", self.where),
             http.get("/session/{name}/ws", self.speak),
@@ -57,10 +60,12 @@ class Front:
         raise http.HTTPSeeOther(f"/session/{worker.name}/")
 
     async def where(self, request: http.Request) -> http.Response:
-        """Tell trame's client where its connection is."""
-        scheme = "wss" if request.secure else "ws"
+        """Tell trame's client where its connection is.
+
+        The client puts in the host it knows, and wss where it came by https: a proxy may have.
+        """
         path = f"/session/{request.match_info['name']}/ws"
-        return http.json_response({"sessionURL": f"{scheme}://{request.host}{path}"})
+        return http.json_response({"sessionURL": f"ws://USE_HOST{path}"})
 
     async def forward(self, request: http.Request) -> http.StreamResponse:
         """Pass a request on to the tab's worker, and its answer back."""
@@ -80,7 +85,7 @@ class Front:
         url = f"{await address(worker)}/{request.raw_path.split('/', 3)[3]}"
         headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
         headers[KEY_HEADER] = worker.key
-        body = request.content if request.can_read_body else None
+        body = taken_in(request, worker) if request.can_read_body else None
         try:
             answer = await request.app[CLIENT].request(
                 request.method, url, headers=headers, data=body, allow_redirects=False
@@ -94,12 +99,15 @@ class Front:
         worker = self._workers.get(request.match_info["name"])
         if worker is None or worker.ended:
             raise http.HTTPGone
-        if worker.socket is not None:
-            await worker.socket.close()
-        tab = http.WebSocketResponse(max_msg_size=MESSAGE_BYTES, heartbeat=20, compress=False)
-        await tab.prepare(request)
-        worker.socket = tab
+        socket = http.WebSocketResponse(
+            max_msg_size=MESSAGE_BYTES, heartbeat=HEARTBEAT_SECONDS, compress=False, autoping=False
+        )
+        await socket.prepare(request)
+        tab, before = Tab(request, socket), worker.tab
+        worker.tab, worker.attended = tab, True
         worker.touch()
+        if before is not None:
+            before.drop()
         url = f"{await address(worker)}/ws"
         try:
             async with request.app[CLIENT].ws_connect(
@@ -107,11 +115,19 @@ class Front:
             ) as inner:
                 await join(tab, inner, worker)
         finally:
-            if worker.socket is tab:
-                worker.socket = None
+            if worker.tab is tab:
+                worker.tab = None
+                worker.attended = socket.close_code == WSCloseCode.ABNORMAL_CLOSURE
             worker.touch()
-            await tab.close()
-        return tab
+            await socket.close()
+        return socket
+
+
+async def taken_in(request: http.Request, worker: Worker) -> AsyncIterator[bytes]:
+    """What a tab sends, piece by piece; a large upload may take longer than a tab may be idle."""
+    async for piece in request.content.iter_any():
+        worker.touch()
+        yield piece
 
 
 async def passed_on(answer: ClientResponse, request: http.Request) -> http.StreamResponse:
@@ -143,29 +159,44 @@ async def address(worker: Worker) -> str:
 
 
 async def taken(worker: Worker) -> bool:
-    """Whether another tab uses the session: one that reloads lets go of it within a moment."""
+    """Whether another tab uses the session.
+
+    One that reloads lets go of it within a moment. One that lost its connection cannot, and is let
+    go of here: it may be the very tab that asks.
+    """
     waited = 0.0
-    while worker.socket is not None and waited < RELOAD_SECONDS:
+    while worker.tab is not None and waited < RELOAD_SECONDS:
         await asyncio.sleep(0.1)
         waited += 0.1
-    return worker.socket is not None
+    if worker.tab is None:
+        return False
+    tab = worker.tab
+    there = await tab.answers()
+    if not there:
+        tab.drop()
+    return there
 
 
-async def join(tab: http.WebSocketResponse, inner: ClientWebSocketResponse, worker: Worker) -> None:
+async def join(tab: Tab, inner: ClientWebSocketResponse, worker: Worker) -> None:
     """Pass messages both ways until either side ends."""
 
-    async def passes(source: Socket, target: Socket, mark: bool) -> None:
+    async def passes(source: Socket, target: Socket) -> None:
         async for message in source:
-            if mark:
-                worker.touch()
             if message.type == WSMsgType.BINARY:
                 await target.send_bytes(message.data)
             elif message.type == WSMsgType.TEXT:
                 await target.send_str(message.data)
+            elif message.type == WSMsgType.PING:
+                await source.pong(message.data)
+            elif message.type == WSMsgType.PONG:
+                tab.heard.set()
+                continue
+            if source is tab.socket:
+                worker.touch()
 
     both = [
-        asyncio.create_task(passes(tab, inner, True)),
-        asyncio.create_task(passes(inner, tab, False)),
+        asyncio.create_task(passes(tab.socket, inner)),
+        asyncio.create_task(passes(inner, tab.socket)),
     ]
     _, rest = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     for task in rest:

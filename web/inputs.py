@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.io import read_image, read_labels
+from ElasticHyperRegLib.io.integrity import ANYWHERE, Bounds
 from ElasticHyperRegLib.io.volumes import READABLE
 from ElasticHyperRegLib.types import Image, LabelMap
 
@@ -49,7 +49,6 @@ class Inputs:
         self.folder = None if options.data is None else DataFolder(options.data)
         self._most_bytes = options.upload_mib << 20
         self._place = Path(tempfile.mkdtemp(prefix="elastic-hyperreg-uploads-"))
-        self._count = 0
 
     @property
     def most_bytes(self) -> int:
@@ -69,13 +68,8 @@ class Inputs:
                 f"{Path(name).name!r}",
                 "NIfTI (.nii, .nii.gz), NRRD (.nrrd), MetaImage (.mha) or zipped DICOM (.zip)",
             )
-        self._count += 1
-        folder = self._place / str(self._count)
-        folder.mkdir()
-        try:
-            yield folder / f"upload{suffix}"
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(dir=self._place) as folder:
+            yield Path(folder) / f"upload{suffix}"
 
     def take(self, role: str, path: Path, name: str) -> Given:
         """Read a file for ``role``; what it held before stays where the new one is at fault.
@@ -86,20 +80,26 @@ class Inputs:
         """
         if role not in ROLES:
             raise InputError(f"a file for {role!r}", " or ".join(ROLES))
-        read: Callable[[Path], Image | LabelMap]
+        read: Callable[..., Image | LabelMap]
         read = read_labels if role.endswith("labels") else read_image
+        source = path
         try:
-            source = path
-            if path.name.endswith(ARCHIVE):
-                source = unpack(path, path.parent / "unpacked", self._most_bytes)
-            self.given[role] = Given(name, read(source))
+            with tempfile.TemporaryDirectory(dir=self._place) as place:
+                if path.name.lower().endswith(ARCHIVE):
+                    source = unpack(path, Path(place) / "unpacked", self._most_bytes)
+                content = read(source, bounds=self._bounds(source))
         except InputError as error:
-            raise InputError(_as_user_says(str(error), path, name)) from error
+            message = str(error).replace(str(source), name).replace(str(path), name)
+            raise InputError(message.replace(path.name, name)) from error
+        except OSError as error:
+            raise InputError(f"{name} cannot be read here ({error.strerror or error})") from error
+        self.given[role] = Given(name, content)
         return self.given[role]
 
-
-def _as_user_says(message: str, path: Path, name: str) -> str:
-    """``message`` with the name that the user knows in place of where the file was put."""
-    for place in (path.parent / "unpacked", path):
-        message = message.replace(str(place), name)
-    return message.replace(path.name, name)
+    def _bounds(self, path: Path) -> Bounds:
+        """What a file is held to: an upload, one of the data folder, one of the command line."""
+        if path.is_relative_to(self._place):
+            return Bounds(path.parent, self._most_bytes)
+        if self.folder is not None and self.folder.holds(path):
+            return Bounds(self.folder.root)
+        return ANYWHERE

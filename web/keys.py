@@ -34,8 +34,7 @@ class Keys:
             "KeyO": partial(self._toggle, "open_dialog"),
             "KeyD": logics.quality.export,
             "KeyT": self._swap_theme,
-            "shift+Slash": partial(self._toggle, "help_open"),
-            "shift+Minus": partial(self._toggle, "help_open"),  # where ? is on German keyboards
+            "?": partial(self._toggle, "help_open"),
             "ctrl+KeyZ": logics.tissues.undo,
             "ctrl+KeyY": logics.tissues.redo,
             "ctrl+shift+KeyZ": logics.tissues.redo,

@@ -32,8 +32,9 @@ class Limits:
     Attributes:
         sessions: tabs at a time.
         upload_mib: size of one upload, and of what an archive unpacks to.
-        idle_minutes: a session without any input for so long is closed.
-        grace_seconds: a session without a tab for so long is closed.
+        idle_minutes: a session with neither input nor work for so long is closed, also while the
+            connection to its tab is lost.
+        grace_seconds: a session whose tab was closed for so long is closed.
     """
 
     sessions: int = 4

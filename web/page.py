@@ -16,6 +16,7 @@ from ElasticHyperRegLib.tissues.load import scheme_names
 from ElasticHyperRegLib.weights import list_models
 
 from .demo import start_demo
+from .folder import MOST_ENTRIES
 from .inputs import Inputs
 from .keys import Keys
 from .logic.compare import CompareLogic
@@ -78,6 +79,11 @@ class Page:
         """The archive to download."""
         return self._logics.quality.archive
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is computed."""
+        return self._live.controller is not None and bool(self._live.controller.busy)
+
     def uploaded(self, role: str, problem: str) -> None:
         """An upload ended well, or with a problem."""
         self._logics.opening.uploaded(role, problem)
@@ -89,14 +95,21 @@ class Page:
 
     async def run(self) -> None:
         """Live, for ever; opens the pair that was asked for."""
-        with self._state:
-            self._logics.opening.list_folder()
-        tasks = [self._live.run(self._views.draws)]
+        tasks = [self._live.run(self._views.draws), self._list_folder()]
         if self._demo is not None:
             tasks.append(self.open_demo())
         if self._files is not None:
             tasks.append(self._logics.opening.open_files(self._files))
         await asyncio.gather(*tasks)
+
+    async def _list_folder(self) -> None:
+        """Offer what the data folder holds; to walk through a large one takes a while."""
+        folder = self.inputs.folder
+        names = [] if folder is None else await asyncio.to_thread(folder.names)
+        with self._state as state:
+            state.data_names = names
+            if len(names) == MOST_ENTRIES:
+                self._live.say(f"Of the server's folder only the first {len(names)} are listed.")
 
     def _rebuild(self, event: Ready) -> None:
         self._table.build(len(self._logics.tissues.rows))

@@ -88,10 +88,13 @@ async def receive(request: http.Request, path: Path, most: int) -> None:
     Raises:
         InputError: it has more than ``most`` bytes.
     """
+    refusal = InputError(f"a file larger than {most >> 20} MiB", "a smaller one", "crop it")
+    if (request.content_length or 0) > most:
+        raise refusal
     size = 0
     with path.open("xb") as file:
         async for block in request.content.iter_chunked(BLOCK):
             size += len(block)
             if size > most:
-                raise InputError(f"a file larger than {most >> 20} MiB", "a smaller one", "crop it")
+                raise refusal
             file.write(block)

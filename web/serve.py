@@ -7,6 +7,7 @@ import signal
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from threading import Thread
 from urllib.parse import quote
 
 from aiohttp import ClientSession, ClientTimeout
@@ -52,7 +53,8 @@ async def serve(options: ServeOptions, say: Callable[[str], None]) -> None:
         url = page_url(options, runner)
         say(f"Open {url}   (Ctrl-C stops; research use only)")
         if options.browser:
-            await loop.run_in_executor(None, webbrowser.open, url)
+            # A browser of the terminal keeps the call until it is left; nobody waits for it.
+            Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         await stopped.wait()
     finally:
         await workers.close_all()

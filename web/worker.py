@@ -1,18 +1,25 @@
 """The process behind one tab: ``python -m web.worker``, started by the front only.
 
-It reads one line of JSON from standard input, writes one with its port to standard output, and
-ends when its input does, so that it never outlives the front.
+It reads one line of JSON from standard input, writes one with its port to standard output and
+one every now and then while it is busy, and ends when its input does, so that it never outlives
+the front.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from .routes import Routes
+
+BUSY_SECONDS = 2.0
 
 
 def main() -> None:
@@ -23,13 +30,13 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print belongs in the log
     try:
-        serve(given.pop("key"), given, lambda port: tell(answer, port))
+        serve(given.pop("key"), given, answer)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def serve(key: str, options: dict[str, Any], ready: Any) -> None:
-    """Serve a page, made meanwhile, for ever; ``ready`` is told the port."""
+def serve(key: str, options: dict[str, Any], answer: TextIO) -> None:
+    """Serve a page, made meanwhile, for ever; ``answer`` goes to the front."""
     # Trame takes a moment, in which the front may already be gone.
     from trame.app import get_server
 
@@ -42,7 +49,8 @@ def serve(key: str, options: dict[str, Any], ready: Any) -> None:
     shell.build(server)
     control = server.controller
     control.on_server_bind.add(lambda wslink: routes.bind(wslink.app))
-    control.on_server_ready.add(lambda **_: ready(server.port))
+    control.on_server_ready.add(lambda **_: tell(answer, json.dumps({"port": server.port})))
+    control.on_server_ready.add_task(lambda **_: tell_busy(answer, routes))
     page_options = PageOptions.from_json(options)
     control.on_server_ready.add_task(lambda **_: shell.fill(server, page_options, routes))
     server.start(
@@ -55,10 +63,18 @@ def serve(key: str, options: dict[str, Any], ready: Any) -> None:
     )
 
 
-def tell(answer: Any, port: int) -> None:
-    """The one line that the front waits for."""
-    answer.write(json.dumps({"port": port}) + "\n")
-    answer.close()
+def tell(answer: TextIO, line: str) -> None:
+    """Say one line to the front."""
+    answer.write(f"{line}\n")
+    answer.flush()
+
+
+async def tell_busy(answer: TextIO, routes: Routes) -> None:
+    """Say, as long as it is so, that the page is busy: what takes long is no idleness."""
+    while True:
+        await asyncio.sleep(BUSY_SECONDS)
+        if routes.page is not None and routes.page.busy:
+            tell(answer, "busy")
 
 
 def end_with_input(place: Path) -> None:

@@ -22,6 +22,7 @@ from .options import Limits, PageOptions
 PACKAGE = Path(__file__).resolve().parents[1]
 START_SECONDS = 300.0
 STOP_SECONDS = 5.0
+ANSWER_SECONDS = 2.0
 FAULT_SECONDS = 15.0
 """For so long the user can read what went wrong."""
 KEY_HEADER = "X-Worker-Key"
@@ -29,6 +30,46 @@ KEY_HEADER = "X-Worker-Key"
 
 class Full(Exception):
     """As many sessions are open as there may be."""
+
+
+@dataclass(eq=False)
+class Tab:
+    """A tab's connection.
+
+    Attributes:
+        request: that it began with.
+        socket: what it became.
+        heard: set when the tab answers ``answers``.
+    """
+
+    request: http.Request
+    socket: http.WebSocketResponse
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answers(self) -> bool:
+        """Whether the tab is there: of one whose network went away nothing is heard."""
+
+        async def ask() -> None:
+            self.heard.clear()
+            await self.socket.ping()
+            await self.heard.wait()
+
+        try:
+            await asyncio.wait_for(ask(), ANSWER_SECONDS)
+        except (asyncio.TimeoutError, ConnectionError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Say that the session is closed."""
+        with suppress(asyncio.TimeoutError):  # nobody may be there to hear it
+            closing = self.socket.close(code=1001, message=b"session closed")
+            await asyncio.wait_for(closing, ANSWER_SECONDS)
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
 
 
 @dataclass(eq=False)
@@ -41,8 +82,10 @@ class Worker:
         place: folder of all its files, uploads too; removed at the end.
         log: where its standard error goes; kept after a fault.
         url: where it listens, once it is ready.
-        socket: the tab's connection, where there is one.
+        tab: the tab's connection, where there is one.
+        attended: whether there is a tab, or one that went without a word and may come back.
         seen: time of the last input, on the monotonic clock.
+        listening: to the process.
     """
 
     name: str
@@ -51,11 +94,13 @@ class Worker:
     log: Path
     ready: asyncio.Task[str] | None = None
     process: asyncio.subprocess.Process | None = None
-    socket: http.WebSocketResponse | None = None
+    tab: Tab | None = None
+    attended: bool = False
     seen: float = field(default_factory=time.monotonic)
+    listening: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
-        """Note that the user did something."""
+        """Note that the user did something, or waits for something."""
         self.seen = time.monotonic()
 
     @property
@@ -92,7 +137,14 @@ class Worker:
         line = await asyncio.wait_for(told.readline(), START_SECONDS)
         if not line:
             raise OSError(f"a session's process did not start; its log is {self.log}")
+        self.listening = asyncio.create_task(self.listen(told))
         return f"http://127.0.0.1:{json.loads(line)['port']}"
+
+    async def listen(self, told: asyncio.StreamReader) -> None:
+        """Count what the process says, which is that it is busy, as input of the tab."""
+        async for _ in told:
+            if self.attended:
+                self.touch()
 
     async def stop(self) -> None:
         """End the process: it leaves by itself when its input is closed, or is killed."""
@@ -100,8 +152,8 @@ class Worker:
             self.ready.cancel()
             with suppress(asyncio.CancelledError):
                 await self.ready
-        if self.socket is not None:
-            await self.socket.close(code=1001, message=b"session closed")
+        if self.tab is not None:
+            await self.tab.close()
         process = self.process
         if process is not None and process.returncode is None:
             if process.stdin is not None:
@@ -111,6 +163,8 @@ class Worker:
             except asyncio.TimeoutError:
                 process.kill()
                 await process.wait()
+        if self.listening is not None:
+            self.listening.cancel()
         shutil.rmtree(self.place, ignore_errors=True)
         if process is None or process.returncode == 0:
             self.log.unlink(missing_ok=True)
@@ -154,9 +208,8 @@ class Workers:
         """Close what has ended, has no tab any more, or has been left alone for long."""
         now = time.monotonic()
         for worker in list(self._workers.values()):
-            limit = self._limits.grace_seconds
-            if worker.socket is not None:
-                limit = 60 * self._limits.idle_minutes
+            idle_seconds = 60 * self._limits.idle_minutes
+            limit = idle_seconds if worker.attended else self._limits.grace_seconds
             idle = worker is not self._spare and now - worker.seen > limit
             if idle or (worker.ended and now - worker.seen > FAULT_SECONDS):
                 await self.close(worker)

@@ -42,20 +42,29 @@ def serve(
         typer.Option(help="Folder of this machine whose images may be opened; none else is."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; other than loopback needs --token.")
+        str,
+        typer.Option(
+            help="Address to listen on; other than loopback needs --token. What is sent is not "
+            "encrypted: for another machine prefer an SSH tunnel (ssh -L) or an HTTPS proxy."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     token: Annotated[
         str | None,
-        typer.Option(envvar="ELASTIC_HYPERREG_TOKEN", help="Secret that every connection needs."),
+        typer.Option(
+            envvar="ELASTIC_HYPERREG_TOKEN",
+            help="Secret that every connection needs; in the environment others cannot list it.",
+        ),
     ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")
     ] = True,
     max_sessions: Annotated[int, typer.Option(min=1, help="Tabs at a time.")] = 4,
-    max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, MiB.")] = 2048,
+    max_upload: Annotated[
+        int, typer.Option(min=1, help="Largest upload, as sent and unpacked, MiB.")
+    ] = 2048,
     idle_minutes: Annotated[
-        float, typer.Option(min=0.1, help="A session without input for so long is closed.")
+        float, typer.Option(min=0.1, help="A session without input or work for so long is closed.")
     ] = 30.0,
     device: DeviceOption = "auto",
 ) -> None:

@@ -1,16 +1,23 @@
-"""Is a file there, and is all of it there?
+"""Is a file there, is all of it there, and does it keep within bounds?
 
 ITK fills what is missing of a truncated NIfTI file with zeros, reads NaN as 0 and a spacing of
 0 as 1, and takes a damaged compressed MetaImage as it comes, all without a word: a wrong image
 would be registered. NRRD and DICOM need no help, ITK refuses them.
+
+A header may name any file of the machine as that of its voxels, and these may unpack to a thousand
+times the file's size. That is the owner's right; a stranger's file is held to ``Bounds``.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
+import mmap
+import os
+import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +29,8 @@ from nibabel.wrapstruct import WrapStructError
 from ..errors import InputError
 
 _BLOCK = 1 << 20
+_PACKED_BLOCK = 1 << 14
+"""A thousand times as much may come out of it."""
 _NIFTI_HEADER = 540
 _MAX_HEADER = 1 << 16
 _META_BYTES = {
@@ -30,7 +39,27 @@ _META_BYTES = {
     **dict.fromkeys(("MET_UINT", "MET_INT", "MET_ULONG", "MET_LONG", "MET_FLOAT"), 4),
     **dict.fromkeys(("MET_ULONG_LONG", "MET_LONG_LONG", "MET_DOUBLE"), 8),
 }
+_META_LOCAL = ("LOCAL", "Local", "local")
+_META_KEY = b"ElementDataFile"
+_META_LINE = re.compile(_META_KEY + rb"[ \t]*=[ \t]*([^\s=:].*?)\s*")
+_NRRD_LINE = re.compile(rb"data ?file\s*:\s*(.*?)\s*", re.IGNORECASE)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a file may lead that somebody else gave; by default anywhere.
+
+    Attributes:
+        inside: folder that it and its voxels have to lie in, links followed; None for no matter.
+        most_bytes: that its voxels may take, unpacked.
+    """
+
+    inside: Path | None = None
+    most_bytes: float = math.inf
+
+
+ANYWHERE = Bounds()
 
 
 def existing_file(path: str | Path) -> Path:
@@ -53,14 +82,64 @@ def existing_file(path: str | Path) -> Path:
     return path
 
 
-def check_complete(path: Path) -> None:
-    """Refuse a NIfTI, MetaImage or HDF5 file that ends too early or is damaged.
+def check_inside(path: Path, folder: Path) -> None:
+    """Refuse a file, or a folder of slices, that leads out of ``folder``.
 
     Raises:
-        InputError: bytes are missing, the compressed stream is broken, the header is none or,
-            in a NIfTI file, voxels are NaN or infinite.
+        InputError: a link does, or a header, or that names more than one file of voxels.
     """
-    checks: dict[str, Callable[[Path], None]] = {
+    for file in path.iterdir() if path.is_dir() else (path, *_named_by(path)):
+        if not (file.resolve().is_relative_to(folder.resolve()) and file.exists()):
+            raise InputError(f"{path} leads to {file}", "voxels in the file itself or beside it")
+
+
+def _named_by(path: Path) -> Iterator[Path]:
+    """The file that has the voxels of a NRRD or MetaImage file which has them not itself."""
+    suffix, name = path.suffix.lower(), ""
+    if suffix in (".nrrd", ".nhdr"):
+        found = (_NRRD_LINE.fullmatch(line) for line in _nrrd_header(path))
+        name = next((os.fsdecode(line[1]) for line in found if line), "")
+    elif suffix in (".mha", ".mhd"):
+        name = _metaimage_data(path)
+    if "%" in name or "\0" in name or name.startswith("LIST"):
+        raise InputError(f"{path}: voxels in {name!r}", "voxels in one file")
+    if name and name not in _META_LOCAL:
+        yield path.parent / name
+
+
+def _nrrd_header(path: Path) -> Iterator[bytes]:
+    """Its lines as NrrdIO divides them: by CR, LF or CR LF, up to an empty one."""
+    with path.open("rb") as file:
+        for part in file:
+            for line in part.splitlines():
+                if not line:
+                    return
+                yield line
+
+
+def _metaimage_data(path: Path) -> str:
+    """Where a MetaImage says that its voxels are.
+
+    MetaIO divides a header in ways of its own and might find the key where we do not; it cannot
+    where it does not stand, so that the file must hold the key once.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = max(content.find(_META_KEY), 0)
+        content.seek(at)
+        line = _META_LINE.fullmatch(content.readline())
+        if line is None or content.find(_META_KEY, at + 1) >= 0:
+            raise InputError(f"{path} is not a MetaImage", action="check the file")
+        return os.fsdecode(line[1])
+
+
+def check_complete(path: Path, most_bytes: float = math.inf) -> None:
+    """Refuse a NIfTI, MetaImage or HDF5 file that ends too early, is damaged or too large.
+
+    Raises:
+        InputError: bytes are missing, the compressed stream is broken or holds more than
+            ``most_bytes``, the header is none or, in a NIfTI file, voxels are NaN or infinite.
+    """
+    checks: dict[str, Callable[[Path, float], None]] = {
         ".nii": _check_nifti,
         ".nii.gz": _check_nifti,
         ".mha": _check_metaimage,
@@ -70,25 +149,26 @@ def check_complete(path: Path) -> None:
     }
     for suffix, check in checks.items():
         if path.name.lower().endswith(suffix):
-            check(path)
+            check(path, most_bytes)
 
 
-def _check_nifti(path: Path) -> None:
+def _check_nifti(path: Path, most_bytes: float) -> None:
     packed = path.name.lower().endswith(".gz")
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
             header = _nifti_header(file.read(_NIFTI_HEADER), path)
-            pixel = header.get_data_dtype()
-            file.seek(int(header["vox_offset"]))
-            present = bad = 0
+            pixel, voxels = header.get_data_dtype(), math.prod(header.get_data_shape())
+            offset, present, bad = int(header["vox_offset"]), 0, 0
+            refuse_large(path, offset + voxels * pixel.itemsize, most_bytes)
+            file.seek(offset)
             while block := file.read(_BLOCK):
                 present += len(block)
+                refuse_large(path, offset + present, most_bytes)
                 if pixel.kind == "f":
                     whole = len(block) - len(block) % pixel.itemsize
                     bad += int((~np.isfinite(np.frombuffer(block[:whole], pixel))).sum())
     except (EOFError, OSError, zlib.error) as error:
         raise _damaged(path) from error
-    voxels = math.prod(header.get_data_shape())
     _refuse_short(path, present, voxels * pixel.itemsize)
     if bad:
         raise InputError(
@@ -120,23 +200,24 @@ def _nifti_header(start: bytes, path: Path) -> Any:
     return header
 
 
-def _check_metaimage(path: Path) -> None:
+def _check_metaimage(path: Path, most_bytes: float) -> None:
     header, offset = _metaimage_header(path)
     data_file = header.get("ElementDataFile", "")
     pixel = _META_BYTES.get(header.get("ElementType", ""))
     if not header.get("DimSize") or not data_file or pixel is None:
         raise InputError(f"{path} is not a MetaImage", action="check the file")
-    if data_file not in ("LOCAL", "Local", "local"):
+    if data_file not in _META_LOCAL:
         path, offset = path.parent / data_file, 0
         if "%" in data_file or data_file.startswith("LIST"):
             return  # One file a slice: ITK opens each and says which is missing.
         existing_file(path)
     channels = int(header.get("ElementNumberOfChannels", 1))
     needed = math.prod(int(n) for n in header["DimSize"].split()) * channels * pixel
+    refuse_large(path, needed, most_bytes)
     with path.open("rb") as file:
         file.seek(offset)
         if header.get("CompressedData", "").lower() == "true":
-            present = _inflated_size(file, path)
+            present = _inflated_size(file, path, most_bytes)
         else:
             present = path.stat().st_size - offset
     if header.get("BinaryData", "true").lower() == "true":
@@ -156,11 +237,12 @@ def _metaimage_header(path: Path) -> tuple[dict[str, str], int]:
         return header, file.tell()
 
 
-def _inflated_size(file: BinaryIO, path: Path) -> int:
+def _inflated_size(file: BinaryIO, path: Path, most_bytes: float) -> int:
     stream, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0  # 32: zlib or gzip, as found
     try:
-        while not stream.eof and (block := file.read(_BLOCK)):
+        while not stream.eof and (block := file.read(_PACKED_BLOCK)):
             size += len(stream.decompress(block))
+            refuse_large(path, size, most_bytes)
     except zlib.error as error:
         raise _damaged(path) from error
     if not stream.eof:
@@ -168,7 +250,7 @@ def _inflated_size(file: BinaryIO, path: Path) -> int:
     return size
 
 
-def _check_hdf5(path: Path) -> None:
+def _check_hdf5(path: Path, _most_bytes: float) -> None:
     """The superblock holds the length of the file; HDF5 itself prints pages about a short one."""
     with path.open("rb") as file:
         start = file.read(48)
@@ -176,6 +258,20 @@ def _check_hdf5(path: Path) -> None:
         raise InputError(f"{path} is not an HDF5 file", "a transform file", "check the file")
     end = start[40:48] if start[8] < 2 else start[28:36]
     _refuse_short(path, path.stat().st_size, int.from_bytes(end, "little"))
+
+
+def refuse_large(path: Path, needed: float, most_bytes: float) -> None:
+    """Refuse what unpacks to more bytes than it may.
+
+    Raises:
+        InputError: it does.
+    """
+    if needed > most_bytes:
+        raise InputError(
+            f"{path} unpacks to {needed / 2**20:.0f} MiB or more",
+            f"at most {most_bytes / 2**20:.0f} MiB",
+            "crop it",
+        )
 
 
 def _refuse_short(path: Path, present: int, needed: int) -> None:

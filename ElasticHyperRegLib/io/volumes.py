@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
@@ -13,29 +16,46 @@ import torch
 from ..errors import InputError
 from ..types import Grid, Image, LabelMap
 from .dicom import read_series
-from .integrity import check_complete, existing_file
+from .integrity import (
+    ANYWHERE,
+    Bounds,
+    check_complete,
+    check_inside,
+    existing_file,
+    refuse_large,
+)
 from .itk import array_to_sitk, from_sitk, grid_of, reading
 from .label_names import name_table, names_in_nifti, names_in_nrrd, put_names_in_nrrd
 from .outputs import writing
 
-READABLE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+_READERS = {
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+"""Left to choose by content, ITK takes HDF5 under any name, which may link to any other file."""
+READABLE = tuple(_READERS)
 WRITABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 _FORMATS = "a volume in NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha) format"
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: str | Path, bounds: Bounds = ANYWHERE) -> Image:
     """Read one scalar volume, float32 in its own units, world RAS.
 
     Args:
         path: a NIfTI, NRRD or MetaImage file, or a folder with the slices of one DICOM series.
+        bounds: that a stranger's file is held to.
 
     Raises:
-        InputError: the file is missing, damaged, cut short or no image; the image is 2D, 4D, a
-            vector or colour image, constant, or holds NaN or infinite voxels; its geometry is
-            impossible or sheared; the folder holds several series or lacks slices.
+        InputError: the file is missing, damaged, cut short, out of bounds or no image; the image
+            is 2D, 4D, a vector or colour image, constant, or holds NaN or infinite voxels; its
+            geometry is impossible or sheared; the folder holds several series or lacks slices.
     """
     path = Path(path)
-    image = from_sitk(_read_scalar_volume(path), path.name)
+    image = from_sitk(_read_scalar_volume(path, bounds), path.name)
     _refuse_non_finite(image.data, path)
     if image.data.min() == image.data.max():
         raise InputError(
@@ -46,7 +66,9 @@ def read_image(path: str | Path) -> Image:
     return image
 
 
-def read_labels(path: str | Path, names: Mapping[int, str] | None = None) -> LabelMap:
+def read_labels(
+    path: str | Path, names: Mapping[int, str] | None = None, bounds: Bounds = ANYWHERE
+) -> LabelMap:
     """Read a label map, int32, with the names in its file.
 
     Names are the segments' of a 3D Slicer ``.seg.nrrd``, or those of the label table of a NIfTI
@@ -55,12 +77,13 @@ def read_labels(path: str | Path, names: Mapping[int, str] | None = None) -> Lab
     Args:
         path: as for ``read_image``.
         names: label value → tissue name; wins over names in the file.
+        bounds: as for ``read_image``.
 
     Raises:
         InputError: as ``read_image``; a value is no whole number or negative; nothing is labelled.
     """
     path = Path(path)
-    volume = _read_scalar_volume(path)
+    volume = _read_scalar_volume(path, bounds)
     values = sitk.GetArrayFromImage(volume)
     _refuse_unlabelled(values, path)
     data = torch.from_numpy(values.astype(np.int32))[None, None]
@@ -109,24 +132,50 @@ def write_labels(labels: LabelMap, path: str | Path) -> None:
     _write_array(pixels, labels.grid, Path(path), labels.names)
 
 
-def _read_scalar_volume(path: Path) -> sitk.Image:
-    if path.is_dir():
-        volume = read_series(path)
-    else:
+def _read_scalar_volume(path: Path, bounds: Bounds) -> sitk.Image:
+    if not path.is_dir():
         existing_file(path)
         _known_suffix(path, READABLE, f"{_FORMATS}, or a folder of DICOM slices")
-        check_complete(path)
-        with reading(path):
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(path))
-            reader.ReadImageInformation()
-            _refuse_other_shapes(reader, path)
-            volume = reader.Execute()
+    if bounds.inside is not None:
+        check_inside(path, bounds.inside)
+    volume = _read_slices(path, bounds) if path.is_dir() else _read_file(path, bounds)
     try:
         grid_of(volume)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return volume
+
+
+def _read_file(path: Path, bounds: Bounds) -> sitk.Image:
+    check_complete(path, bounds.most_bytes)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(next(io for end, io in _READERS.items() if path.name.lower().endswith(end)))
+    with reading(path):
+        reader.ReadImageInformation()
+        _refuse_other_shapes(reader, path)
+        refuse_large(path, _bytes(reader), bounds.most_bytes)
+        return reader.Execute()
+
+
+def _read_slices(folder: Path, bounds: Bounds) -> sitk.Image:
+    if bounds.most_bytes < math.inf:
+        reader, total = sitk.ImageFileReader(), 0
+        with reading(folder):
+            for path in sorted(folder.iterdir()):
+                reader.SetFileName(str(path))
+                with suppress(RuntimeError):  # no slice: read_series says more of it
+                    reader.ReadImageInformation()
+                    total += _bytes(reader)
+        refuse_large(folder, total, bounds.most_bytes)
+    return read_series(folder)
+
+
+def _bytes(reader: sitk.ImageFileReader) -> int:
+    """That the voxels take, by what is read of their header."""
+    bits = re.search(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    voxels = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    return voxels * (int(bits[0]) if bits else 64) // 8
 
 
 def check_writable(path: str | Path) -> None:

@@ -1,12 +1,16 @@
-"""Who is let in, how many, and for how long; no browser and no session is needed."""
+"""How many sessions there are, and for how long; no browser and no session is needed."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import io
+import os
+import signal
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +21,12 @@ from aiohttp import web as http
 from aiohttp.test_utils import TestClient, TestServer
 
 from ElasticHyperRegLib.errors import InputError
-from web.options import Demo, Limits, PageOptions, PairFiles, ServeOptions
-from web.serve import build, listen, page_url
+from web import worker as worker_process
+from web.options import Limits, ServeOptions
+from web.routes import Routes, receive
+from web.serve import build, serve
 from web.workers import KEY_HEADER, Worker, Workers
 
-TOKEN = "a long secret"
 RUNNERS: list[http.AppRunner] = []
 Client = TestClient[Any, Any]
 Scenario = Callable[[Client, Workers], Awaitable[None]]
@@ -55,6 +60,13 @@ def stand_in(monkeypatch):
     monkeypatch.setattr(Worker, "ended", False)
 
 
+@pytest.fixture
+def hasty(monkeypatch):
+    """A front that waits but a moment for a tab."""
+    monkeypatch.setattr("web.front.RELOAD_SECONDS", 0.2)
+    monkeypatch.setattr("web.workers.ANSWER_SECONDS", 0.2)
+
+
 def visit(scenario: Scenario, options: ServeOptions | None = None) -> None:
     """Run a scenario against a front."""
     options = options or ServeOptions()
@@ -75,102 +87,6 @@ async def opened(client: Client) -> str:
     answer = await client.get("/", allow_redirects=False)
     assert answer.status == 303, await answer.text()
     return answer.headers["Location"]
-
-
-def test_wrong_token_is_refused_everywhere():
-    async def scenario(client, workers):
-        for path in (
-            "/",
-            "/session/x/",
-            "/session/x/ws",
-            "/session/x/upload/fixed",
-            "/favicon.ico",
-        ):
-            for query in ("", "?token=wrong", "?token=", f"?token={TOKEN[:-1]}"):
-                answer = await client.get(path + query, allow_redirects=False)
-                assert answer.status == 401, path + query
-        assert list(workers) == []
-
-    visit(scenario, ServeOptions(token=TOKEN))
-
-
-def test_token_becomes_a_cookie_and_leaves_the_address():
-    async def scenario(client, workers):
-        answer = await client.get("/favicon.ico", params={"token": TOKEN}, allow_redirects=False)
-        assert answer.status == 303
-        assert answer.headers["Location"] == "/favicon.ico"
-        cookie = answer.headers["Set-Cookie"]
-        assert "HttpOnly" in cookie
-        assert "SameSite=Lax" in cookie
-        assert TOKEN not in cookie
-        assert (await client.get("/favicon.ico")).status == 204
-
-    visit(scenario, ServeOptions(token=TOKEN))
-
-
-def test_token_in_the_header_is_enough():
-    async def scenario(client, workers):
-        for secret, status in ((TOKEN, 204), ("wrong", 401)):
-            headers = {"Authorization": f"Bearer {secret}"}
-            assert (await client.get("/favicon.ico", headers=headers)).status == status
-
-    visit(scenario, ServeOptions(token=TOKEN))
-
-
-@pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
-)
-def test_other_sites_are_refused(headers):
-    async def scenario(client, workers):
-        for path in ("/favicon.ico", "/session/x/ws"):
-            assert (await client.get(path, headers=headers)).status == 403
-
-    visit(scenario)
-
-
-def test_open_host_needs_a_token():
-    with pytest.raises(InputError, match="--token"):
-        ServeOptions(host="0.0.0.0")
-    assert ServeOptions(host="0.0.0.0", token=TOKEN).token == TOKEN
-    with pytest.raises(InputError, match="characters"):
-        ServeOptions(token="short")
-
-
-def test_options_survive_the_way_to_the_worker(tmp_path):
-    scan = tmp_path / "scan.nii.gz"
-    scan.touch()
-    pair = PairFiles({"fixed": str(scan), "moving": str(scan)}, tissues="phantom", initial="none")
-    for opened in ({"demo": Demo("cardiac", 48)}, {"pair": pair}, {}):
-        options = PageOptions(data=tmp_path, upload_mib=7, device="cpu", **opened)
-        assert PageOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
-
-
-def test_what_cannot_be_opened_is_refused_at_once(tmp_path):
-    with pytest.raises(InputError, match="thorax or cardiac"):
-        Demo("lung")
-    with pytest.raises(InputError, match="32 to 256"):
-        Demo("thorax", 8)
-    with pytest.raises(InputError, match="--moving"):
-        PairFiles({"fixed": str(tmp_path)})
-    with pytest.raises(InputError, match="exists"):
-        PairFiles({"fixed": str(tmp_path), "moving": str(tmp_path / "none")})
-    pair = PairFiles({"fixed": str(tmp_path), "moving": str(tmp_path)})
-    with pytest.raises(InputError, match="one pair"):
-        PageOptions(demo=Demo(), pair=pair)
-
-
-def test_address_is_one_that_can_be_opened():
-    options = ServeOptions(host="0.0.0.0", token=TOKEN)
-
-    async def go() -> str:
-        runner = http.AppRunner(build(options, Workers(options.page, options.limits)))
-        await runner.setup()
-        await listen(runner, options)
-        url = page_url(options, runner)
-        await runner.cleanup()
-        return url
-
-    assert asyncio.run(go()).startswith("http://127.0.0.1:")
 
 
 def test_every_tab_gets_a_session_up_to_the_limit(stand_in):
@@ -205,11 +121,146 @@ def test_socket_is_joined_and_a_second_tab_gets_its_own_session(stand_in):
         async with client.ws_connect(f"{path}ws") as socket:
             await socket.send_str("ping")
             assert await socket.receive_str() == "PING"
+            listens = asyncio.create_task(socket.receive())  # and answers, as browsers do
             answer = await client.get(path, allow_redirects=False)
             assert (answer.status, answer.headers["Location"]) == (303, "/")
+            listens.cancel()
         assert (await client.get(path)).status == 200
 
     visit(scenario)
+
+
+def test_a_tab_that_lost_its_connection_gets_its_session_back(stand_in, hasty):
+    async def scenario(client, workers):
+        path = await opened(client)
+        await ready(workers)
+        async with client.ws_connect(f"{path}ws"):  # it answers nothing, as nobody listens
+            worker = workers.get(path.split("/")[2])
+            assert (await client.head(path, allow_redirects=False)).status == 200
+            async with client.ws_connect(f"{path}ws") as socket:
+                await socket.send_str("ping")
+                assert await socket.receive_str() == "PING"
+            assert list(workers) == [worker]
+
+    visit(scenario)
+
+
+@pytest.mark.parametrize(("word", "kept"), [(True, False), (False, True)])
+def test_a_tab_that_went_without_a_word_may_come_back(stand_in, word, kept):
+    async def scenario(client, workers):
+        path = await opened(client)
+        await ready(workers)
+        worker = workers.get(path.split("/")[2])
+        socket = await client.ws_connect(f"{path}ws")
+        await socket.send_str("ping")
+        assert await socket.receive_str() == "PING"
+        if word:
+            await socket.close()
+        else:
+            socket._response.connection.transport.abort()
+        while worker.tab is not None:
+            await asyncio.sleep(0.01)
+        worker.seen = time.monotonic() - 50
+        await workers.sweep()
+        assert (workers.get(worker.name) is worker) == kept
+
+    visit(scenario, ServeOptions(limits=Limits(idle_minutes=1, grace_seconds=2)))
+
+
+def test_work_counts_as_input(stand_in):
+    async def scenario(client, workers):
+        path = await opened(client)
+        await ready(workers)
+        worker = workers.get(path.split("/")[2])
+        said = asyncio.StreamReader()
+        listens = asyncio.create_task(worker.listen(said))
+        for attended in (True, False):
+            worker.attended, worker.seen = attended, time.monotonic() - 61
+            said.feed_data(b"busy\n")
+            await asyncio.sleep(0.01)
+            await workers.sweep()
+            assert (workers.get(worker.name) is worker) == attended
+        said.feed_eof()
+        await listens
+
+    visit(scenario, ServeOptions(limits=Limits(idle_minutes=1)))
+
+
+def test_a_slow_upload_counts_as_input(stand_in):
+    async def scenario(client, workers):
+        path = await opened(client)
+        await ready(workers)
+        worker = workers.get(path.split("/")[2])
+
+        async def slowly() -> AsyncIterator[bytes]:
+            for _ in range(2):
+                worker.seen = 0
+                yield b"voxels"
+                await asyncio.sleep(0.05)
+                assert worker.seen > 0
+
+        answer = await client.post(f"{path}upload/fixed", data=slowly())
+        assert (await answer.json())["body"] == "voxelsvoxels"
+
+    visit(scenario)
+
+
+def test_a_worker_says_that_it_is_busy_as_long_as_it_is(monkeypatch):
+    monkeypatch.setattr(worker_process, "BUSY_SECONDS", 0.01)
+    routes: Any = Routes("key")
+    said = io.StringIO()
+
+    async def go() -> None:
+        tells = asyncio.create_task(worker_process.tell_busy(said, routes))
+        for page in (None, SimpleNamespace(busy=False), SimpleNamespace(busy=True)):
+            assert said.getvalue() == ""
+            routes.page = page
+            await asyncio.sleep(0.05)
+        tells.cancel()
+
+    asyncio.run(go())
+    assert set(said.getvalue().split()) == {"busy"}
+
+
+def test_an_upload_that_says_that_it_is_too_large_is_not_taken(tmp_path):
+    async def take(request):
+        with pytest.raises(InputError, match="larger than 1 MiB"):
+            await receive(request, tmp_path / "upload", 1 << 20)
+        return http.Response(text=str(request.content.total_bytes))
+
+    async def never() -> AsyncIterator[bytes]:
+        yield bytes(10)
+        await asyncio.Event().wait()
+
+    async def go() -> None:
+        app = http.Application()
+        app.add_routes([http.post("/", take)])
+        async with TestClient(TestServer(app)) as client:
+            headers = {"Content-Length": str(2 << 20)}
+            answer = await client.post("/", data=never(), headers=headers)
+            assert int(await answer.text()) <= 10
+
+    asyncio.run(go())
+    assert not (tmp_path / "upload").exists()
+
+
+def test_a_browser_of_the_terminal_holds_nothing_up(stand_in, monkeypatch):
+    left = threading.Event()
+    monkeypatch.setattr("webbrowser.open", lambda url: left.wait(20))
+
+    async def go() -> None:
+        serving = asyncio.create_task(serve(ServeOptions(), said.append))
+        while not said:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(serving, 5)
+
+    said: list[str] = []
+    begun = time.monotonic()
+    asyncio.run(go())
+    assert time.monotonic() - begun < 10
+    left.set()
 
 
 def test_a_worker_that_has_just_died_is_told(stand_in):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import tempfile
+import threading
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from ElasticHyperRegLib.alignment import KINDS
@@ -17,16 +24,18 @@ from ElasticHyperRegLib.types import Grid, Image
 
 pytest.importorskip("trame_slicer", reason="the extra app is not installed")
 
-from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.types import Elasticity
 from web.archives import unpack
 from web.folder import DataFolder
 from web.inputs import Inputs
-from web.logic.estimate import heat_map
 from web.options import ALIGNMENTS, PageOptions
+from web.page import Page
 from web.state import DEFAULTS
 
+from ..unit.test_io_dicom import stack, write_series
+
 MIB = 1 << 20
+META = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
+NRRD = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n"
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +64,7 @@ def test_archive_is_unpacked_flat_without_litter(zipped, tmp_path):
     assert [p.read_bytes() for p in sorted(folder.iterdir())] == [b"one", b"two"]
 
 
-@pytest.mark.parametrize("name", ["../out", "a/../../out", "/etc/x", "..\\out", "C:\\x"])
+@pytest.mark.parametrize("name", ["../out", "a/../../out", "/etc/x", "..\\out", "C:\\x", "."])
 def test_names_that_lead_out_are_refused(zipped, tmp_path, name):
     with pytest.raises(InputError, match="names inside"):
         unpack(zipped({name: b"x"}), tmp_path / "out", MIB)
@@ -75,6 +84,19 @@ def test_bombs_are_refused(zipped, tmp_path):
         unpack(bomb, tmp_path / "out", 100 * MIB)
     with pytest.raises(InputError, match="at most"):
         unpack(bomb, tmp_path / "out", MIB)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_would_come_out_in_one_piece_is_refused(zipped, tmp_path, method):
+    with pytest.raises(InputError, match="unusual"):
+        unpack(zipped({"a": b"x"}, method), tmp_path / "out", MIB)
+
+
+def test_a_name_that_is_no_text_is_refused(zipped, tmp_path):
+    path = zipped({"\u00e9": b"x"})
+    path.write_bytes(path.read_bytes().replace("\u00e9".encode(), b"\xff\xff"))
+    with pytest.raises(InputError, match="cannot be read"):
+        unpack(path, tmp_path / "out", MIB)
 
 
 def test_sizes_that_lie_are_refused(zipped, tmp_path):
@@ -112,6 +134,30 @@ def folder(tmp_path):
 
 def test_data_folder_lists_volumes_and_series(folder):
     assert DataFolder(folder).names() == ["case/ct.nii.gz", "case/series"]
+
+
+def test_a_large_data_folder_holds_nothing_up_and_says_so(folder, monkeypatch):
+    for name in ("web.folder.MOST_ENTRIES", "web.page.MOST_ENTRIES"):
+        monkeypatch.setattr(name, 2)
+    threads: list[threading.Thread] = []
+    said: list[str] = []
+    names = DataFolder.names
+
+    def noted(self):
+        threads.append(threading.current_thread())
+        return names(self)
+
+    monkeypatch.setattr(DataFolder, "names", noted)
+    state = SimpleNamespace()
+    page: Any = SimpleNamespace(
+        inputs=SimpleNamespace(folder=DataFolder(folder)),
+        _state=nullcontext(state),
+        _live=SimpleNamespace(say=said.append),
+    )
+    asyncio.run(Page._list_folder(page))
+    assert state.data_names == ["case/ct.nii.gz", "case/series"]
+    assert threads != [threading.main_thread()]
+    assert "only the first 2" in said[0]
 
 
 def test_names_of_the_data_folder_are_found(folder):
@@ -161,6 +207,80 @@ def test_broken_upload_is_told_by_the_name_that_the_user_knows():
     assert inputs.given == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("mine.mha", META + "ElementDataFile = {}\n"),
+        ("mine.mha", META + "ElementDataFile: {}\nElementDataFile = LOCAL\n12345678"),
+        ("mine.nrrd", NRRD + "data file: {}\n"),
+        ("mine.nrrd", NRRD + "datafile: {}\n\n12345678"),
+    ],
+)
+def test_an_upload_reads_no_file_of_the_server(tmp_path, name, header):
+    (tmp_path / "secret").write_bytes(b"abcdefgh")
+    inputs = Inputs(PageOptions())
+    with pytest.raises(InputError, match=name):
+        upload(inputs, "fixed", name, header.format(tmp_path / "secret").encode())
+    assert inputs.given == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("a.mhd", META + "ElementDataFile = {}\n"), ("a.nhdr", NRRD + "data file: {}\n")],
+)
+def test_headers_of_the_data_folder_read_no_file_outside(tmp_path, folder, name, header):
+    inputs, chosen = Inputs(PageOptions(data=folder)), DataFolder(folder)
+    for place, leads in ((folder / "case", False), (tmp_path / "outside", True)):
+        (place / "voxels.raw").write_bytes(b"abcdefgh")
+        (folder / name).write_text(header.format(place / "voxels.raw"))
+        if leads:
+            with pytest.raises(InputError, match="voxels in the file itself or beside it"):
+                inputs.take("fixed", chosen.path(name), name)
+        else:
+            found = inputs.take("fixed", chosen.path(name), name).content
+            assert found.data.ravel().tolist() == list(b"abcdefgh")
+
+
+def test_files_of_the_command_line_may_lead_anywhere(tmp_path):
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / "voxels.raw").write_bytes(b"abcdefgh")
+    path = tmp_path / "a.mhd"
+    path.write_text(META + "ElementDataFile = away/voxels.raw\n")
+    Inputs(PageOptions(upload_mib=0)).take("fixed", path, "a.mhd")
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_an_upload_that_unpacks_to_too_much_is_refused(tmp_path, suffix):
+    zeros = sitk.GetImageFromArray(np.zeros((128, 128, 128), np.uint8))
+    sitk.WriteImage(zeros, str(tmp_path / f"x{suffix}"), useCompression=True)
+    packed = (tmp_path / f"x{suffix}").read_bytes()
+    assert len(packed) < MIB
+    with pytest.raises(InputError, match="unpacks to 2 MiB or more; expected at most 1 MiB"):
+        upload(Inputs(PageOptions(upload_mib=1)), "fixed_labels", f"x{suffix}", packed)
+
+
+def test_an_archive_is_unpacked_into_the_sessions_folder_alone(tmp_path):
+    scans = tmp_path / "scans"
+    write_series(scans, stack(5))
+    with zipfile.ZipFile(scans / "A.ZIP", "w") as archive:
+        for path in scans.glob("*.dcm"):
+            archive.write(path, path.name)
+            path.unlink()
+    inputs = Inputs(PageOptions())
+    for role in ("fixed", "moving"):
+        assert inputs.take(role, scans / "A.ZIP", "A.ZIP").content.grid.shape[0] == 5
+    assert [path.name for path in scans.iterdir()] == ["A.ZIP"]
+    assert list(inputs._place.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(zipped):
+    path = zipped({"a": b"x"})
+    inputs = Inputs(PageOptions())
+    inputs._place.rmdir()
+    with pytest.raises(InputError, match=r"a.zip cannot be read here \(No such file"):
+        inputs.take("fixed", path, "a.zip")
+
+
 @pytest.mark.parametrize("name", ["x.exe", "nii.gz.txt", "", "x.gz"])
 def test_other_kinds_of_files_are_refused(name):
     with pytest.raises(InputError, match="NIfTI"), Inputs(PageOptions()).incoming(name):
@@ -170,19 +290,6 @@ def test_other_kinds_of_files_are_refused(name):
 def test_no_state_of_the_page_hides_a_part_of_trames_state():
     trame_state = pytest.importorskip("trame_server.state").State
     assert [name for name in DEFAULTS if hasattr(trame_state, name)] == []
-
-
-def test_heat_map_shows_the_nearest_score_everywhere():
-    settings = (Elasticity(0, 0), Elasticity(0, 1), Elasticity(1, 0))
-    surface = Surface("lung", "held", settings, (0.1, 0.4, 0.25), settings[1], 0.01)
-    drawn = heat_map(surface)
-    colors = {(round(c["lam"], 3), round(c["mu"], 3)): c["color"] for c in drawn["cells"]}
-    assert all(lam + mu <= 1 + 1e-9 for lam, mu in colors)
-    assert colors[0, 0] == colors[0.25, 0.25] == "#440154"
-    assert colors[0, 1] == colors[0.25, 0.75] == "#fde725"
-    assert colors[1, 0] not in (colors[0, 0], colors[0, 1])
-    assert (drawn["low"], drawn["high"], drawn["mu"]) == ("0.100", "0.400", 1)
-    assert len(drawn["tried"]) == 3
 
 
 def test_a_pair_may_be_aligned_in_every_way():

@@ -116,6 +116,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/controller.py
   ElasticHyperRegLib/mrml/display.py
   ElasticHyperRegLib/mrml/events.py
+  ElasticHyperRegLib/mrml/figures.py
   ElasticHyperRegLib/mrml/followers.py
   ElasticHyperRegLib/mrml/geometry.py
   ElasticHyperRegLib/mrml/glyph_style.py
@@ -134,6 +135,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/pair_state.py
   ElasticHyperRegLib/mrml/points.py
   ElasticHyperRegLib/mrml/quality.py
+  ElasticHyperRegLib/mrml/score_map.py
   ElasticHyperRegLib/mrml/settings.py
   ElasticHyperRegLib/mrml/transforms.py
   ElasticHyperRegLib/mrml/volumes.py
@@ -177,11 +179,8 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/__init__.py
   ElasticHyperRegLib/session/answer.py
   ElasticHyperRegLib/session/devices.py
-  ElasticHyperRegLib/session/elastic_metric.py
   ElasticHyperRegLib/session/fields.py
-  ElasticHyperRegLib/session/folds.py
   ElasticHyperRegLib/session/implicit.py
-  ElasticHyperRegLib/session/lbfgs.py
   ElasticHyperRegLib/session/live.py
   ElasticHyperRegLib/session/measure.py
   ElasticHyperRegLib/session/objective.py
@@ -197,9 +196,13 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/similarity/ncc.py
   ElasticHyperRegLib/solver/__init__.py
   ElasticHyperRegLib/solver/descent.py
+  ElasticHyperRegLib/solver/elastic_metric.py
+  ElasticHyperRegLib/solver/folds.py
+  ElasticHyperRegLib/solver/lbfgs.py
   ElasticHyperRegLib/solver/objective.py
   ElasticHyperRegLib/solver/problem.py
   ElasticHyperRegLib/solver/search.py
+  ElasticHyperRegLib/solver/settle.py
   ElasticHyperRegLib/solver/solve.py
   ElasticHyperRegLib/tissues/__init__.py
   ElasticHyperRegLib/tissues/body.py

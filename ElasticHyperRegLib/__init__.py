@@ -6,7 +6,23 @@ Importing the package loads neither torch nor VTK; a name is loaded when it is f
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what ``__getattr__`` gives, so that its types are known
+    from .engine import RegistrationOptions as RegistrationOptions
+    from .engine import RegistrationRequest as RegistrationRequest
+    from .engine import RegistrationResult as RegistrationResult
+    from .engine.register import register as register
+    from .errors import InputError as InputError
+    from .estimation import Estimate as Estimate
+    from .io import read_image as read_image
+    from .io import read_labels as read_labels
+    from .session import Session as Session
+    from .types import Displacement as Displacement
+    from .types import Elasticity as Elasticity
+    from .types import Grid as Grid
+    from .types import Image as Image
+    from .types import LabelMap as LabelMap
 
 __version__ = "0.1.0"
 
@@ -29,11 +45,12 @@ _HOMES = {
 
 __all__ = ["__version__", *sorted(_HOMES)]
 
+if not TYPE_CHECKING:  # any name would be allowed
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -69,7 +69,9 @@ class Actions:
             (4, self.scroll),
             (3, self.rotate),
             (3, self.open_tab),
+            (2, self.enter),
             (2, self.preset),
+            (1, self.live),
             (1, self.estimate),
             (1, self.sense),
             (1, self.download),
@@ -92,6 +94,17 @@ class Actions:
         weight, place = self.chance.choice(("lam", "mu")), self.chance.uniform(0, 1)
         self.tab.tissue(names[0]).scroll_into_view_if_needed()
         self.tab.drag(self.chance.choice(names), weight, place, steps=self.chance.randint(1, 30))
+
+    def enter(self) -> None:
+        """Type a value, which may be none."""
+        values = self.tab.page.locator(".tissue input.value")
+        field = values.nth(self.chance.randrange(values.count()))
+        field.fill(self.chance.choice(("0.1", "0,25", "0.6", "much")))
+        field.press("Enter")
+
+    def live(self) -> None:
+        """Switch between sliders that are answered at once and at rest."""
+        self.tab.page.click(".panel-head input[type=checkbox]")
 
     def scroll(self) -> None:
         """Zoom or step with the wheel in a view."""

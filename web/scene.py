@@ -21,6 +21,7 @@ from trame_slicer.views import (
 
 from ElasticHyperRegLib.mrml.nodes import role_of
 
+from .ui import marks
 from .views import FlatView, SolidView, Turns
 
 SLICES_PER_SECOND = 30.0
@@ -29,7 +30,7 @@ SOLIDS_PER_SECOND = 2.0
 JPEG_QUALITY = 90  # trame's own quality at rest: equal, so nothing is drawn twice
 SURFACE = "Closed surface"
 SURFACE_OPACITY = 0.4
-OUTLINE_OPACITY = 0.5
+OUTLINE_OPACITY, OUTLINE_PIXELS = 0.9, 2
 BACKGROUNDS = {"dark": ("#1b1d20", "#34373c"), "light": ("#f4f5f7", "#cfd5dc")}
 
 
@@ -51,7 +52,7 @@ class Views:
             (
                 partial(FlatView, self._turns),
                 ViewType.SLICE_VIEW,
-                create_vertical_slice_view_gutter_ui,
+                _slice_ui,
                 SLICES_PER_SECOND,
             ),
             (SolidView, ViewType.THREE_D_VIEW, create_vertical_view_gutter_ui, SOLIDS_PER_SECOND),
@@ -93,11 +94,16 @@ class Views:
         """The 3D view."""
         return self.app.view_manager.get_threed_views()
 
-    def clear(self) -> None:
-        """Remove the nodes of the pair before; clearing the scene would take the views with it."""
+    @property
+    def nodes(self) -> list[Any]:
+        """The nodes of the pair; clearing the scene would take those of the views with it."""
         nodes = self.scene.GetNodes()
-        ours = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
-        for node in [node for node in ours if role_of(node)]:
+        there = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
+        return [node for node in there if role_of(node)]
+
+    def remove(self, nodes: list[Any]) -> None:
+        """Take nodes out of the scene."""
+        for node in nodes:
             self.scene.RemoveNode(node)
 
     def show(self, fixed: Any, tissues: Any) -> None:
@@ -112,6 +118,7 @@ class Views:
             display.SetOpacity3D(SURFACE_OPACITY)
             display.SetVisibility2DFill(False)
             display.SetOpacity2DOutline(OUTLINE_OPACITY)
+            display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
         for view in self.slices:
             view.set_visible_in_3d(tissues is None)
         self.app.display_manager.reset_views()
@@ -131,6 +138,12 @@ class Views:
         for view in self.solid:
             view.set_view_properties(look.properties)
             view.schedule_render()
+
+
+def _slice_ui(server: Server, view_id: str, view: FlatView) -> None:
+    """What the browser draws over a slice."""
+    create_vertical_slice_view_gutter_ui(server, view_id, view)
+    marks.build(server, view_id, view)
 
 
 def _all_views() -> Layout:

@@ -6,7 +6,35 @@ from typing import Any
 
 TABS = ("display", "estimate", "compare", "quality")
 
+OF_A_PAIR: dict[str, Any] = {
+    # what goes on
+    "pair_ready": False,
+    "busy": [],
+    "progress": 0,
+    "answer": {},
+    "model_line": "",
+    "notes": [],
+    "can_undo": False,
+    "can_redo": False,
+    "download": None,
+    # what is known
+    "grey_windows": [],
+    "sensitivity": False,
+    "sensitivity_known": False,
+    "sensitivity_rows": [],
+    "sensitivity_note": "",
+    "sensitivity_legend": [],
+    "estimate": {},
+    "surface_tissue": "",
+    "surface": {},
+    "kept": [],
+    "shown_kept": "",
+    "quality": {},
+}
+"""What belongs to the open pair; so it is while there is none, or the next is being prepared."""
+
 DEFAULTS: dict[str, Any] = {
+    **OF_A_PAIR,
     "trame__title": "ElasticHyperReg",
     "trame__favicon": None,
     "theme": "dark",
@@ -15,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
     # the pair
     "open_dialog": True,
     "given": {},
-    "uploading": "",
+    "uploading": [],
     "problems": {},
     "data_names": [],
     "initial_alignment": "affine",
@@ -26,20 +54,11 @@ DEFAULTS: dict[str, Any] = {
     "presets": [],
     "pair_title": "",
     # what goes on
-    "pair_ready": False,
-    "busy": [],
-    "progress": 0,
     "status": "Open a pair of scans to begin.",
     "message": "",
     "message_open": False,
     "message_bad": False,
-    "answer": {},
-    "model_line": "",
-    "notes": [],
-    "can_undo": False,
-    "can_redo": False,
     "live": True,
-    "download": None,
     # the display
     "legend": [],
     "mode": "blend",
@@ -47,26 +66,14 @@ DEFAULTS: dict[str, Any] = {
     "grey_window": [0, 1],
     "grey_range": [0, 1],
     "grey_step": 1,
-    "grey_windows": [],
     "jacobian": False,
     "jacobian_opacity": 80,
     "glyphs": "off",
     "glyph_spacing_mm": 15,
     "glyph_scale": 1,
-    "sensitivity": False,
-    "sensitivity_known": False,
-    "sensitivity_rows": [],
-    "sensitivity_note": "",
     # estimation
     "objectives": [],
     "methods": [],
     "objective": "dice",
     "method": "coarse-to-fine",
-    "estimate": {},
-    "surface_tissue": "",
-    "surface": {},
-    # comparison and quality
-    "kept": [],
-    "shown_kept": "",
-    "quality": {},
 }

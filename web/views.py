@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Any
 
+import numpy as np
+from slicer import vtkMRMLColorLegendDisplayableManager
 from trame_server.utils.asynchronous import create_task
 from trame_slicer.views import AbstractView, SliceView, ThreeDView
+
+from ElasticHyperRegLib.mrml.geometry import matrix_to_numpy
 
 SEND_SECONDS = 0.002
 """For a picture to be packed and sent on its way."""
 SOLIDS_WAIT_SECONDS, SOLIDS_MOST_SECONDS = 0.4, 2.0
 """Since the last change, and since the first that was not drawn."""
 MOUSE_SECONDS = 1.0
+EDGES = ("left", "right", "top", "bottom")
+WAYS = "LPI", "RAS"
+OBLIQUE = 0.35
+"""Cosine from which a direction is told: 20 degrees off an axis there are two."""
+RULER_PART = 0.3
+"""Of a view's width, at most."""
 Looks = tuple[tuple[int, int], tuple[tuple[Any, int], ...]]
 LOG = logging.getLogger(__name__)
 
@@ -76,7 +87,7 @@ class Placed:
 
 
 class FlatView(Placed, SliceView):  # type: ignore[misc]  # trame-slicer tells no types
-    """A slice, drawn in its turn.
+    """A slice, drawn in its turn; legends of colours stand in the page.
 
     Args:
         turns: shared by the slices of a page.
@@ -86,6 +97,18 @@ class FlatView(Placed, SliceView):  # type: ignore[misc]  # trame-slicer tells n
     def __init__(self, turns: Turns, **given: Any) -> None:
         self._turns = turns
         super().__init__(**given)
+
+    def _initialize_displayable_manager_group(
+        self, factory: Any, app_logic: Any, managers: list[type]
+    ) -> None:
+        kinds = [kind for kind in managers if kind is not vtkMRMLColorLegendDisplayableManager]
+        super()._initialize_displayable_manager_group(factory, app_logic, kinds)
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """See ``slice_marks``."""
+        node = self.get_view_node()
+        return slice_marks(matrix_to_numpy(node.GetSliceToRAS()), node.GetFieldOfView()[0])
 
     def schedule_render(self, *_: Any) -> None:
         """As trame-slicer's, in turn."""
@@ -141,6 +164,42 @@ def draw_plainly(view: AbstractView) -> None:
     view.render_window().SetMultiSamples(0)
     view.renderer().SetUseDepthPeeling(False)
     view.renderer().SetUseFXAA(isinstance(view, ThreeDView))
+
+
+def slice_marks(slice_to_ras: np.ndarray, width_mm: float) -> dict[str, str]:
+    """What a slice says of itself.
+
+    Args:
+        slice_to_ras: (4, 4) RAS mm: to the right, upwards, out of the slice, its middle.
+        width_mm: of the view.
+
+    Returns:
+        ``EDGES`` → letters of what lies there (two where the slice is oblique), ``position`` of
+        the slice, ``ruler`` as text, and ``ruler_part`` of the view's width.
+    """
+    right, up, out, middle = slice_to_ras[:3].T
+    sides = dict(zip(EDGES, (-right, right, up, -up), strict=True))
+    axis = int(np.abs(out).argmax())
+    offset_mm = round(float(middle @ out * np.sign(out[axis])), 1)
+    length_mm = _round_length(RULER_PART * width_mm)
+    return {
+        **{edge: _letters(side) for edge, side in sides.items()},
+        "position": f"{WAYS[offset_mm >= 0][axis]} {abs(offset_mm):.1f} mm",
+        "ruler": f"{length_mm:g} mm",
+        "ruler_part": f"{100 * length_mm / max(width_mm, 1e-6):.2f}%",
+    }
+
+
+def _letters(direction: np.ndarray) -> str:
+    """R or L, A or P, S or I: as many as tell where a direction leads, the nearest first."""
+    parts = sorted(enumerate(direction.tolist()), key=lambda part: -abs(part[1]))
+    return "".join(WAYS[part > 0][axis] for axis, part in parts if abs(part) > OBLIQUE)
+
+
+def _round_length(most_mm: float) -> float:
+    """The longest of 1, 2, 5, 10, 20, 50 … mm (and parts of these) within ``most_mm``."""
+    power = 10.0 ** math.floor(math.log10(max(most_mm, 1e-6)))
+    return max(step * power for step in (1, 2, 5) if step * power <= max(most_mm, power))
 
 
 def looks(view: ThreeDView) -> Looks:

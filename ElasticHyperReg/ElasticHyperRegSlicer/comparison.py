@@ -8,6 +8,8 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ElasticHyperRegLib.mrml.figures import percent
+
 from .live import LivePair
 
 ROW_HEIGHT = 22
@@ -65,7 +67,7 @@ class ComparisonSection:
                 entry.name,
                 _settings(entry.elasticity),
                 "–" if dice is None else f"{dice:.3f}",
-                "–" if folds is None else f"{100 * folds:.2g} %",
+                "–" if folds is None else percent(folds),
             )
             for column, text in enumerate(texts):
                 self.ui.keptTable.setItem(row, column, tableItem(text))

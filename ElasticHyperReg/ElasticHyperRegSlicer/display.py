@@ -7,6 +7,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from ElasticHyperRegLib.mrml.figures import percent
+
 from .inputs import choose
 from .live import LivePair
 from .painting import inkOf, legendPixmap
@@ -41,6 +43,8 @@ class DisplaySection:
         live.listen("Ready", self._onReady)
         live.listen("Updated", self._onUpdated)
         live.listen("Sensed", self._onSensed)
+        live.listen("Unsensed", lambda event: self._forgetSpread())
+        live.listen("Failed", self._onFailed)
 
     def _fillCombos(self) -> None:
         for text, name in (
@@ -155,9 +159,14 @@ class DisplaySection:
     def _onUpdated(self, event: Any) -> None:
         folds = event.metrics.get("folds_fraction")
         self.ui.foldsLabel.text = foldsText(folds)
-        if self._spread is not None:
-            self._spread = None
-            self.ui.sensitivityCheckBox.checked = False
+
+    def _onFailed(self, event: Any) -> None:
+        if event.what == "sensitivity":
+            self._forgetSpread()
+
+    def _forgetSpread(self) -> None:
+        self._spread = None
+        self.ui.sensitivityCheckBox.checked = False
 
     def _onSensed(self, event: Any) -> None:
         self._spread = event.sensitivity.displacement_sd_mm
@@ -178,4 +187,4 @@ def foldsText(fraction: float | None) -> str:
         return "–"
     if fraction == 0:
         return _("none")
-    return _("⚠ {percent:.2g} % of the voxels, magenta in the views").format(percent=100 * fraction)
+    return _("⚠ {percent} of the voxels, magenta in the views").format(percent=percent(fraction))

@@ -84,21 +84,21 @@ class EstimationSection:
         return combo.currentText if chosen < 0 else combo.itemData(chosen)
 
     def _onReady(self, event: Any) -> None:
+        wanted = event.objective(self._objective())
         self._offer(event.objectives)
+        combo = self.ui.objectiveComboBox
+        if combo.findData(wanted) < 0:
+            combo.setEditText(wanted)
+        else:
+            combo.setCurrentIndex(combo.findData(wanted))
         self.showEstimate(None)
 
     def _offer(self, objectives: tuple[str, ...]) -> None:
-        """What the pair allows; what was chosen stays where it can."""
-        combo = self.ui.objectiveComboBox
-        chosen, written = combo.currentData, combo.currentText
-        isWritten = bool(written) and combo.findText(written) < 0
-        combo.clear()
+        """What the pair allows."""
+        self.ui.objectiveComboBox.clear()
         for name, text in self._objectives.items():
             if name in objectives:
-                combo.addItem(text, name)
-        combo.setCurrentIndex(max(0, combo.findData(chosen)))
-        if isWritten:
-            combo.setEditText(written)
+                self.ui.objectiveComboBox.addItem(text, name)
 
     def _onSurfaced(self, event: Any) -> None:
         """The surface of the whole comes first, while the tissues are still looked at."""

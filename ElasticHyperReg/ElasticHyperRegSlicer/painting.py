@@ -9,15 +9,15 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-Color = tuple[int, int, int]
+from ElasticHyperRegLib.mrml.colors import eight_bits, score_rgb
+from ElasticHyperRegLib.mrml.score_map import heat_map
+from ElasticHyperRegLib.mrml.settings import Color
 
 LEGEND_HEIGHT, BAR_HEIGHT = 40, 12
 SIDE = 180
 LEFT, TOP, BOTTOM, RIGHT = 44, 30, 36, 96
 BLOCK = 3
 """Pixels of a side of the squares that the map is made of."""
-RAMP: tuple[Color, ...] = ((45, 25, 90), (200, 65, 95), (252, 235, 100))
-"""Colours of the lowest, the middle and the highest score."""
 CENTRE_TOP = int(qt.Qt.AlignHCenter) | int(qt.Qt.AlignTop)
 RIGHT_MIDDLE = int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter)
 LEFT_MIDDLE = int(qt.Qt.AlignLeft) | int(qt.Qt.AlignVCenter)
@@ -54,11 +54,10 @@ def heatMapPixmap(surface: Any, ink: Any) -> Any:
         ink: colour of axes and text, ``inkOf`` what it is shown on.
     """
     pixmap, painter = _canvas(LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM, ink)
-    low, high = min(surface.scores), max(surface.scores)
-    parts = [(score - low) / (high - low) if high > low else 1.0 for score in surface.scores]
-    colors = [qt.QColor(*rampColor(part)) for part in parts]
-    for x, y, nearest in _blocks(surface.settings):
-        painter.fillRect(x, y, BLOCK, BLOCK, colors[nearest])
+    drawn = heat_map(surface, SIDE // BLOCK)
+    for cell in drawn.cells:
+        left, top = (round(place - BLOCK / 2) for place in _place(cell))
+        painter.fillRect(left, top, BLOCK, BLOCK, qt.QColor(*cell.color))
     for setting in surface.settings:
         left, top = (round(place) - 1 for place in _place(setting))
         painter.fillRect(left, top, 2, 2, qt.QColor(0, 0, 0, 110))
@@ -70,7 +69,7 @@ def heatMapPixmap(surface: Any, ink: Any) -> Any:
         painter.drawEllipse(round(middle - ring), round(height - ring), 2 * ring, 2 * ring)
     painter.setPen(qt.QPen(ink))
     _axes(painter)
-    _scale(painter, low, high)
+    _scale(painter, drawn.low, drawn.high)
     painter.end()
     return pixmap
 
@@ -80,30 +79,8 @@ def inkOf(widget: Any) -> Any:
     return widget.palette.color(qt.QPalette.WindowText)
 
 
-def rampColor(part: float) -> Color:
-    """Colour of a score, 0 (lowest) to 1 (highest)."""
-    at = min(1.0, max(0.0, part)) * (len(RAMP) - 1)
-    index = min(int(at), len(RAMP) - 2)
-    one, other = RAMP[index], RAMP[index + 1]
-    red, green, blue = (round(a + (at - index) * (b - a)) for a, b in zip(one, other, strict=True))
-    return red, green, blue
-
-
 def _place(setting: Any) -> tuple[float, float]:
     return LEFT + SIDE * setting.lam, TOP + SIDE * (1 - setting.mu)
-
-
-def _blocks(settings: Sequence[Any]) -> list[tuple[int, int, int]]:
-    """Left, top and the index of the nearest setting of every block with λ + μ ≤ 1."""
-    steps = np.arange(0, SIDE, BLOCK)
-    lam, mu = (part.ravel() for part in np.meshgrid((steps + BLOCK / 2) / SIDE, 1 - steps / SIDE))
-    inside = lam + mu <= 1 + BLOCK / SIDE
-    lam, mu = lam[inside], mu[inside]
-    tried = np.array([[setting.lam, setting.mu] for setting in settings])
-    nearest = ((lam[:, None] - tried[:, 0]) ** 2 + (mu[:, None] - tried[:, 1]) ** 2).argmin(1)
-    left = LEFT + np.floor(lam * SIDE / BLOCK).astype(int) * BLOCK
-    top = TOP + np.round((1 - mu) * SIDE).astype(int)
-    return list(zip(left.tolist(), top.tolist(), nearest.tolist(), strict=True))
 
 
 def _axes(painter: Any) -> None:
@@ -119,9 +96,8 @@ def _axes(painter: Any) -> None:
 
 def _scale(painter: Any, low: float, high: float) -> None:
     left, height = LEFT + SIDE + 16, SIDE // 2
-    for line in range(height):
-        color = qt.QColor(*rampColor(1 - line / height))
-        painter.fillRect(left, TOP + 20 + line, 10, 1, color)
+    for line, rgb in enumerate(score_rgb(np.linspace(1, 0, height))):
+        painter.fillRect(left, TOP + 20 + line, 10, 1, qt.QColor(*eight_bits(rgb)))
     painter.drawText(left, TOP, 80, 16, LEFT_MIDDLE, _("score"))
     painter.drawText(left + 14, TOP + 12, 66, 16, LEFT_MIDDLE, f"{high:.3g}")
     painter.drawText(left + 14, TOP + 12 + height, 66, 16, LEFT_MIDDLE, f"{low:.3g}")

@@ -6,6 +6,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from ElasticHyperRegLib.mrml.figures import percent
+
 from .comparison import asTable, fitHeight, tableItem
 from .live import LivePair
 
@@ -63,7 +65,7 @@ class QualitySection:
                 _change(tissue.dice, 3),
                 _change(tissue.hd95_mm, 1),
                 f"{100 * tissue.volume_change:+.1f} %",
-                f"{100 * tissue.folds_fraction:.2g} %",
+                percent(tissue.folds_fraction),
                 f"{100 * tissue.strain:.1f} %",
                 f"{tissue.stress:.2f}",
             )
@@ -78,9 +80,7 @@ def _change(values: tuple[float, float] | None, digits: int) -> str:
 
 
 def _summary(quality: Any) -> str:
-    lines = [
-        _("Folds: {percent:.2g} % of all voxels.").format(percent=100 * quality.folds_fraction)
-    ]
+    lines = [_("Folds: {percent} of all voxels.").format(percent=percent(quality.folds_fraction))]
     there = quality.inverse_consistency_mm
     if there:
         text = _("There and back: {mean:.2f} mm off on average, {max:.2f} mm at most.")

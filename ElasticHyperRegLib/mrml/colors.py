@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from .nodes import Node, Scene, add_node
@@ -17,7 +19,13 @@ PAPER = 247 / 255
 
 _SHRINKS = np.array([(70, 140, 255), (0, 80, 235)], dtype=float)
 _GROWS = np.array([(255, 80, 70), (225, 0, 20)], dtype=float)
+_SCORES = np.array(
+    [(68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)],
+    dtype=float,
+)
+"""Viridis, from the lowest to the highest."""
 _SENSITIVE = np.array([(120, 28, 109), (237, 105, 37), (252, 255, 164)], dtype=float)
+SENSITIVITY_TICKS = 5
 _RISE = 0.8
 """Below 1: a change of a tenth is seen already."""
 
@@ -48,6 +56,11 @@ def sensitivity_rgba(part: np.ndarray) -> np.ndarray:
     return np.column_stack([_ramp(_SENSITIVE, part), part**_RISE])
 
 
+def score_rgb(part: np.ndarray) -> np.ndarray:
+    """0 (the lowest score) to 1 (the highest), (P,) → red, green, blue (P, 3), each 0 to 1."""
+    return _ramp(_SCORES, np.asarray(part, dtype=float))
+
+
 def on_paper(rgba: np.ndarray) -> np.ndarray:
     """RGBA (P, 4) over white paper, (P, 3)."""
     return rgba[:, :3] * rgba[:, 3:] + PAPER * (1 - rgba[:, 3:])
@@ -59,9 +72,24 @@ def jacobian_legend() -> list[tuple[float, Color, str]]:
     steps.append((2.0, "doubled"))
     colors = jacobian_colors(np.array([value for value, _ in steps]))
     return [
-        (value, (round(255 * r), round(255 * g), round(255 * b)), text)
-        for (value, text), (r, g, b) in zip(steps, colors, strict=True)
+        (value, eight_bits(rgb), text) for (value, text), rgb in zip(steps, colors, strict=True)
     ]
+
+
+def sensitivity_legend(most_mm: float) -> list[tuple[float, Color, str]]:
+    """(mm, colour, no text) from none to the largest, as ``jacobian_legend``."""
+    parts = np.linspace(0, 1, SENSITIVITY_TICKS)
+    colors = on_paper(sensitivity_rgba(parts))
+    return [
+        (part * most_mm, eight_bits(rgb), "")
+        for part, rgb in zip(parts.tolist(), colors, strict=True)
+    ]
+
+
+def eight_bits(color: Iterable[float]) -> Color:
+    """Red, green, blue of 0 to 1, and what may follow them → 0 to 255."""
+    red, green, blue = [round(255 * float(part)) for part in color][:3]
+    return red, green, blue
 
 
 def jacobian_color_node(scene: Scene) -> Node:

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..tissues import presets
 from ..types import Elasticity
 from .compare import Kept, KeptSettings
+from .events import Updated
 from .nodes import Node, Scene
 from .options import ControllerOptions
 from .pair import LivePair
@@ -53,6 +54,7 @@ class LiveController(LivePair):
         moving_node: Node,
         labels_node: Node = None,
         moving_labels_node: Node = None,
+        *,
         options: ControllerOptions | None = None,
     ) -> None:
         options = options or ControllerOptions()
@@ -76,7 +78,7 @@ class LiveController(LivePair):
         volumes = nodes.get("fixed"), nodes.get("moving")
         labels = nodes.get("labels"), nodes.get("moving_labels")
         options = ControllerOptions.of_state(state, open_session)
-        controller = cls(scene, *volumes, *labels, options)
+        controller = cls(scene, *volumes, *labels, options=options)
         known = controller._settings.elasticity
         saved = {name: Elasticity(*pair) for name, pair in state.elasticity.items()}
         controller._settings.restore({n: saved[n] for n in known if n in saved}, state.locked)
@@ -186,17 +188,18 @@ class LiveController(LivePair):
         """
         if self.shown is None:
             raise InputError("nothing is shown yet", action="wait for the first result")
-        given = self.shown.elasticity
-        values = {
-            row.name: given.get(row.name, given.get(EVERYWHERE, Elasticity(row.lam, row.mu)))
-            for row in self.tissues
-        }
+        values = self._values_of(self.shown)
         kept = Kept(name, values, dict(self.shown.metrics), replace(self.shown, final=True))
         self._kept.keep(kept)
         return kept
 
+    @property
+    def shown_kept(self) -> str:
+        """The kept setting at which the table stands; empty where it is none of them."""
+        return self._kept.name_of(self._settings.elasticity)
+
     def switch_to(self, name: str) -> None:
-        """Show a kept setting again, at once; one step of undo.
+        """Show a kept setting again, at once where its answer is still there; one step of undo.
 
         Raises:
             InputError: none of that name.
@@ -217,3 +220,16 @@ class LiveController(LivePair):
             InputError: none of that name.
         """
         self._kept.forget(name)
+
+    def _show(self, answer: Any, stage: str) -> Updated:
+        if answer.final:
+            self._kept.answered(self._values_of(answer), answer)
+        return super()._show(answer, stage)
+
+    def _values_of(self, answer: Any) -> dict[str, Elasticity]:
+        """The rows of the table as an answer has them."""
+        given = answer.elasticity
+        return {
+            row.name: given.get(row.name, given.get(EVERYWHERE, Elasticity(row.lam, row.mu)))
+            for row in self.tissues
+        }

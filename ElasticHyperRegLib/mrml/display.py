@@ -253,7 +253,7 @@ class RegistrationDisplay:
 
     @cached_property
     def _share(self) -> torch.Tensor:
-        """Found when the first overlay is painted: a pair that opens has no time for it."""
+        """Found when overlay or arrows are first shown: a pair that opens has no time for it."""
         return tissue_share(image_from_node(self.fixed_node), self.grid)
 
     def _new_overlay(self, style: OverlayStyle) -> Overlay:
@@ -262,7 +262,7 @@ class RegistrationDisplay:
 
     def _new_glyphs(self) -> Glyphs:
         live, region = self.transform_node, self.fixed_node
-        return Glyphs(self.scene, live, region, self.grid, self._initial)
+        return Glyphs(self.scene, live, region, self.grid, self._initial, lambda: self._share)
 
     def _overlay_is(self, overlay: Overlay, visible: bool, opacity: float) -> None:
         if visible:

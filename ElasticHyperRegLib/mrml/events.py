@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from .quality import Quality
 
@@ -44,6 +46,16 @@ class Ready:
     tissues: tuple[str, ...]
     notes: tuple[str, ...] = ()
     objectives: tuple[str, ...] = ()
+
+    def objective(self, wanted: str) -> str:
+        """``wanted``, a name or weights in words, where the evidence allows it; else the best."""
+        from ..estimation.options import parse_objective  # loads torch
+
+        try:
+            named = set(parse_objective(wanted))
+        except InputError:
+            named = {wanted}
+        return wanted if named <= set(self.objectives) else self.objectives[0]
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,11 @@ class Sensed:
 
 
 @dataclass(frozen=True)
+class Unsensed:
+    """The sensitivity that was told belongs to another setting; it is shown no more."""
+
+
+@dataclass(frozen=True)
 class Exported:
     """The files of ``register`` stand in ``folder``; ``metrics`` is its ``metrics.json``."""
 
@@ -147,6 +164,7 @@ Event = (
     | Surfaced
     | Estimated
     | Sensed
+    | Unsensed
     | Exported
     | Written
     | Failed

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool3d
 
 from ..field import elastic_part, world_points
 from ..types import Grid
@@ -16,6 +20,8 @@ SPARSER = {"arrows": 2.0, "cones": 2.0, "grid": 3.0}
 """Distances in 3D, where all planes are seen at once, over those in a slice."""
 SHORTEST = 1 / 15
 """Of the distance between two arrows: shorter ones are not drawn."""
+BODY = 0.1
+"""Share of a voxel and the mean about it: more at the skin, lest arrows are cut; less in noise."""
 COLORS = ((0.0, (0.25, 0.4, 0.25)), (3.0, (0.3, 0.95, 0.3)), (20.0, (1.0, 0.95, 0.2)))
 """mm moved, and red, green, blue: dim, green, yellow, none of them a colour of an overlay."""
 
@@ -26,7 +32,8 @@ class Glyphs:
     Slicer draws the way *to parent*, which of the live node is the inverse and slow to find. This
     node has the same grid the other way round, so arrows start at fixed points x and end at
     x + d(x) of φ(x) = A(x + d(x)): the frames of two scanners may lie so far apart that A would
-    hide what is elastic. Around the grid nothing moves: beyond the volume nothing is drawn.
+    hide what is elastic. Around the grid nothing moves: beyond the volume nothing is drawn. Nor
+    over air, where a field has nothing to go by; a grid alone is bent there too, to stay whole.
 
     Args:
         scene: vtkMRMLScene.
@@ -34,10 +41,18 @@ class Glyphs:
         region_node: volume over which is drawn; without one the 3D views stay empty.
         grid: of the displacements to come.
         initial: A, (4, 4) RAS mm.
+        share: tells, once anything is drawn, how far a voxel is more than air, 0 to 1:
+            (1, 1, *grid.shape).
     """
 
     def __init__(
-        self, scene: Scene, live: Node, region_node: Node, grid: Grid, initial: np.ndarray
+        self,
+        scene: Scene,
+        live: Node,
+        region_node: Node,
+        grid: Grid,
+        initial: np.ndarray,
+        share: Callable[[], torch.Tensor],
     ) -> None:
         self.node = live.GetNodeReference(ROLE)
         if self.node is None:
@@ -46,7 +61,7 @@ class Glyphs:
             self.node.SetSaveWithScene(False)
             live.SetNodeReferenceID(ROLE, self.node.GetID())
             self._dress(scene, region_node)
-        self._grid, self._initial = grid, initial
+        self._grid, self._initial, self._share = grid, initial, share
         self._field = GridField(grid, rim=1)
         self.node.SetAndObserveTransformToParent(self._field.transform)
         self._u_mm: torch.Tensor | None = None
@@ -62,7 +77,8 @@ class Glyphs:
         self._u_mm = u_mm
         if self.style.style != "off":
             points = world_points(self._grid, u_mm)
-            self._field.write(elastic_part(u_mm, points, self._initial))
+            d_mm = elastic_part(u_mm, points, self._initial)
+            self._field.write(d_mm if self.style.style == "grid" else d_mm * self._body.to(d_mm))
 
     def draw(self, style: GlyphStyle) -> None:
         """Draw in another style, in 2D and 3D."""
@@ -79,6 +95,13 @@ class Glyphs:
             display.SetVisibility2D(shown and number == 0)
             display.SetVisibility3D(shown and number == 1)
             display.EndModify(was)
+
+    @cached_property
+    def _body(self) -> torch.Tensor:
+        """1 where arrows may start, (1, 1, *shape)."""
+        share = self._share()
+        around = avg_pool3d(share, 3, stride=1, padding=1, count_include_pad=False)
+        return (torch.minimum(share, around) > BODY).float()
 
     def _dress(self, scene: Scene, region_node: Node) -> None:
         """A display node for the slices and one for 3D."""

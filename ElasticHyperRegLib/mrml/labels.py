@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import slicer
@@ -15,6 +15,7 @@ from ..tissues import TissueScheme
 from ..types import Grid, Image, LabelMap
 from .arrays import image_array
 from .arrays import image_from_array as vtk_from_array
+from .colors import eight_bits
 from .geometry import matrix_to_numpy, matrix_to_vtk, placed_grid, volume_grid
 from .nodes import Node, Scene, add_node, name_of
 from .settings import Color
@@ -75,14 +76,14 @@ def tissue_colors(node: Node, scheme: TissueScheme | None = None) -> dict[str, C
         return colors | {tissue.name: tissue.color for tissue in scheme.tissues}
     if node.IsA("vtkMRMLSegmentationNode"):
         segments = (segment for _, segment in _segments(node))
-        return colors | {s.GetName(): _eight_bits(s.GetColor()) for s in segments}
+        return colors | {s.GetName(): eight_bits(s.GetColor()) for s in segments}
     table, names = _color_table(node), _table_names(node)
     if table is None:
         return colors
     for value in np.unique(image_array(node.GetImageData())).astype(int).tolist():
         rgba = [0.0] * 4
         if value and table.GetColor(value, rgba):
-            colors[names.get(value, str(value))] = _eight_bits(rgba)
+            colors[names.get(value, str(value))] = eight_bits(rgba)
     return colors
 
 
@@ -203,8 +204,3 @@ def _renumbered(labels: LabelMap, like: LabelMap) -> LabelMap:
     lookup[list(table)] = list(table.values())
     data = torch.from_numpy(lookup[labels.data.numpy()])
     return LabelMap(data, labels.grid, {**like.names, **names}, labels.name)
-
-
-def _eight_bits(color: Iterable[float]) -> Color:
-    red, green, blue = [round(255 * part) for part in color][:3]
-    return red, green, blue

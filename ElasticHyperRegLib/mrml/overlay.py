@@ -21,6 +21,7 @@ from .colors import (
     name_colors,
     on_paper,
     sensitivity_color_node,
+    sensitivity_legend,
     sensitivity_rgba,
 )
 from .geometry import set_volume_grid
@@ -33,7 +34,6 @@ LEGEND_PLACE = 0.98, 0.5
 LEGEND_GROUND = 0.6
 PAINTED = "painted"
 BYTE = 255
-SENSITIVITY_TICKS = 5
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,8 @@ def _jacobian_ticks(low: float, high: float) -> list[tuple[float, str]]:
     ]
 
 
-def _even_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    parts = np.linspace(0, 1, SENSITIVITY_TICKS).tolist()
-    return [(part, f"{low + part * (high - low):.2g} mm") for part in parts]
+def _sensitivity_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    return [(value / high, f"{value:.2g} mm") for value, _, _ in sensitivity_legend(high)]
 
 
 JACOBIAN = OverlayStyle(
@@ -91,7 +90,7 @@ SENSITIVITY = OverlayStyle(
     (0.0, 1.0),
     sensitivity_color_node,
     sensitivity_rgba,
-    _even_ticks,
+    _sensitivity_ticks,
 )
 
 

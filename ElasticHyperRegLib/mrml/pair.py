@@ -25,6 +25,7 @@ from .events import (
     Sensed,
     Status,
     Surfaced,
+    Unsensed,
     Updated,
     Written,
     status_of,
@@ -71,6 +72,7 @@ class LivePair:
         self._events: list[Event] = []
         self._notes_told = 0
         self._surfaces: SimpleQueue[Event] = SimpleQueue()
+        self._sensed_for: dict[str, Elasticity] | None = None
         self._measure_again, self._measure_due, self._flicked_at = False, inf, 0.0
         self.display: RegistrationDisplay | None = None
         self.quality: Quality | None = None
@@ -145,16 +147,18 @@ class LivePair:
     def sensitivity(self) -> None:
         """How far the result depends on the settings; ``Sensed`` tells it is there.
 
-        After an estimate: over the settings that are as good; else over the neighbours.
+        After an estimate: over the settings that are as good; else over the neighbours. Of another
+        setting than the one shown nothing is shown: ``Unsensed`` tells that it is away.
 
         Raises:
             InputError: the pair is not prepared, or this runs already.
         """
         session, plausible = self._require_session(), self._plausible()
+        values = self._settings.elasticity
         self._jobs.run(
             "sensitivity",
             lambda progress, cancelled: session.sensitivity(plausible, progress, cancelled),
-            self._sensed,
+            lambda found: self._sensed(found, values),
         )
 
     def measure(self) -> None:
@@ -226,6 +230,8 @@ class LivePair:
             self._say(Status(f"{name} was changed; start again to use it as it is now", True))
         if self.display is not None and self.display.mend():
             self._say(Status("a deleted overlay was made anew", True))
+            if self._sensed_for is not None:
+                self._unsense()
         while not self._surfaces.empty():
             self._say(self._surfaces.get())
         self._say(*self._jobs.poll())
@@ -257,6 +263,8 @@ class LivePair:
     def _show(self, answer: Any, stage: str) -> Updated:
         display = self._require_display()
         display.update(answer.displacement, answer.jacobian)
+        if self._sensed_for not in (None, self._settings.elasticity):
+            self._unsense()
         self.shown = answer
         at_rest = answer.final and self.options.measure_at_rest
         self._measure_due = perf_counter() + REST_SECONDS if at_rest else inf
@@ -319,9 +327,17 @@ class LivePair:
         settings = found.plausible()
         return settings if len(settings) > 1 else None
 
-    def _sensed(self, found: Any) -> list[Event]:
+    def _sensed(self, found: Any, values: dict[str, Elasticity]) -> list[Event]:
+        if values != self._settings.elasticity:
+            raise InputError("the sliders moved meanwhile", action="compute the sensitivity again")
         self._require_display().set_sensitivity(found.displacement_sd_mm)
+        self._sensed_for = values
         return [Sensed(found)]
+
+    def _unsense(self) -> None:
+        self._require_display().set_sensitivity(None, visible=False)
+        self._sensed_for = None
+        self._say(Unsensed())
 
     def _measured(self, quality: Quality) -> list[Event]:
         self.quality = quality

@@ -9,20 +9,16 @@ import pytest
 
 from ElasticHyperRegLib.mrml.events import (
     Closed,
-    Estimated,
     Exported,
     Failed,
     Measured,
-    Progressed,
-    Ready,
     Sensed,
     Status,
-    Surfaced,
+    Unsensed,
     Updated,
     Written,
 )
 from ElasticHyperRegLib.mrml.quality import Quality, TissueQuality
-from ElasticHyperRegLib.types import Elasticity
 
 
 def poll(widget: Any) -> None:
@@ -192,88 +188,17 @@ def test_sensitivity_is_computed_once_and_then_shown(live, controller):
     assert [call[0] for call in controller.calls].count("sensitivity") == 1
     controller.coming.append(Updated(7, "refined", True, 0.1, {}))
     poll(live)
+    assert live.ui.sensitivityCheckBox.checked  # a better answer to the same setting
+    controller.coming.append(Unsensed())
+    poll(live)
     assert not live.ui.sensitivityCheckBox.checked
     live.ui.sensitivityCheckBox.click()
     assert [call[0] for call in controller.calls].count("sensitivity") == 2
     assert live.ui.sensitivityLabel.isHidden()  # the figures of the field before
-
-
-def found(tissues: tuple[str, ...] = ("lung", "bone")) -> SimpleNamespace:
-    settings = tuple(Elasticity(i / 10, j / 10) for i in range(11) for j in range(11 - i))
-    scores = tuple(0.8 + 0.1 * s.mu * (1 - s.mu) for s in settings)
-    surfaces = [
-        SimpleNamespace(tissue=t, settings=settings, scores=scores, chosen=Elasticity(0.1, 0.5))
-        for t in tissues
-    ]
-    return SimpleNamespace(
-        elasticity={tissue: Elasticity(0.1, 0.5) for tissue in tissues},
-        surfaces=tuple(surfaces),
-        surface=lambda tissue: next(s for s in surfaces if s.tissue == tissue),
-        objective={"dice": 1.0},
-        evidence="Chosen by the overlap of 2 tissues.",
-        warnings=("lung: the evidence does not determine λ",),
-        scores={tissue: {"before": 0.81, "after": 0.86} for tissue in tissues},
-    )
-
-
-def test_estimate_shows_progress_then_the_heat_map(live, controller):
-    ui = live.ui
-    ui.objectiveComboBox.setCurrentIndex(ui.objectiveComboBox.findData("soft-dice"))
-    ui.methodComboBox.setCurrentIndex(ui.methodComboBox.findData("coarse-to-fine"))
-    ui.estimateButton.click()
-    assert controller.calls[-1] == ("estimate", "soft-dice", "coarse-to-fine")
-    assert not ui.estimateButton.enabled
-    assert ui.cancelEstimateButton.enabled
-    controller.coming.append(Progressed("estimate", 0.4))
+    controller.done("sensitivity", Failed("sensitivity", "the sliders moved meanwhile"))
     poll(live)
-    assert ui.estimateProgressBar.value == 40
-    controller.done("estimate", Estimated(found()))
-    poll(live)
-    assert ui.estimateButton.enabled
-    assert "0.810 → 0.860" in ui.estimateResultLabel.text
-    assert "does not determine" in ui.estimateResultLabel.text
-    assert not ui.heatMapLabel.pixmap.isNull()
-    ui.heatMapTissueComboBox.setCurrentIndex(0)
-    assert ui.heatMapTissueComboBox.currentData == "lung"
-
-
-def test_estimate_takes_weights_that_are_written(live, controller):
-    live.ui.objectiveComboBox.setEditText("dice=1, similarity=0.5")
-    live.ui.estimateButton.click()
-    assert controller.calls[-1][:2] == ("estimate", "dice=1, similarity=0.5")
-    controller.done("estimate", Estimated(found()))
-    controller.coming.append(Ready("none", "cpu", ("lung",), (), ("dice", "similarity")))
-    poll(live)
-    live.ui.estimateButton.click()
-    assert controller.calls[-1][:2] == ("estimate", "dice=1, similarity=0.5")
-
-
-def test_only_what_the_pair_allows_is_offered(live, controller):
-    def offered(combo: Any) -> list[str]:
-        return [combo.itemData(index) for index in range(combo.count)]
-
-    assert offered(live.ui.objectiveComboBox) == ["dice", "soft-dice", "similarity"]
-    assert offered(live.ui.methodComboBox) == ["grid", "coarse-to-fine", "gradient"]
-
-
-def test_the_first_surface_is_drawn_while_the_search_goes_on(live, controller):
-    live.ui.estimateButton.click()
-    controller.coming.append(Surfaced(found(("everywhere",)).surfaces[0]))
-    poll(live)
-    assert live.ui.cancelEstimateButton.enabled
-    assert not live.ui.heatMapLabel.pixmap.isNull()
-    assert not live.ui.heatMapFrame.isHidden()
-    controller.done("estimate", Failed("estimate", "estimate was cancelled", cancelled=True))
-    poll(live)
-    assert live.ui.heatMapFrame.isHidden()
-
-
-def test_estimate_can_be_cancelled(live, controller):
-    live.ui.estimateButton.click()
-    live.ui.cancelEstimateButton.click()
-    poll(live)
-    assert live.ui.statusLabel.text == "estimate was cancelled"
-    assert live.ui.estimateButton.enabled
+    assert not live.ui.sensitivityCheckBox.checked
+    assert "moved meanwhile" in live.ui.statusLabel.text
 
 
 def test_keep_switch_show_and_remove(live, controller):
@@ -315,7 +240,7 @@ def test_quality_table(live, controller):
     cells = [[table.item(r, c).text() for c in range(7)] for r in range(table.rowCount)]
     assert cells == [
         ["lung", "0.710 → 0.940", "9.0 → 2.1", "+38.0 %", "0 %", "5.2 %", "0.40"],
-        ["soft tissue", "–", "–", "-2.0 %", "0.1 %", "1.0 %", "1.00"],
+        ["soft tissue", "–", "–", "-2.0 %", "0.10 %", "1.0 %", "1.00"],
     ]
     assert "6.10 → 1.20 mm apart (40 of them)" in live.ui.qualitySummaryLabel.text
 

@@ -40,7 +40,7 @@ class FakeSession:
         self.closed = threading.Event()
         self.gate = threading.Event()
         self.held: list[Callable[[], None]] = []
-        self.hold = False
+        self.hold = self.hold_sensitivity = False
         FakeSession.made.append(self)
 
     def answer(self, number: int, values, final: bool) -> Answer:
@@ -83,6 +83,8 @@ class FakeSession:
 
     def sensitivity(self, settings, on_progress, cancelled) -> Any:
         self.compared = settings
+        if self.hold_sensitivity:
+            self._wait(cancelled)
         return SimpleNamespace(displacement_sd_mm=torch.rand(1, 1, *self.grid.shape))
 
     def register(self, values, progress, cancelled) -> Any:

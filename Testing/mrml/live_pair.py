@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ def until(controller, kind, seconds: float = 5.0):
     raise AssertionError(f"no {kind.__name__} in {found}")
 
 
-def ready(scene, nodes, options=OPTIONS) -> LiveController:
+def ready(scene, nodes, options=OPTIONS) -> Any:
+    """A ``LiveController`` whose first answer is shown."""
     controller = LiveController(scene, *nodes, options=options)
     controller.start()
     until(controller, Updated)

@@ -7,7 +7,7 @@ import torch
 
 from ElasticHyperRegLib import Displacement, Grid, Image
 from ElasticHyperRegLib.grid import coarser
-from ElasticHyperRegLib.mrml import RegistrationDisplay, node_from_image
+from ElasticHyperRegLib.mrml import GlyphStyle, RegistrationDisplay, node_from_image
 from ElasticHyperRegLib.mrml.air import tissue_share
 from ElasticHyperRegLib.mrml.arrays import image_array
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
@@ -58,8 +58,8 @@ def test_it_lies_on_the_grid_that_is_asked_for():
 def test_the_overlay_is_clear_over_air(scene, kind):
     data = torch.full((1, 1, *GRID.shape), 3.0)
     data[..., 6:18, 6:18] = 200.0
-    pair = [node_from_image(scene, Image(data, GRID, name), name) for name in ("one", "other")]
-    display = RegistrationDisplay(scene, *pair, GRID)
+    one, other = (node_from_image(scene, Image(data, GRID, name), name) for name in ("1", "2"))
+    display = RegistrationDisplay(scene, one, other, GRID)
     display.update(
         Displacement(torch.zeros(1, 3, *GRID.shape), GRID), torch.full((1, 1, *GRID.shape), 2.0)
     )
@@ -76,3 +76,19 @@ def test_the_overlay_is_clear_over_air(scene, kind):
     assert opacity[:, 10:14, 10:14].min() > 200
     assert opacity[:, :3].max() == 0
     assert image_array(display.jacobian_node.GetImageData()).min() == 2.0, "values stay"
+
+
+def test_arrows_start_in_the_body_alone_and_a_grid_stays_whole(scene):
+    data = torch.full((1, 1, *GRID.shape), 3.0)
+    data[..., 6:18, 6:18] = 200.0
+    one, other = (node_from_image(scene, Image(data, GRID, name), name) for name in ("1", "2"))
+    display = RegistrationDisplay(scene, one, other, GRID)
+    u_mm = torch.full((1, 3, *GRID.shape), 4.0)
+    display.update(Displacement(u_mm, GRID), torch.ones(1, 1, *GRID.shape))
+    moved = {}
+    for style in ("arrows", "cones", "grid"):
+        display.set_glyphs(GlyphStyle(style))
+        transform = display.glyph_node.GetTransformToParent()
+        moved[style] = [transform.TransformPoint(x, x, 4.0)[0] - x for x in (6.0, 12.0, 17.0, 2.0)]
+    assert moved["arrows"] == moved["cones"] == pytest.approx([4, 4, 4, 0])
+    assert moved["grid"] == pytest.approx([4, 4, 4, 4])

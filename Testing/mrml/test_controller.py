@@ -20,8 +20,11 @@ from ElasticHyperRegLib.mrml import (
     Sensed,
     Status,
     Surfaced,
+    Unsensed,
     Updated,
+    free_name,
 )
+from ElasticHyperRegLib.mrml.compare import MOST_ANSWERS
 from Testing.mrml.fake_session import FakeSession
 from Testing.mrml.live_pair import OPTIONS, ready, shown_at, until
 
@@ -215,6 +218,35 @@ def test_sensitivity_is_overlaid(scene, nodes):
     assert FakeSession.made[-1].compared is None
 
 
+def test_a_sensitivity_goes_with_the_setting_that_it_belongs_to(scene, nodes):
+    overlay = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode").GetLabelVolumeID
+    controller = ready(scene, nodes)
+    controller.sensitivity()
+    until(controller, Sensed)
+    controller.measure()
+    _, before = until(controller, Measured)
+    assert not [event for event in before if isinstance(event, Unsensed)]
+    assert overlay() is not None
+    controller.set_elasticity("body", 0.4, 0.1)
+    until(controller, Unsensed)
+    assert overlay() is None
+    controller.undo()
+    _, after = until(controller, Updated)
+    assert not [event for event in after if isinstance(event, Unsensed)], "told once"
+
+
+def test_a_sensitivity_that_comes_too_late_is_refused_and_said(scene, nodes):
+    controller = ready(scene, nodes)
+    session = FakeSession.made[-1]
+    session.hold_sensitivity = True
+    controller.sensitivity()
+    controller.set_elasticity("body", 0.4, 0.1)
+    session.gate.set()
+    failed, _ = until(controller, Failed)
+    assert failed.what == "sensitivity" and "compute the sensitivity again" in failed.message
+    assert controller.display.sensitivity_node is None
+
+
 def test_after_an_estimate_what_is_as_good_is_compared(scene, nodes):
     controller = ready(scene, nodes)
     session = FakeSession.made[-1]
@@ -261,6 +293,44 @@ def test_kept_settings_come_back_at_once(scene, nodes):
     controller.forget("A")
     with pytest.raises(InputError, match="the kept setting 'A'"):
         controller.switch_to("A")
+
+
+def test_only_the_answers_used_last_are_kept_and_others_are_computed_again(scene, nodes):
+    controller = ready(scene, nodes)
+    session = FakeSession.made[-1]
+    for number in range(30):
+        controller.set_elasticity("body", number / 100, 0.2)
+        until(controller, Updated)
+        controller.keep(free_name([kept.name for kept in controller.kept]))
+    names = [kept.name for kept in controller.kept]
+    assert names[:2] + names[25:28] == ["A", "B", "Z", "AA", "AB"]
+    with_answer = [kept.name for kept in controller.kept if kept.answer is not None]
+    assert with_answer == names[-MOST_ANSWERS:]
+    asked = len(session.submitted)
+    controller.switch_to("A")
+    assert controller.shown_kept == "A" and len(session.submitted) == asked + 1
+    until(controller, Updated)
+    controller.switch_to("AD")
+    controller.switch_to("A")
+    assert len(session.submitted) == asked + 1, "its answer is there again"
+    assert sum(kept.answer is not None for kept in controller.kept) == MOST_ANSWERS
+    controller.set_elasticity("body", 0.5, 0.2)
+    assert controller.shown_kept == ""
+
+
+def test_an_answer_to_another_setting_is_not_taken_for_a_kept_one(scene, nodes):
+    controller = ready(scene, nodes)
+    session = FakeSession.made[-1]
+    for number in range(MOST_ANSWERS + 1):
+        controller.set_elasticity("body", number / 10, 0.1)
+        until(controller, Updated)
+        controller.keep(free_name([kept.name for kept in controller.kept]))
+    session.hold = True
+    controller.set_elasticity("body", 0.7, 0.1)
+    controller.switch_to("A")
+    session.held.pop()()
+    controller.poll()
+    assert controller.kept[0].answer is None
 
 
 def test_flicker_swaps_twice_a_second(scene, nodes, monkeypatch):

@@ -273,7 +273,8 @@ def test_transform_shows_moving_points_where_they_came_from(scene, warnings_as_e
 
 def test_a_volume_under_the_transform_is_resampled_as_the_library_warps(scene):
     fixed = make_oblique_grid((8, 12, 14), (1.4, 1.1, 2.5), 25)
-    moving = Grid.from_spacing((16, 40, 36), (1.0, 0.9, 2.2), fixed.origin + [-14, -8, -8])
+    origin = tuple((fixed.origin + [-14, -8, -8]).tolist())
+    moving = Grid.from_spacing((16, 40, 36), (1.0, 0.9, 2.2), origin)
     u_mm = smooth_field(fixed, 1.0)
     image = Image(gaussian_smooth(torch.randn(1, 1, *moving.shape), (1, 1, 1)), moving, "m")
     node = node_from_image(scene, image, "moving")

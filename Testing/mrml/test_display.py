@@ -86,7 +86,7 @@ def pixels(logic) -> np.ndarray:
 
 
 def made(app, pair) -> RegistrationDisplay:
-    display = RegistrationDisplay(app.scene, *pair, GRID)
+    display = RegistrationDisplay(app.scene, pair[0], pair[1], GRID)
     display.update(shift_field(), ones())
     return display
 
@@ -234,7 +234,7 @@ def test_a_parent_transform_is_kept_below_the_live_one(app, pair, slices):
     matrix.SetElement(0, 3, 11.0)
     parent.SetMatrixTransformToParent(matrix)
     pair[1].SetAndObserveTransformNodeID(parent.GetID())
-    display = RegistrationDisplay(app.scene, *pair, GRID)
+    display = RegistrationDisplay(app.scene, pair[0], pair[1], GRID)
     display.update(shift_field((16.0, -7.0, 0.0)), ones())
     display.show("fixed")
     fixed = pixels(slices)
@@ -270,9 +270,10 @@ def coloured(image: np.ndarray) -> np.ndarray:
     return np.abs(image - image.mean(-1, keepdims=True)).max(-1) > 40
 
 
+@pytest.mark.usefixtures("no_air")
 @pytest.mark.parametrize("style", ["arrows", "cones", "grid"])
 def test_glyphs_appear_where_it_moves(app, pair, slice_view, style):
-    display = RegistrationDisplay(app.scene, *pair, GRID)
+    display = RegistrationDisplay(app.scene, pair[0], pair[1], GRID)
     u_mm = torch.zeros(1, 3, *GRID.shape)
     u_mm[:, 0, :, :, SIZE // 2 :] = 6.0  # the patient's right half, shown on the left
     display.update(Displacement(u_mm, GRID), ones())
@@ -301,7 +302,7 @@ def test_arrows_point_from_fixed_to_moving(app, pair, slice_view):
 def test_arrows_vanish_where_only_the_frames_differ(app, pair, slice_view):
     initial = np.eye(4)
     initial[:3, 3] = 0, 33, -20  # where the other scanner has its origin
-    display = RegistrationDisplay(app.scene, *pair, GRID, initial=initial)
+    display = RegistrationDisplay(app.scene, pair[0], pair[1], GRID, initial=initial)
     display.show("fixed")
     slice_view.fit_view_to_content()
     display.set_glyphs(GlyphStyle("arrows", 8.0))
@@ -318,6 +319,7 @@ def test_arrows_vanish_where_only_the_frames_differ(app, pair, slice_view):
     assert np.allclose(carried, (7, 35, -17), atol=1e-4)  # the volume still has the whole map
 
 
+@pytest.mark.usefixtures("no_air")
 def test_nothing_is_drawn_beyond_the_volume(app, pair):
     display = made(app, pair)
     display.set_glyphs(GlyphStyle("arrows"))

@@ -156,6 +156,7 @@ def test_outputs_stand_in_the_scene(pair):
     jacobian = image_array(found["jacobian"].GetImageData())
     assert np.array_equal(jacobian, truth.jacobian[0, 0].numpy())
     labels = labels_from_node(found["warped_labels"], truth.warped.grid)
+    assert truth.warped_labels is not None
     assert torch.equal(labels.data, truth.warped_labels.data)
     count = scene.GetNumberOfNodes()
     pair.write_outputs()

@@ -132,7 +132,7 @@ def test_a_saved_scene_brings_the_pair_back(scene, nodes, tmp_path, suffix):
     before = fresh.GetNumberOfNodesByClass("vtkMRMLGridTransformNode")
     again.start()
     until(again, Updated)
-    assert again.display.mode == "difference"
+    assert again.display is not None and again.display.mode == "difference"
     assert fresh.GetNumberOfNodesByClass("vtkMRMLGridTransformNode") == before == 1
     assert np.allclose(shown_at(again, (0, 80, 140)), (0.25, 80.5, 140), atol=1e-5)
     assert {n.GetName() for n in again._nodes.values()} == names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ def to_fixed(points: np.ndarray) -> np.ndarray:
     return (points - SHIFT - CENTRE) @ np.linalg.inv(STRETCH).T + CENTRE
 
 
-def small_request(dim: int = 3, **more) -> RegistrationRequest:
-    """Fixed and moving scan on different oblique grids, with labels and landmarks."""
+def small_request(dim: int = 3, **more) -> Any:
+    """``RegistrationRequest`` on different oblique grids; labels and landmarks are there."""
     fixed_grid = _centred(make_oblique_grid((18, 22, 24)[3 - dim :], (3.1, 2.6, 3.6), 20), dim)
     moving_grid = _centred(make_oblique_grid((20, 24, 25)[3 - dim :], (3.0, 2.8, 3.5), -10), dim)
     points = CENTRE + np.array([[0, 0, 0], [9, 4, -6], [-8, -7, 5], [3, -9, -4.0]])

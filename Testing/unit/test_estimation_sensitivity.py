@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,12 @@ from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_p
 from Testing.unit.fake_fields import GRID, ZonedField, evidence
 
 BEST = {"left": Elasticity(0.2, 0.3), "right": Elasticity(0.2, 0.3)}
-SETTINGS = [Elasticity(0.2, 0.3), (0.2, 0.5), {"everywhere": (0.1, 0.2)}, Setting(Elasticity(0, 1))]
+SETTINGS: list[Any] = [
+    Elasticity(0.2, 0.3),
+    (0.2, 0.5),
+    {"everywhere": (0.1, 0.2)},
+    Setting(Elasticity(0, 1)),
+]
 
 
 class StretchedField:

@@ -68,7 +68,7 @@ def test_voxel_points_are_i_j_k() -> None:
 def test_world_points_are_those_of_the_matrix(grid: Grid) -> None:
     index = tuple(n - 2 for n in grid.shape)
     expected = grid.ijk_to_ras @ [*index[::-1], 1.0]
-    found = world_points(grid)[(0, slice(None), *index)]
+    found = world_points(grid)[0].movedim(0, -1)[index]
     np.testing.assert_allclose(found, expected[: grid.ndim])
 
 

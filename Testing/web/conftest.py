@@ -156,13 +156,15 @@ class Tab:
     def weight(self, tissue: str, name: str) -> float:
         """λ or μ as the table shows it."""
         index = {"lam": 0, "mu": 1}[name]
-        return float(self.tissue(tissue).locator(".weight .value").nth(index).inner_text())
+        return float(self.tissue(tissue).locator(".weight .value").nth(index).input_value())
 
     def becomes(self, tissue: str, name: str, value: float) -> None:
         """Wait until the table shows a value."""
-        index = {"lam": 0, "mu": 1}[name]
-        place = self.tissue(tissue).locator(".weight .value").nth(index)
-        place.filter(has_text=f"{value:.3f}").wait_for()
+        self.page.wait_for_function(
+            "([row, index, text]) =>"
+            " document.querySelectorAll(`${row} .weight .value`)[index].value === text",
+            arg=[f'[data-tissue="{tissue}"]', {"lam": 0, "mu": 1}[name], f"{value:.3f}"],
+        )
 
     def drag(self, tissue: str, name: str, to: float, steps: int = 6) -> None:
         """Drag a slider to a position of 0 to 1, in several steps as a hand does."""

@@ -264,6 +264,21 @@ def test_uploaded_pair_gives_the_transform_of_the_command_line(demo, second, fil
     assert second.errors == []
 
 
+def test_a_pair_that_cannot_be_opened_leaves_the_open_one(second):
+    title, number = second.page.inner_text(".pair-title"), second.number()
+    second.press("o")
+    choose(second, "Tissue names", "cardiac-mr")
+    second.page.click('[data-action="start"]')
+    second.page.locator("[data-message]", has_text="label").wait_for()
+    assert second.page.locator(".open-dialog").is_visible()
+    second.page.locator("[data-message] button").click()
+    second.page.keyboard.press("Escape")
+    second.page.locator(".open-dialog").wait_for(state="hidden")
+    assert (second.page.inner_text(".pair-title"), second.number()) == (title, number)
+    assert second.page.locator("[data-tissue]").count() == 6
+    assert second.page.locator(".doing .v-progress-linear").count() == 0
+
+
 def test_two_tabs_do_not_disturb_each_other(demo, second):
     before = demo.number(), demo.weight("lung", "mu"), picture(demo)
     number = second.number()

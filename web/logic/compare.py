@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from string import ascii_uppercase
 from typing import Any
 
 from trame_server.state import State
 
-from ElasticHyperRegLib.mrml import Kept, Ready, Updated
+from ElasticHyperRegLib.mrml import Kept, Ready, Updated, free_name, percent
 
 from .live import Live, told
 
@@ -24,22 +23,19 @@ class CompareLogic:
         self._state = state
         self._live = live
         live.on(Ready, self._refresh)
-        live.on(Updated, self._leave)
+        live.on(Updated, self._mark)
 
     @told
     def keep(self) -> None:
         """Keep what is shown under the next free letter."""
-        taken = {kept.name for kept in self._live.now.kept}
-        name = next((letter for letter in ascii_uppercase if letter not in taken), "Z")
-        self._live.now.keep(name)
-        self._state.shown_kept = name
+        self._live.now.keep(free_name([kept.name for kept in self._live.now.kept]))
         self._refresh()
 
     @told
     def switch_to(self, name: str) -> None:
         """Show a kept setting again."""
         self._live.now.switch_to(name)
-        self._state.shown_kept = name
+        self._mark()
 
     @told
     def switch_to_number(self, number: int) -> None:
@@ -57,10 +53,11 @@ class CompareLogic:
     def _refresh(self, *_: Any) -> None:
         controller = self._live.controller
         self._state.kept = [] if controller is None else [shown(kept) for kept in controller.kept]
+        self._mark()
 
-    def _leave(self, event: Updated) -> None:
-        if event.stage != "kept":
-            self._state.shown_kept = ""
+    def _mark(self, *_: Any) -> None:
+        controller = self._live.controller
+        self._state.shown_kept = "" if controller is None else controller.shown_kept
 
 
 def shown(kept: Kept) -> dict[str, Any]:
@@ -78,5 +75,5 @@ def shown(kept: Kept) -> dict[str, Any]:
             for name, value in kept.elasticity.items()
         ],
         "dice": "" if dice is None else f"{dice:.3f}",
-        "folds": "" if folds is None else f"{100 * folds:.2f} %",
+        "folds": "" if folds is None else percent(folds),
     }

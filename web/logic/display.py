@@ -7,7 +7,14 @@ from typing import Any
 
 from trame_server.state import State
 
-from ElasticHyperRegLib.mrml import GlyphStyle, Ready, RegistrationDisplay, Sensed
+from ElasticHyperRegLib.mrml import (
+    GlyphStyle,
+    Ready,
+    RegistrationDisplay,
+    Sensed,
+    Unsensed,
+    sensitivity_legend,
+)
 from ElasticHyperRegLib.mrml.display import MODES
 from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
 from ElasticHyperRegLib.mrml.grey import Window, usual_windows
@@ -35,6 +42,7 @@ class DisplayLogic:
         state.change("sensitivity")(self._show_sensitivity)
         live.on(Ready, self._show_all)
         live.on(Sensed, self._take_sensitivity)
+        live.on(Unsensed, self._drop_sensitivity)
 
     @property
     def _display(self) -> RegistrationDisplay | None:
@@ -63,7 +71,6 @@ class DisplayLogic:
         self._show_mode()
         self._show_jacobian()
         self._show_glyphs()
-        self._state.update({"sensitivity": False, "sensitivity_known": False})
 
     @told
     def _show_mode(self, **_: Any) -> None:
@@ -112,19 +119,24 @@ class DisplayLogic:
             self._display.set_glyphs(GlyphStyle(state.glyphs, spacing, scale))
 
     def _take_sensitivity(self, event: Sensed) -> None:
-        means = event.sensitivity.means
+        found = event.sensitivity
         self._state.sensitivity_rows = [
             {
                 "name": name.replace("_", " "),
-                "mm": f"{found['displacement_sd_mm']:.2f}",
-                "jacobian": f"{found['jacobian_sd']:.3f}",
+                "mm": f"{means['displacement_sd_mm']:.2f}",
+                "jacobian": f"{means['jacobian_sd']:.3f}",
             }
-            for name, found in means.items()
+            for name, means in found.means.items()
         ]
-        self._state.sensitivity_note = f"over {event.sensitivity.settings} settings"
+        self._state.sensitivity_legend = [
+            {"value": f"{value:.2g}", "color": f"rgb{color}"}
+            for value, color, _ in sensitivity_legend(float(found.displacement_sd_mm.max()))
+        ]
+        self._state.sensitivity_note = f"over {found.settings} settings"
         self._state.update({"sensitivity_known": True, "sensitivity": True, "jacobian": False})
-        if self._display:
-            self._display.set_sensitivity(event.sensitivity.displacement_sd_mm)
+
+    def _drop_sensitivity(self, _event: Unsensed) -> None:
+        self._state.update({"sensitivity_known": False, "sensitivity": False})
 
     @told
     def _show_sensitivity(self, **_: Any) -> None:

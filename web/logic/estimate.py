@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from trame_server.state import State
 
 from ElasticHyperRegLib.engine.elasticity import EVERYWHERE
-from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.estimation.options import parse_objective
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Estimated, Failed, Ready, Surfaced
+from ElasticHyperRegLib.mrml import Estimated, Failed, Ready, Surfaced, heat_map, score_rgb
+from ElasticHyperRegLib.mrml.colors import eight_bits
 
 from .live import Live, told
 
 CELLS = 24
 """Of the heat map along each axis."""
-VIRIDIS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
 
 
 class EstimateLogic:
@@ -56,10 +55,8 @@ class EstimateLogic:
     def _forget(self, event: Ready) -> None:
         self._found = None
         state = self._state
-        state.update({"estimate": {}, "surface": {}, "surface_tissue": ""})
         state.objectives = list(event.objectives)
-        if not set(_named(state.objective or "")) <= set(event.objectives):
-            state.objective = event.objectives[0]
+        state.objective = event.objective(state.objective or "")
 
     def _show_first(self, event: Surfaced) -> None:
         """The surface of the whole, which comes first, coarse and then finer."""
@@ -69,7 +66,7 @@ class EstimateLogic:
                 f"{tried} settings tried so far, the same everywhere; tissue by tissue after that …"
             )
             self._state.estimate = {"evidence": words, "warnings": [], "tissues": [], "rows": []}
-            self._state.surface = heat_map(event.surface)
+            self._state.surface = drawn(event.surface)
 
     def _drop_first(self, event: Failed) -> None:
         if event.what != "estimate":
@@ -108,34 +105,21 @@ class EstimateLogic:
     def _show_surface(self, **_: Any) -> None:
         tissue = self._state.surface_tissue
         if self._found is not None and tissue:
-            self._state.surface = heat_map(self._found.surface(tissue))
+            self._state.surface = drawn(self._found.surface(tissue))
 
 
-def _named(objective: str) -> list[str]:
-    """Objectives of a choice, or of weights in words."""
-    try:
-        return list(parse_objective(objective))
-    except InputError:
-        return []
-
-
-def heat_map(surface: Surface) -> dict[str, Any]:
-    """The triangle λ + μ ≤ 1 for the page to draw: every cell in the colour of the nearest score.
-
-    ``tried`` are the settings that the colours come from.
-    """
-    low, high = min(surface.scores), max(surface.scores)
-    colors = [shade((s - low) / (high - low) if high > low else 0.5) for s in surface.scores]
+def drawn(surface: Surface) -> dict[str, Any]:
+    """The heat map for the page to draw; ``tried`` are the settings that the colours come from."""
+    found = heat_map(surface, CELLS)
     return {
-        "low": _number(low),
-        "high": _number(high),
-        "side": 1 / CELLS,
+        "low": _number(found.low),
+        "high": _number(found.high),
+        "ramp": f"linear-gradient(90deg, {', '.join(map(_css, score_rgb(np.linspace(0, 1, 9))))})",
+        "side": found.side,
         "lam": surface.chosen.lam,
         "mu": surface.chosen.mu,
         "cells": [
-            {"lam": a / CELLS, "mu": b / CELLS, "color": colors[_nearest(surface, a, b)]}
-            for a in range(CELLS + 1)
-            for b in range(CELLS + 1 - a)
+            {"lam": cell.lam, "mu": cell.mu, "color": f"rgb{cell.color}"} for cell in found.cells
         ],
         "tried": [
             {
@@ -148,23 +132,8 @@ def heat_map(surface: Surface) -> dict[str, Any]:
     }
 
 
-def _nearest(surface: Surface, a: int, b: int) -> int:
-    """Which setting lies nearest to cell (a, b)."""
-    distances = [(s.lam - a / CELLS) ** 2 + (s.mu - b / CELLS) ** 2 for s in surface.settings]
-    return distances.index(min(distances))
-
-
-def shade(fraction: float) -> str:
-    """Colour of a fraction, dark for 0 and bright for 1."""
-    place = fraction * (len(VIRIDIS) - 1)
-    index = min(int(place), len(VIRIDIS) - 2)
-    one, two = (_channels(VIRIDIS[index + i]) for i in (0, 1))
-    mixed = (a + (b - a) * (place - index) for a, b in zip(one, two, strict=True))
-    return "#" + "".join(f"{round(channel):02x}" for channel in mixed)
-
-
-def _channels(color: str) -> tuple[int, ...]:
-    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
+def _css(rgb: np.ndarray) -> str:
+    return f"rgb{eight_bits(rgb)}"
 
 
 def _number(value: float | None) -> str:

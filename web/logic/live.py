@@ -19,7 +19,10 @@ from ElasticHyperRegLib.mrml import (
     Ready,
     Status,
     Updated,
+    percent,
 )
+
+from ..state import OF_A_PAIR
 
 POLL_SECONDS = 0.02
 AWAITED_SECONDS = 0.005
@@ -88,10 +91,9 @@ class Live:
         self._listeners.append((kind, function))
 
     def replace(self, controller: LiveController) -> None:
-        """End the pair that was open, and begin with another."""
+        """End the pair that was open, and begin with another; nothing of the first stays."""
         self.close()
         self.controller = controller
-        self._state.update({"pair_ready": False, "progress": 0, "answer": {}})
         controller.start()
 
     def close(self) -> None:
@@ -99,7 +101,7 @@ class Live:
         if self.controller is not None:
             self.controller.close()
             self.controller = None
-        self._state.pair_ready = False
+        self._state.update(OF_A_PAIR)
 
     async def run(self, draws: Callable[[], bool]) -> None:
         """Ask the controller what happened, for ever.
@@ -175,7 +177,6 @@ class Live:
         self._state.answer = {
             "stage": event.stage,
             "final": event.final,
-            "milliseconds": round(1000 * event.seconds),
             "number": event.number,
             **figures(event.metrics),
         }
@@ -195,7 +196,7 @@ def figures(metrics: dict[str, Any]) -> dict[str, str]:
         dice = metrics["mean_dice"]
         found["dice"] = f"{dice['before']:.3f} → {dice['after']:.3f}"
     if "folds_fraction" in metrics:
-        found["folds"] = f"{100 * metrics['folds_fraction']:.2f} %"
+        found["folds"] = percent(metrics["folds_fraction"])
     if "jacobian" in metrics:
         volume = metrics["jacobian"]
         found["jacobian"] = f"{volume['min']:.2f} … {volume['max']:.2f}"

@@ -23,6 +23,7 @@ from ..inputs import ROLES, Inputs
 from ..options import PairFiles
 from ..pair import Pair
 from ..scene import Views
+from ..state import DEFAULTS
 from .live import Live, told
 
 
@@ -61,31 +62,29 @@ class OpeningLogic:
         for role, path in files.paths.items():
             await self._take(role, Path(path), Path(path).name)
         with self._state as state:
-            if any(state.problems.values()):
-                state.open_dialog = True
-            else:
-                self.start()
+            state.update({"open_dialog": True, "status": DEFAULTS["status"]})
+            if not any(state.problems.values()):
+                self.start()  # closes the dialog, unless the pair cannot be opened
 
     def uploading(self, role: str) -> None:
         """A file for ``role`` is on its way."""
-        self._state.uploading = role
-        self._state.problems = {**self._state.problems, role: ""}
+        with self._state as state:
+            state.uploading = [*state.uploading, role]
+            state.problems = {**state.problems, role: ""}
 
     def uploaded(self, role: str, problem: str) -> None:
         """A file for ``role`` was read, or could not be."""
         with self._state as state:
-            state.uploading = ""
+            left = list(state.uploading)
+            if role in left:
+                left.remove(role)  # once: another for the same role may be on its way
+            state.uploading = left
             state.problems = {**state.problems, role: problem}
             state.given = {name: given.name for name, given in self._inputs.given.items()}
 
-    @told
-    def list_folder(self) -> None:
-        """Show what the data folder holds."""
-        folder = self._inputs.folder
-        self._state.data_names = [] if folder is None else folder.names()
-
     async def take_from_folder(self, role: str, name: str) -> None:
         """Read a file of the data folder for ``role``."""
+        self.uploading(role)
         try:
             if self._inputs.folder is None:
                 raise InputError("a file of the server", "--data FOLDER when it was started")
@@ -96,12 +95,14 @@ class OpeningLogic:
             await self._take(role, path, name)
 
     async def _take(self, role: str, path: Path, name: str) -> None:
-        problem = ""
+        problem = f"{name} could not be read: a fault of this program"
         try:
             await asyncio.to_thread(self._inputs.take, role, path, name)
+            problem = ""
         except InputError as error:
             problem = str(error)
-        self.uploaded(role, problem)
+        finally:
+            self.uploaded(role, problem)
 
     @told
     def remove(self, role: str) -> None:
@@ -116,6 +117,8 @@ class OpeningLogic:
         missing = [role for role in ROLES[:2] if role not in given]
         if missing:
             raise InputError(f"no {missing[0]} scan", "a fixed and a moving scan", "choose a file")
+        if self._state.uploading:
+            raise InputError("files that are still on their way", action="wait until they are here")
         contents: dict[str, Any] = {role: one.content for role, one in given.items()}
         self.open(
             Pair(
@@ -129,34 +132,47 @@ class OpeningLogic:
 
     @told
     def open(self, pair: Pair) -> None:
-        """Put the pair into the scene and show it; what is wrong with it is told."""
-        self._live.close()
+        """Put the pair into the scene and show it.
+
+        What is wrong with it is told, and the pair that was open stays.
+        """
+        before = self._views.nodes
+        try:
+            controller, fixed, tissues = self._made(pair)
+        except Exception:
+            self._views.remove([node for node in self._views.nodes if node not in before])
+            raise
+        self._live.replace(controller)
+        self._views.remove(before)
+        self._views.show(fixed, tissues)
+        self._state.update({"open_dialog": False, "pair_title": pair.title})
+
+    def _made(self, pair: Pair) -> tuple[LiveController, Any, Any]:
+        """Controller of a pair, its fixed volume, and its fixed tissues where known.
+
+        Raises:
+            InputError: it cannot be registered as it is.
+        """
         scene = self._views.scene
-        self._views.clear()
         scheme = None if pair.scheme is None else load_scheme(pair.scheme)
-        labels = [
+        tissues, moving_tissues = (
             None if found is None else label_node(scene, found, name, scheme)
             for found, name in (
                 (pair.fixed_labels, "Fixed tissues"),
                 (pair.moving_labels, "Moving tissues"),
             )
-        ]
-        fixed = node_from_image(scene, pair.fixed, "Fixed")
+        )
+        fixed, moving = (
+            called(node_from_image(scene, image, name), name)
+            for image, name in ((pair.fixed, "Fixed"), (pair.moving, "Moving"))
+        )
         options = ControllerOptions(
             model=pair.model, device=self._device, initial=pair.initial, scheme=pair.scheme
         )
-        controller = LiveController(
-            scene,
-            fixed,
-            node_from_image(scene, pair.moving, "Moving"),
-            *labels,
-            options=options,
-        )
-        if labels[1] is not None:
-            labels[1].SetDisplayVisibility(False)
-        self._live.replace(controller)
-        self._views.show(fixed, labels[0])
-        self._state.update({"open_dialog": False, "pair_title": pair.title})
+        controller = LiveController(scene, fixed, moving, tissues, moving_tissues, options=options)
+        if moving_tissues is not None:
+            moving_tissues.SetDisplayVisibility(False)
+        return controller, fixed, tissues
 
 
 def label_node(scene: Any, labels: LabelMap, name: str, scheme: TissueScheme | None) -> Any:
@@ -169,4 +185,10 @@ def label_node(scene: Any, labels: LabelMap, name: str, scheme: TissueScheme | N
     if scheme is not None:
         labels = scheme.named(labels)
         colors = {tissue.name: tissue.color for tissue in scheme.tissues}
-    return node_from_labels(scene, labels, name, colors)
+    return called(node_from_labels(scene, labels, name, colors), name)
+
+
+def called(node: Any, name: str) -> Any:
+    """``node`` by a name that the pair before, which it may replace, still has in the scene."""
+    node.SetName(name)
+    return node

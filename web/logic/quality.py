@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from trame_server.state import State
+from trame_server.utils.asynchronous import create_task
 
-from ElasticHyperRegLib.mrml import Exported, Failed, Measured, Quality, Ready, Updated
+from ElasticHyperRegLib.mrml import Exported, Failed, Measured, Quality, Updated, percent
 
 from .live import Live, told
 
@@ -33,7 +35,6 @@ class QualityLogic:
         self._count = 0
         live.on(Measured, self._show)
         live.on(Updated, self._outdate)
-        live.on(Ready, self._forget)
         live.on(Exported, self._pack)
         live.on(Failed, self._failed)
 
@@ -50,19 +51,25 @@ class QualityLogic:
         controller.export(self._place / f"result-{self._count}")
 
     def _pack(self, event: Exported) -> None:
-        archive = shutil.make_archive(str(event.folder), "zip", event.folder)
-        shutil.rmtree(event.folder)
+        create_task(self._offer(event.folder, self._count))
+
+    async def _offer(self, folder: Path, number: int) -> None:
+        """Have the browser fetch the archive of a folder; a large one takes seconds to make."""
+        try:
+            archive = await asyncio.to_thread(packed, folder)
+        except OSError as error:
+            with self._state:
+                self._live.say(f"The result cannot be packed: {error.strerror or error}", bad=True)
+            return
         if self.archive is not None:
             self.archive.unlink(missing_ok=True)
-        self.archive = Path(archive)
-        self._state.download = {"number": self._count, "name": "elastic-hyperreg-result.zip"}
+        self.archive = archive
+        with self._state:
+            self._state.download = {"number": number, "name": "elastic-hyperreg-result.zip"}
 
     def _failed(self, event: Failed) -> None:
         if event.what == "register":
             shutil.rmtree(self._place / f"result-{self._count}", ignore_errors=True)
-
-    def _forget(self, _event: Ready) -> None:
-        self._state.quality = {}
 
     def _outdate(self, event: Updated) -> None:
         if self._state.quality and self._state.quality["number"] != event.number:
@@ -70,6 +77,13 @@ class QualityLogic:
 
     def _show(self, event: Measured) -> None:
         self._state.quality = shown(event.quality)
+
+
+def packed(folder: Path) -> Path:
+    """The archive of a folder, in its place."""
+    archive = shutil.make_archive(str(folder), "zip", folder)
+    shutil.rmtree(folder)
+    return Path(archive)
 
 
 def shown(quality: Quality) -> dict[str, Any]:
@@ -83,7 +97,7 @@ def shown(quality: Quality) -> dict[str, Any]:
                 "dice": _pair(row.dice, ".3f"),
                 "hd95": _pair(row.hd95_mm, ".1f"),
                 "volume": f"{100 * row.volume_change:+.1f} %",
-                "folds": f"{100 * row.folds_fraction:.2f} %",
+                "folds": percent(row.folds_fraction),
                 "strain": f"{100 * row.strain:.1f} %",
                 "stress": f"{row.stress:.2f}",
             }
@@ -94,7 +108,7 @@ def shown(quality: Quality) -> dict[str, Any]:
 
 
 def _lines(quality: Quality) -> list[str]:
-    lines = [f"Folded voxels: {100 * quality.folds_fraction:.3f} %"]
+    lines = [f"Folded voxels: {percent(quality.folds_fraction)}"]
     there = quality.inverse_consistency_mm
     if there:
         lines.append(f"There and back: mean {there['mean']:.2f} mm, 95 % {there['p95']:.2f} mm")

@@ -7,12 +7,14 @@ from typing import Any
 
 from trame_server.state import State
 
+from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.mrml import Estimated, Ready, TissueRow, Updated
 from ElasticHyperRegLib.tissues import slider_to_value, value_to_slider
 
 from .live import Live, told
 
 NAMES = ("lam", "mu")
+DIGITS = 3
 
 
 class TissueLogic:
@@ -31,7 +33,8 @@ class TissueLogic:
         self._live = live
         self._written: dict[str, float] = {}
         self._watched = 0
-        live.on(Ready, self._refresh)
+        state.change("live")(self._set_live)
+        live.on(Ready, self._begin)
         live.on(Estimated, self._refresh)
         live.on(Updated, self._refresh_moduli)
 
@@ -46,6 +49,19 @@ class TissueLogic:
         """A slider was let go at a position, which the page may not have been sent yet."""
         self._move(index, name, position)
         self._live.now.settle()
+
+    @told
+    def enter(self, index: int, name: str, text: str) -> None:
+        """A value was typed."""
+        row = self.rows[index]
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError as error:
+            expected = f"a number from 0 to {row.most(name):.3f}"
+            raise InputError(f"'{text}' for a weight of {row.name}", expected) from error
+        self._live.now.set_elasticity(row.name, **{name: value})
+        self._live.now.settle()
+        self._refresh()
 
     @told
     def set_preset(self, tissue: str, preset: str) -> None:
@@ -77,10 +93,14 @@ class TissueLogic:
         self._live.now.redo()
         self._refresh()
 
-    @told
-    def set_live(self, live: bool) -> None:
+    def _begin(self, _event: Ready) -> None:
+        self._set_live()
+        self._refresh()
+
+    def _set_live(self, **_: Any) -> None:
         """Update while a slider moves, or only once it rests."""
-        self._live.now.set_live(live)
+        if self._live.controller is not None:
+            self._live.controller.live = bool(self._state.live)
 
     def _watch(self, count: int) -> None:
         for index in range(self._watched, count):
@@ -129,11 +149,12 @@ def shown(row: TissueRow) -> dict[str, Any]:
         "name": row.name,
         "title": row.name.replace("_", " "),
         "color": f"rgb({red},{green},{blue})",
-        "lam": f"{row.lam:.3f}",
-        "mu": f"{row.mu:.3f}",
+        "lam": f"{row.lam:.{DIGITS}f}",
+        "mu": f"{row.mu:.{DIGITS}f}",
         "young": f"{row.young:.2f}",
         "poisson": f"{row.poisson:.2f}",
         "present": row.present,
         "locked": row.locked,
+        "most": {name: round(row.most(name), DIGITS) for name in NAMES},
         "full": [name for name in NAMES if row.most(name) == 0],
     }

@@ -50,12 +50,12 @@ def build(logic: DisplayLogic) -> None:
     _grey(logic)
     with html.Div(classes="switch-row"):
         _switch("jacobian", "Volume change (Jacobian)")
-        html.Div(v_if=("jacobian",), classes="grow")
         slider("Opacity", "jacobian_opacity", (10, 100, 5), v_if=("jacobian",), classes="short")
-    _legend()
+    _legend("jacobian", "legend")
     _glyphs()
     with html.Div(classes="switch-row"):
         _switch("sensitivity", "Sensitivity (mm)", disabled=("!sensitivity_known",))
+        html.Div(classes="grow")
         vuetify.VBtn(
             "Compute",
             click=logic.sense,
@@ -65,6 +65,7 @@ def build(logic: DisplayLogic) -> None:
             disabled=("!pair_ready || busy.includes('sensitivity')",),
             title="How far the result depends on the settings",
         )
+    _legend("sensitivity", "sensitivity_legend")
     _spread()
 
 
@@ -106,8 +107,9 @@ def _spread() -> None:
             html.Th("mm", title="standard deviation of the displacement, mean over the tissue")
             html.Th("J", title="standard deviation of the volume change, mean over the tissue")
         with html.Tbody(), html.Tr(v_for="row in sensitivity_rows", key="row.name"):
-            for name in ("name", "mm", "jacobian"):
-                html.Td(f"{{{{ row.{name} }}}}")
+            html.Th("{{ row.name }}")
+            for name in ("mm", "jacobian"):
+                html.Td(shows(f"row.{name}"))
 
 
 def _switch(name: str, label: str, **kwargs: object) -> None:
@@ -122,11 +124,11 @@ def _switch(name: str, label: str, **kwargs: object) -> None:
     )
 
 
-def _legend() -> None:
-    """The colours of the volume change; blue shrinks, red grows, as the views' own legend."""
+def _legend(shown: str, steps: str) -> None:
+    """The colours of an overlay while it is ``shown``; the views have no legend of their own."""
     with (
-        html.Div(v_if=("jacobian",), classes="legend"),
-        html.Div(v_for="step in legend", key="step.value", classes="legend-step"),
+        html.Div(v_if=(shown,), classes="legend", raw_attrs=[f'data-legend="{shown}"']),
+        html.Div(v_for=f"step in {steps}", key="step.value", classes="legend-step"),
     ):
         html.Div(classes="legend-color", style=("{background: step.color}",))
         html.Span("{{ step.value }}")

@@ -9,13 +9,15 @@ from trame_client.widgets.core import HtmlElement
 from ..logic.estimate import EstimateLogic
 from .parts import select, shows
 
+HINT = "`or weights: ${objectives[0]}=1, ${objectives[0] === 'dice' ? 'similarity' : 'folds'}=0.5`"
 FRAME = (
-    'viewBox="-0.14 -0.06 1.3 1.28" class="heat-map" role="img" aria-label="Score over λ and μ" '
+    'viewBox="-0.2 -0.06 1.28 1.2" class="heat-map" role="img" aria-label="Score over λ and μ" '
     'font-size="0.075" fill="currentColor"'
 )
+TICKS = (0, 0.5, 1)
 CELL = (
-    'v-for="(c, n) in surface.cells" :key="n" :fill="c.color" :stroke="c.color" '
-    'stroke-width="0.002" :x="c.lam - surface.side / 2" :y="1 - c.mu - surface.side / 2" '
+    'v-for="(c, n) in surface.cells" :key="n" :fill="c.color" '
+    'shape-rendering="crispEdges" :x="c.lam - surface.side / 2" :y="1 - c.mu - surface.side / 2" '
     ':width="surface.side" :height="surface.side"'
 )
 TRIED = (
@@ -74,7 +76,7 @@ def _judge() -> None:
         items=("objectives",),
         density="compact",
         variant="outlined",
-        hint="or weights: dice=1, tre=0.1",
+        hint=(HINT,),
         persistent_hint=True,
         raw_attrs=['data-field="objective"'],
     )
@@ -88,11 +90,16 @@ def _heat_map() -> None:
             with HtmlElement("circle", raw_attrs=[TRIED]):
                 HtmlElement("title", "{{ t.text }}")
             HtmlElement("circle", raw_attrs=[CHOSEN])
-            HtmlElement("text", "λ →", raw_attrs=['x="0.45" y="1.16"'])
-            HtmlElement("text", "μ ↑", raw_attrs=['x="-0.13" y="0.5"'])
+            for tick in TICKS:
+                below = f'x="{tick}" y="1.1" text-anchor="middle"'
+                beside = f'x="-0.05" y="{1 - tick + 0.025:g}" text-anchor="end"'
+                for place in (below, beside):
+                    HtmlElement("text", f"{tick:g}", raw_attrs=[place])
+            HtmlElement("text", "λ", raw_attrs=['x="0.75" y="1.1" text-anchor="middle"'])
+            HtmlElement("text", "μ", raw_attrs=['x="-0.05" y="0.27" text-anchor="end"'])
         with html.Div(classes="heat-scale"):
             html.Span("{{ surface.low }}")
-            html.Div(classes="viridis")
+            html.Div(classes="ramp", style=("{background: surface.ramp}",))
             html.Span("{{ surface.high }}")
 
 

@@ -110,14 +110,16 @@ def _progress(logics: Logics) -> None:
 def _panel(logics: Logics) -> None:
     with html.Div(classes="panel-head"):
         html.H2("Tissues")
-        html.Span("{{ model_line }}", classes="note", title=("notes.join('\\n')",))
-        vuetify.VSpacer()
+        html.Span(
+            "{{ model_line }}",
+            classes="note model-line",
+            title=("[model_line, ...notes].join('\\n')",),
+        )
         vuetify.VCheckbox(
             v_model=("live",),
             label="live",
             density="compact",
             hide_details=True,
-            update_modelValue=(logics.tissues.set_live, "[$event]"),
             title="Update while a slider moves; otherwise when it is let go",
         )
         icon_button(
@@ -126,7 +128,7 @@ def _panel(logics: Logics) -> None:
             click=(logics.tissues.reset, "[null]"),
             disabled=("!pair_ready",),
         )
-    with html.Div(classes="tissue-list"):
+    with html.Div(classes="tissue-list", v_show=("pair_ready",)):
         client.ServerTemplate(name=TEMPLATE)
     _answer()
     with vuetify.VTabs(v_model=("tab",), density="compact", grow=True, color="primary", height=36):
@@ -144,10 +146,13 @@ def _panel(logics: Logics) -> None:
 
 
 def _answer() -> None:
-    """How the picture came about, and how fast."""
+    """How the picture came about; how fast stands in the bar."""
     with html.Div(classes="answer", v_if=("answer.number",), raw_attrs=['data-answer="1"']):
-        html.Span("{{ answer.stage }}", classes=("['stage', {final: answer.final}]",))
-        html.Span("{{ answer.milliseconds }} ms", raw_attrs=[':data-number="answer.number"'])
+        html.Span(
+            "{{ answer.stage }}",
+            classes=("['stage', {final: answer.final}]",),
+            raw_attrs=[':data-number="answer.number"'],
+        )
         html.Span("Dice {{ answer.dice }}", v_if=("answer.dice",))
         html.Span("folds {{ answer.folds }}", v_if=("answer.folds",))
         html.Span("J {{ answer.jacobian }}", v_if=("answer.jacobian",))

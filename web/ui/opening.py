@@ -52,7 +52,7 @@ def build(logic: OpeningLogic, demo: Callable[[], Awaitable[None]]) -> None:
                 click=logic.start,
                 color="primary",
                 variant="flat",
-                disabled=("!given.fixed || !given.moving",),
+                disabled=("!given.fixed || !given.moving || uploading.length > 0",),
                 raw_attrs=['data-action="start"'],
             )
 
@@ -69,7 +69,7 @@ def _file(logic: OpeningLogic, role: str, title: str) -> None:
                 ],
             )
             vuetify.VProgressCircular(
-                v_if=(f"uploading === '{role}'",),
+                v_if=(f"uploading.includes('{role}')",),
                 indeterminate=True,
                 size=20,
                 width=2,

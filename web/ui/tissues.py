@@ -84,29 +84,36 @@ class TissueTable:
         )
 
     def _slider(self, index: int, name: str) -> None:
-        letter = GREEK[name]
-        settle = (self._logic.settle, f"[{index}, '{name}', {name}_{index}]")
-        full = f"row_{index}.full.includes('{name}')"
-        with html.Div(classes="weight", keyup=settle):
-            html.Span(
-                letter, classes="letter", title=(f"'{MEANING[name]}' + ({full} ? '{FULL}' : '')",)
+        row, letter = f"row_{index}", GREEK[name]
+        full = f"{row}.full.includes('{name}')"
+        reach = f"'{MEANING[name]}, 0 to ' + {row}.most.{name} + ({full} ? '{FULL}' : '')"
+        label = f":aria-label=\"{row}.title + ' {letter}'\""
+        # A slider runs as far as the other weight lets it: one scale for all is drawn below it.
+        scale = f"{{'--at': {row}.{name}, '--most': {row}.most.{name}}}"
+        with html.Div(classes="weight", title=(reach,), style=(scale,)):
+            html.Span(letter, classes="letter")
+            with html.Div(
+                classes="track",
+                keyup=(self._logic.settle, f"[{index}, '{name}', {name}_{index}]"),
+            ):
+                vuetify.VSlider(
+                    v_model=(f"{name}_{index}",),
+                    min=0,
+                    max=1,
+                    step=STEP,
+                    disabled=(full,),
+                    end=(self._logic.settle, f"[{index}, '{name}', $event]"),
+                    density="compact",
+                    hide_details=True,
+                    ripple=False,
+                    color="primary",
+                    thumb_size=16,
+                    track_size=3,
+                    raw_attrs=[label, f'data-weight="{name}"'],
+                )
+            html.Input(
+                classes="value",
+                change=(self._logic.enter, f"[{index}, '{name}', $event.target.value]"),
+                blur=f"$event.target.value = {row}.{name}",
+                raw_attrs=[label, f':value="{row}.{name}" inputmode="decimal"'],
             )
-            vuetify.VSlider(
-                v_model=(f"{name}_{index}",),
-                min=0,
-                max=1,
-                step=STEP,
-                disabled=(full,),
-                end=(self._logic.settle, f"[{index}, '{name}', $event]"),
-                density="compact",
-                hide_details=True,
-                ripple=False,
-                color="primary",
-                thumb_size=16,
-                track_size=3,
-                raw_attrs=[
-                    f":aria-label=\"row_{index}.title + ' {letter}'\"",
-                    f'data-weight="{name}"',
-                ],
-            )
-            html.Span(shows(f"row_{index}.{name}"), classes="value")

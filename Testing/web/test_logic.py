@@ -1,0 +1,184 @@
+"""What the page's parts do to its state, without a browser and without a session."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("trame_slicer", reason="the extra app is not installed")
+
+from trame_server.state import State
+
+from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.estimation.surface import Surface
+from ElasticHyperRegLib.mrml import Exported, Ready
+from ElasticHyperRegLib.types import Elasticity, Grid, Image
+from web.inputs import Given, Inputs
+from web.logic import quality
+from web.logic.estimate import drawn
+from web.logic.live import Live
+from web.logic.opening import OpeningLogic
+from web.logic.tissues import TissueLogic
+from web.options import PageOptions
+from web.state import DEFAULTS, OF_A_PAIR
+
+
+@pytest.fixture
+def state() -> Any:
+    """The page's state before a pair is open."""
+    made = State()
+    made.update(DEFAULTS)
+    return made
+
+
+class Controller:
+    """What ``Live`` and its parts ask of a controller."""
+
+    def __init__(self) -> None:
+        self.live, self.started, self.closed = True, False, False
+        self.tissues: list[Any] = []
+
+    def start(self) -> None:
+        self.started = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In a thread: the browser of other tests has a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, scenario()).result()
+
+
+def opening(state: State, tmp_path: Any) -> tuple[OpeningLogic, Live, list[Any]]:
+    """The dialog with two scans given, and what it was told to open."""
+    live = Live(state)
+    opened: list[Any] = []
+    inputs = Inputs(PageOptions(data=tmp_path))
+    scan = Image(torch.zeros(1, 1, 4, 4, 4), Grid.from_spacing((4, 4, 4), (1.0, 1.0, 1.0)))
+    inputs.given = {"fixed": Given("a", scan), "moving": Given("b", scan)}
+    views: Any = None
+    logic = OpeningLogic(state, live, views, inputs, "cpu")
+    logic.open = opened.append  # type: ignore[method-assign, assignment]
+    return logic, live, opened
+
+
+def test_a_pair_does_not_start_before_every_file_is_here(state, tmp_path):
+    logic, _, opened = opening(state, tmp_path)
+    logic.uploading("fixed_labels")
+    logic.uploading("moving_labels")
+    logic.uploaded("fixed_labels", "")
+    logic.start()
+    assert state.uploading == ["moving_labels"] and opened == []
+    assert "still on their way" in state.message
+    logic.uploaded("moving_labels", "")
+    logic.start()
+    assert state.uploading == [] and len(opened) == 1
+
+
+def test_a_second_file_for_one_role_is_waited_for_too(state, tmp_path):
+    logic, _, _ = opening(state, tmp_path)
+    logic.uploading("fixed")
+    logic.uploading("fixed")
+    logic.uploaded("fixed", "")
+    assert state.uploading == ["fixed"]
+    logic.uploaded("fixed", "")
+    logic.uploaded("fixed", "a problem that is told twice")
+    assert state.uploading == []
+
+
+@pytest.mark.parametrize("fault", [None, InputError("no scan"), RuntimeError("a bug")])
+def test_a_file_of_the_server_is_on_its_way_until_it_is_read(state, tmp_path, monkeypatch, fault):
+    logic, _, _ = opening(state, tmp_path)
+    (tmp_path / "a.nii.gz").touch()
+    seen = []
+
+    def take(role: str, *_: Any) -> None:
+        seen.append(list(state.uploading))
+        if fault is not None:
+            raise fault
+
+    async def scenario() -> None:
+        monkeypatch.setattr(logic._inputs, "take", take)
+        with pytest.raises(RuntimeError) if isinstance(fault, RuntimeError) else nullcontext():
+            await logic.take_from_folder("fixed_labels", "a.nii.gz")
+
+    run(scenario)
+    assert seen == [["fixed_labels"]] and state.uploading == []
+    assert bool(state.problems["fixed_labels"]) == (fault is not None)
+
+
+def test_nothing_of_a_pair_stays_under_the_title_of_the_next(state):
+    live, first, second = Live(state), Controller(), Controller()
+    live.replace(first)  # type: ignore[arg-type]
+    state.update({name: f"of the first pair: {name}" for name in OF_A_PAIR})
+    live.replace(second)  # type: ignore[arg-type]
+    assert first.closed and second.started
+    assert {name: state[name] for name in OF_A_PAIR} == OF_A_PAIR
+
+
+def test_what_belongs_to_a_pair_is_part_of_the_state():
+    assert DEFAULTS.items() >= OF_A_PAIR.items()
+    assert {"estimate", "surface", "kept", "quality", "busy", "sensitivity_known"} <= set(OF_A_PAIR)
+
+
+def test_the_box_live_holds_for_this_pair_and_the_next(state):
+    live = Live(state)
+    logic = TissueLogic(state, live)
+    for live.controller in (Controller(), Controller()):  # type: ignore[assignment]
+        state.live = False
+        logic._begin(Ready("none", "cpu", ()))
+        assert live.controller is not None and live.controller.live is False
+    state.live = True
+    logic._set_live()
+    assert live.controller is not None and live.controller.live is True
+
+
+def test_the_page_is_heard_while_a_result_is_packed(state, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    live, may_end, packs = Live(state), threading.Event(), quality.packed
+
+    def slowly(folder: Any) -> Any:
+        assert may_end.wait(10)
+        return packs(folder)
+
+    monkeypatch.setattr(quality, "packed", slowly)
+    live.controller = SimpleNamespace(export=lambda folder: folder.mkdir())  # type: ignore[assignment]
+    state.pair_ready = True
+    logic = quality.QualityLogic(state, live)
+
+    async def scenario() -> None:
+        logic.export()
+        folder = logic._place / "result-1"
+        (folder / "metrics.json").write_text("{}")
+        live._tell(Exported(folder, {}))
+        await asyncio.sleep(0.05)  # the loop goes on
+        assert state.download is None
+        may_end.set()
+        while state.download is None:
+            await asyncio.sleep(0.01)
+
+    run(scenario)
+    assert logic.archive is not None and logic.archive.is_file()
+    assert state.download["number"] == 1
+    assert [path.name for path in logic._place.iterdir()] == ["result-1.zip"]
+
+
+def test_the_heat_map_has_colours_marks_and_the_settings_tried():
+    settings = (Elasticity(0, 0), Elasticity(0, 1), Elasticity(1, 0))
+    surface = Surface("lung", "held", settings, (0.1, 0.4, 0.25), settings[1], 0.01)
+    found = drawn(surface)
+    assert (found["low"], found["high"], found["mu"]) == ("0.100", "0.400", 1)
+    assert len(found["tried"]) == 3
+    assert found["cells"][0]["color"].startswith("rgb(")
+    assert found["ramp"].startswith("linear-gradient(90deg, rgb(68, 1, 84), ")

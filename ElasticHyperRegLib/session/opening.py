@@ -7,10 +7,13 @@ from dataclasses import replace
 from ..engine import RegistrationOptions, RegistrationRequest, model_choice
 from ..engine.elasticity import tissue_names
 from ..engine.model import AUTO, NONE, ModelChoice
-from ..types import Elasticity, Image, LabelMap
+from ..types import Elasticity, Grid, Image, LabelMap
 from .answer import SessionInputs
 
 NO_MODEL = "no trained model fits this pair: the solver answers"
+COARSE = 3.0
+"""Times as large as the scan's are voxels whose answers are called previews."""
+PREVIEW = "live answers are previews, on voxels of {} mm; the full result has the scan's own {} mm"
 NO_SLIDING = "{} knows no border that slides: only the solver's passes after it do"
 
 
@@ -47,6 +50,13 @@ def first_notes(request: RegistrationRequest, choice: ModelChoice) -> list[str]:
     if choice.card is None:
         return [] if request.options.model == NONE else [NO_MODEL]
     return [NO_SLIDING.format(choice.card.name)] if request.options.sliding else []
+
+
+def preview_note(live: Grid, fixed: Grid) -> list[str]:
+    """That answers on the grid ``live`` are previews, where the fixed image is much finer."""
+    if fixed.voxels < COARSE**fixed.ndim * live.voxels:
+        return []
+    return [PREVIEW.format(*("×".join(f"{s:.2g}" for s in g.spacing) for g in (live, fixed)))]
 
 
 def live_choice(request: RegistrationRequest) -> ModelChoice:

@@ -51,7 +51,7 @@ from .devices import pick
 from .fields import Fields
 from .live import Live
 from .measure import Measure
-from .opening import first_notes, live_choice, request_of
+from .opening import first_notes, live_choice, preview_note, request_of
 from .values import Values, setting
 from .worker import Turn, Worker
 
@@ -106,6 +106,7 @@ class Session:
         self.model_name = self._fields.model.name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid
+        self._notes += preview_note(self.grid, request.fixed.grid)
         self.initial: np.ndarray = self._pair.initial
         self._measure = Measure(request, self._pair, self.grid)
         self._live = Live(self._fields, given.refine)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
+from ElasticHyperRegLib import Elasticity, Grid, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.estimation import EstimateOptions, Surface
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
 from ElasticHyperRegLib.session import Session, SessionInputs
+from ElasticHyperRegLib.session.opening import preview_note
 from Testing.unit.live_answers import Answers, ask
 from Testing.unit.small_pair import small_request
 
@@ -277,6 +278,16 @@ def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
             session.estimate(options, method="grid")
         with pytest.raises(InputError, match="organ"):
             session.estimate(EstimateOptions("similarity", tissues={"organ": Elasticity(*HARD)}))
+
+
+@pytest.mark.parametrize(("times", "told"), [(1, 0), (2, 0), (4, 1)])
+def test_answers_on_much_larger_voxels_are_called_previews(times, told):
+    live = Grid.from_spacing((48, 40, 48), (6.0, 6.0, 6.0))
+    fixed = Grid.from_spacing(tuple(n * times for n in live.shape), (6.0 / times,) * 3)
+    notes = preview_note(live, fixed)
+    assert len(notes) == told
+    assert all("previews, on voxels of 6×6×6 mm" in note for note in notes)
+    assert all("own 1.5×1.5×1.5 mm" in note for note in notes)
 
 
 def test_readouts_are_those_of_the_elastic_part():

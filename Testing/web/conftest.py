@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_MS = 300_000
 STOP_SECONDS = 30
 DEMO_SIZE = 32
+START = 19
+"""Of the fields of ``/proc/…/stat`` after the name: when it was started."""
 
 
 @dataclass
@@ -35,12 +37,12 @@ class Served:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def workers(self) -> list[int]:
-        """Process ids of the sessions."""
+        """Process ids of the sessions, oldest first."""
         return children(self.process.pid)
 
 
 def children(parent: int) -> list[int]:
-    """Process ids of what a process started."""
+    """Process ids of what a process started, oldest first; the numbers themselves begin anew."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -48,8 +50,8 @@ def children(parent: int) -> list[int]:
         except OSError:
             continue
         if int(fields[1]) == parent:
-            found.append(int(entry.parent.name))
-    return found
+            found.append((int(fields[START]), int(entry.parent.name)))
+    return [pid for _, pid in sorted(found)]
 
 
 @contextmanager

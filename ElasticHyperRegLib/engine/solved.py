@@ -12,8 +12,8 @@ from ..weights import ModelCard
 from .request import RegistrationOptions
 
 LEVELS = {2: 1, 3: 2}
-"""Finest levels solved after a network, by dimension: of volumes the last alone, whose field moves
-little at a time, leaves the answer short of the solver's own.
+"""Finest levels solved after a network, by dimension: of volumes the last alone leaves the answer
+short of the solver's own.
 """
 VOLUME_FINISH = 3
 """Iterations on the finest level after a model of volumes, unless told otherwise. On phantoms the

@@ -21,7 +21,7 @@ from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid, resample, resize
 from ..solver import Level, Problem, SolverOptions, solve
 from ..solver.elastic_metric import ElasticMetric
-from ..solver.settle import PULL, SOFTEST, charged, has_settled, passes
+from ..solver.settle import charged, has_settled, passes, smoother, sum_and_slope
 from ..types import Elasticity, Grid
 from .implicit import Minimised, solution
 from .objective import LiveObjective, on_grid
@@ -218,10 +218,7 @@ class SolverField:
         objective = self._objective.at(rows)
 
         def slope(u_vox: torch.Tensor) -> torch.Tensor:
-            with torch.enable_grad():
-                unknown = u_vox.detach().requires_grad_()
-                value = unknown[0, 0].numel() * charged(objective, unknown).sum()
-                return torch.autograd.grad(value, unknown)[0]
+            return sum_and_slope(objective, u_vox)[1]
 
         def share(u_vox: torch.Tensor) -> torch.Tensor:
             with torch.enable_grad():
@@ -229,10 +226,8 @@ class SolverField:
                 value = u_vox[0, 0].numel() * self._objective.at_numbers(numbers)(u_vox).sum()
                 return torch.autograd.grad(value, numbers)[0]
 
-        def metric(gradient: torch.Tensor) -> torch.Tensor:
-            return self._metric.solve(gradient, PULL, max(SOFTEST, _stiffness(rows)))
-
-        return self._from_nearest(rows).u_vox.detach(), Minimised(slope, share, metric)
+        about = Minimised(slope, share, smoother(self._metric, _stiffness(rows)))
+        return self._from_nearest(rows).u_vox.detach(), about
 
 
 def images_grid(grid: Grid, budget: int) -> Grid:

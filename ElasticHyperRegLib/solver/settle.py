@@ -7,6 +7,7 @@ From a field that is nearly right it comes lower in ten passes than smooth updat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import torch
@@ -15,7 +16,7 @@ from ..energies import Coefficient
 from .descent import Descent, Tick
 from .elastic_metric import ElasticMetric
 from .folds import fold_penalty
-from .lbfgs import descend
+from .lbfgs import Metric, descend
 from .objective import Objective
 from .problem import Level, SolverOptions
 
@@ -37,6 +38,20 @@ def charged(energy: Energy, u_vox: torch.Tensor) -> torch.Tensor:
     return energy(u_vox) + fold_penalty(u_vox)
 
 
+def sum_and_slope(energy: Energy, u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``charged``, summed over the voxels (N,), and its gradient."""
+    with torch.enable_grad():
+        unknown = u_vox.detach().requires_grad_()
+        value = unknown[0, 0].numel() * charged(energy, unknown)
+        (gradient,) = torch.autograd.grad(value.sum(), unknown)
+    return value.detach(), gradient
+
+
+def smoother(metric: ElasticMetric, stiffness: float) -> Metric:
+    """About the inverse Hessian where the mean of λ + 2μ is ``stiffness``."""
+    return lambda gradient: metric.solve(gradient, PULL, max(SOFTEST, stiffness))
+
+
 def passes(
     energy: Energy, u_vox: torch.Tensor, metric: ElasticMetric, stiffness: float
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -48,20 +63,9 @@ def passes(
         metric: on that grid.
         stiffness: λ + 2μ, the mean over what is there.
     """
-    voxels = u_vox[0, 0].numel()
-
-    def sum_and_slope(u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.enable_grad():
-            unknown = u_vox.detach().requires_grad_()
-            value = voxels * charged(energy, unknown)
-            (gradient,) = torch.autograd.grad(value.sum(), unknown)
-        return value.detach(), gradient
-
-    def smooth(gradient: torch.Tensor) -> torch.Tensor:
-        return metric.solve(gradient, PULL, max(SOFTEST, stiffness))
-
-    for value, lower in descend(sum_and_slope, u_vox.detach(), smooth, FIRST_VOX):
-        yield value / voxels, lower
+    function, smooth = partial(sum_and_slope, energy), smoother(metric, stiffness)
+    for value, lower in descend(function, u_vox.detach(), smooth, FIRST_VOX):
+        yield value / u_vox[0, 0].numel(), lower
 
 
 def has_settled(trace: Sequence[float], tolerance: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lightning_fabric import Fabric
+from torch import distributed
 
 from ElasticHyperRegLib.errors import InputError
 
@@ -55,6 +57,23 @@ class Place:
                 "checkpoint",
             )
         return done
+
+
+@contextmanager
+def launched(fabric: Fabric) -> Iterator[Fabric]:
+    """The processes of ``fabric``, started, which let go of each other at the end.
+
+    A model that several processes train must be gone by then. PyTorch waits for threads where a
+    process group ends, and these may wait for the interpreter: it stands still when the model is
+    what ends the group, and a group left over at exit can take a finished process down.
+    """
+    fabric.launch()
+    try:
+        yield fabric
+    finally:
+        gc.collect()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 @contextmanager

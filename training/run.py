@@ -18,7 +18,7 @@ from .export import export
 from .hardware import Hardware
 from .journal import earlier_starts, tensorboard_writer, this_start, write_record
 from .loop import Progress, Sources, fit, no_fixed_labels
-from .place import Place
+from .place import Place, launched
 from .state import begin
 
 
@@ -49,22 +49,29 @@ def train(
     if tensorboard:
         tensorboard_writer()
     sources = open_sources(config, data)
-    fabric = hardware.fabric(config)
-    fabric.launch()
-    place = Place(fabric, run, hardware.workers, tensorboard)
     words = command(config_path, data, hardware)
-    try:
-        mine = origin(config, sources.patients, fabric.world_size)
-        state = begin(config, fabric, run, mine)
-        starts = earlier_starts(run, config)
-        if state.step < config.optimisation.steps or not state.starts:
-            state.starts.append(this_start(words, fabric.world_size, state.step))
-            place.write(lambda: write_record(run, config, [*starts, state.starts[-1]]))
-        fit(config, sources, state, place, progress)
-    except InputError:
-        if fabric.is_global_zero:
-            raise
-        raise SystemExit(INPUT_FAULT) from None  # the first process tells it
+    with launched(hardware.fabric(config)) as fabric:
+        place = Place(fabric, run, hardware.workers, tensorboard)
+        try:
+            return _run(config, sources, place, words, progress)
+        except InputError as error:
+            error.__traceback__ = None  # it holds the model, see ``launched``
+            if fabric.is_global_zero:
+                raise error  # a bare ``raise`` could bring the traceback back
+            raise SystemExit(INPUT_FAULT) from None  # the first process tells it
+
+
+def _run(
+    config: TrainingConfig, sources: Sources, place: Place, words: str, progress: Progress
+) -> ModelCard | None:
+    """``train`` with everything opened; ``words`` is the command."""
+    fabric, run = place.fabric, place.folder
+    state = begin(config, fabric, run, origin(config, sources.patients, fabric.world_size))
+    starts = earlier_starts(run, config)
+    if state.step < config.optimisation.steps or not state.starts:
+        state.starts.append(this_start(words, fabric.world_size, state.step))
+        place.write(lambda: write_record(run, config, [*starts, state.starts[-1]]))
+    fit(config, sources, state, place, progress)
     return export(config, sources.train, state, run) if fabric.is_global_zero else None
 
 

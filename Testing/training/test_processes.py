@@ -1,19 +1,26 @@
-"""The real command, in processes of its own: two that train together, a kill, a full disk."""
+"""Runs in processes of their own: two that train together and part, a kill, a full disk."""
 
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+import weakref
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from ElasticHyperRegLib.errors import InputError
 from Testing.conftest import ROOT
+from training.hardware import Hardware
+from training.loop import fit
+from training.run import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
 
@@ -73,6 +80,32 @@ def start(config: Path, out: Path, *more: str, **options) -> subprocess.Popen[st
 def steps_of(run: Path) -> list[dict[str, str]]:
     with (run / "steps.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("fault", [None, InputError("a loss that is no number")])
+def test_the_model_is_gone_when_the_processes_part(config, tmp_path, monkeypatch, fault):
+    held, left = [], []
+
+    def fit_or_fail(settings, sources, state, *rest):
+        held.append(weakref.ref(state.model))
+        fit(settings, sources, state, *rest)
+        if fault is not None:
+            raise fault
+
+    @contextmanager
+    def parting(fabric):
+        fabric.launch()
+        try:
+            yield fabric
+        finally:
+            gc.collect()
+            left.extend(model() for model in held)
+
+    monkeypatch.setattr("training.run.fit", fit_or_fail)
+    monkeypatch.setattr("training.run.launched", parting)
+    with nullcontext() if fault is None else pytest.raises(InputError):
+        train(config, None, tmp_path / "run", Hardware("cpu"), lambda *_: None)
+    assert left == [None]
 
 
 def test_two_processes_go_on_after_a_kill_as_if_it_had_not_been(config, tmp_path):

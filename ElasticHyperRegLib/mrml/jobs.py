@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..engine import Progress
+from ..engine.memory import give_back
 from ..errors import Cancelled, InputError
 from .events import Event, Failed, Progressed
 
@@ -116,6 +117,7 @@ class Jobs:
     def _work(self, job: _Job, work: Work) -> None:
         try:
             self._do(job, work)
+            give_back()
         finally:
             self._threads.pop(threading.current_thread(), None)
 

@@ -1,8 +1,10 @@
-"""What a registration does where memory runs out."""
+"""What a registration does where memory runs out, and what is given back before."""
 
 from __future__ import annotations
 
+import resource
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,9 @@ from ElasticHyperRegLib.engine.answer import answer
 from Testing.unit.small_pair import small_request
 
 QUICK = RegistrationOptions(initial="none", refine=3, model="none", device="cpu")
+PAGE = resource.getpagesize()
+SMALL = 2**14
+"""Numbers of 64 KiB in all: too small to be given pages of their own."""
 FULL = "CUDA out of memory. Tried to allocate 2 GiB"
 
 
@@ -84,3 +89,19 @@ def test_a_fault_of_ours_on_the_processor_stays_one(on_a_gpu, monkeypatch):
     on_a_gpu("cpu", NotImplementedError("aten::something"))
     with pytest.raises(NotImplementedError):
         register(small_request(2, options=QUICK))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' C libraries have no such call")
+def test_freed_memory_goes_back_to_the_system():
+    def occupied() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+    before = occupied()
+    pieces = [torch.zeros(SMALL) for _ in range(2_000)]
+    full = occupied() - before
+    # Every hundredth stays, as small objects of a page do: the heap cannot shrink from its end.
+    pieces = pieces[::100]
+    memory.give_back()
+    assert full > 100 * 2**20
+    assert occupied() - before < full / 5
+    assert len(pieces) == 20

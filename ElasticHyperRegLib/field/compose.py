@@ -57,4 +57,4 @@ def invert(
         if step.abs().max() < tolerance:
             break
     residual = w_vox + sample(u_vox, identity + w_vox)
-    return w_vox, residual.norm(dim=1, keepdim=True)
+    return w_vox, torch.linalg.vecdot(residual, residual, dim=1).sqrt()[:, None]

@@ -27,6 +27,8 @@ from .conftest import DEMO_SIZE, Tab
 pytestmark = pytest.mark.slow
 CORONAL = 2
 PATIENCE = 60
+SAME_MM = 0.01
+"""Of two ways to one transform: libraries round by where in memory an image happens to lie."""
 ROLES = ("fixed", "moving", "fixed_labels", "moving_labels")
 
 
@@ -259,7 +261,7 @@ def test_uploaded_pair_gives_the_transform_of_the_command_line(demo, second, fil
             field_of(tmp_path / place / name, files / "fixed.nii.gz") for place in ("page", "line")
         )
         assert np.ptp(page) > 5
-        assert np.array_equal(page, line)
+        assert np.abs(page - line).max() < SAME_MM
     assert demo.number() == before
     assert second.errors == []
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from Testing.web.conftest import Served, Tab, children
 
 SAMPLE_SECONDS = 15.0
+SETTLE_MS = 2_000
 KEYS = [*"123456jgkqwasztx", "Shift+1", "Shift+2", "Control+z", "Control+z", "Control+y"]
 TABS = ("display", "estimate", "compare", "quality")
 
@@ -18,6 +19,8 @@ TABS = ("display", "estimate", "compare", "quality")
 def random_use(tab: Tab, served: Served, seconds: float, chance: random.Random) -> list[str]:
     """Do anything, for so long; table of the memory meanwhile."""
     actions, script = Actions(tab, chance), Script(tab)
+    script.clear_caches()
+    least = [browser(served)]
     rows = ["| minute | front | session | browser [MiB] | its script [MiB] | elements |"]
     rows.append("|---|---|---|---|---|---|")
     begun, due = time.monotonic(), 0.0
@@ -31,13 +34,17 @@ def random_use(tab: Tab, served: Served, seconds: float, chance: random.Random) 
         actions.any()
         tab.page.wait_for_timeout(chance.uniform(50, 600))
     done = ", ".join(f"{name} {count}" for name, count in sorted(actions.done.items()))
-    return [f"Random use: {done}.", "", *rows, ""]
+    script.clear_caches()
+    least.append(browser(served))
+    caches = f"Without its caches the browser took {least[0]:.0f} MiB before, {least[1]:.0f} after."
+    return [f"Random use: {done}.", "", *rows, "", caches, ""]
 
 
 class Script:
-    """What the page's script holds: caches of pictures, which the browser limits, left out."""
+    """What the page holds in the browser, with and without the caches of pictures."""
 
     def __init__(self, tab: Tab) -> None:
+        self._tab = tab
         self._talk = tab.page.context.new_cdp_session(tab.page)
         self._talk.send("Performance.enable")
 
@@ -47,6 +54,11 @@ class Script:
         found = self._talk.send("Performance.getMetrics")["metrics"]
         values = {metric["name"]: metric["value"] for metric in found}
         return values["JSHeapUsedSize"] / 2**20, int(values["Nodes"])
+
+    def clear_caches(self) -> None:
+        """Tell the browser that memory is short: what it then still holds is in use."""
+        self._talk.send("Memory.simulatePressureNotification", {"level": "critical"})
+        self._tab.page.wait_for_timeout(SETTLE_MS)
 
 
 class Actions:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 
 from ElasticHyperRegLib.errors import InputError
 from Testing.conftest import ROOT
@@ -84,7 +85,8 @@ def steps_of(run: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("fault", [None, InputError("a loss that is no number")])
 def test_the_model_is_gone_when_the_processes_part(config, tmp_path, monkeypatch, fault):
-    held, left = [], []
+    held: list[weakref.ref[torch.nn.Module]] = []
+    left: list[object] = []
 
     def fit_or_fail(settings, sources, state, *rest):
         held.append(weakref.ref(state.model))

@@ -137,6 +137,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/quality.py
   ElasticHyperRegLib/mrml/score_map.py
   ElasticHyperRegLib/mrml/settings.py
+  ElasticHyperRegLib/mrml/spreads.py
   ElasticHyperRegLib/mrml/transforms.py
   ElasticHyperRegLib/mrml/volumes.py
   ElasticHyperRegLib/mrml/watch.py

@@ -23,7 +23,7 @@ OF_A_PAIR: dict[str, Any] = {
     "sensitivity_known": False,
     "sensitivity_rows": [],
     "sensitivity_note": "",
-    "sensitivity_legend": [],
+    "sensitivity_legend": {},
     "estimate": {},
     "surface_tissue": "",
     "surface": {},
@@ -71,6 +71,7 @@ DEFAULTS: dict[str, Any] = {
     "glyphs": "off",
     "glyph_spacing_mm": 15,
     "glyph_scale": 1,
+    "spread": "displacement",
     # estimation
     "objectives": [],
     "methods": [],

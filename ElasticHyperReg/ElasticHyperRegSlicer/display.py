@@ -8,6 +8,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ElasticHyperRegLib.mrml.figures import percent
+from ElasticHyperRegLib.mrml.spreads import OFF, SPREADS
 
 from .inputs import choose
 from .live import LivePair
@@ -30,7 +31,7 @@ class DisplaySection:
         self._live = live
         self._changed = changed
         self._showing = False
-        self._spread: Any = None
+        self._means: dict[str, dict[str, float]] | None = None
         self._fillCombos()
         ui.displayModeComboBox.connect("currentIndexChanged(int)", self._onChanged)
         ui.blendSlider.connect("valueChanged(double)", self._onChanged)
@@ -40,6 +41,7 @@ class DisplaySection:
         ui.glyphDensitySlider.connect("valueChanged(double)", self._onChanged)
         ui.glyphScaleSlider.connect("valueChanged(double)", self._onChanged)
         ui.sensitivityCheckBox.connect("toggled(bool)", self._onSensitivity)
+        ui.spreadComboBox.connect("currentIndexChanged(int)", lambda index: self._showSpread())
         live.listen("Ready", self._onReady)
         live.listen("Updated", self._onUpdated)
         live.listen("Sensed", self._onSensed)
@@ -63,6 +65,11 @@ class DisplaySection:
             (_("Bent grid"), "grid"),
         ):
             self.ui.glyphComboBox.addItem(text, name)
+        for text, name in (
+            (_("Displacement (mm)"), "displacement"),
+            (_("Volume change"), "volume"),
+        ):
+            self.ui.spreadComboBox.addItem(text, name)
 
     def state(self) -> Any:
         """``DisplayState`` of the controls."""
@@ -101,8 +108,7 @@ class DisplaySection:
             self._live.show("show", state.mode)
         self._live.show("set_blend", state.blend)
         self._live.show("set_jacobian", state.jacobian, state.overlay_opacity)
-        if self._spread is not None:
-            self._showSpread()
+        self._showSpread()
         style = GlyphStyle(state.glyphs, state.glyph_density_mm, state.glyph_scale)
         self._live.show("set_glyphs", style)
 
@@ -118,10 +124,9 @@ class DisplaySection:
         self.ui.glyphDensitySlider.enabled = state.glyphs != "off"
         self.ui.glyphScaleSlider.enabled = state.glyphs != "off"
         self.ui.sensitivityCheckBox.enabled = self._live.display is not None
+        self.ui.spreadComboBox.enabled = self.ui.sensitivityCheckBox.checked
         self.ui.sensitivityLabel.visible = (
-            self.ui.sensitivityCheckBox.checked
-            and self._spread is not None
-            and bool(self.ui.sensitivityLabel.text)
+            self.ui.sensitivityCheckBox.checked and self._means is not None
         )
 
     def _onChanged(self, *_arguments: Any) -> None:
@@ -138,20 +143,23 @@ class DisplaySection:
     def _onSensitivity(self, wanted: bool) -> None:
         if wanted:
             self.ui.jacobianCheckBox.checked = False
-        if wanted and self._spread is None:
+        if wanted and self._means is None:
             self._live.do("sensitivity")
         else:
             self._showSpread()
 
     def _showSpread(self) -> None:
-        wanted, opacity = self.ui.sensitivityCheckBox.checked, self.state().overlay_opacity
-        self._live.show("set_sensitivity", self._spread, wanted, opacity)
+        shown = OFF
+        if self._means is not None and self.ui.sensitivityCheckBox.checked:
+            shown = self.ui.spreadComboBox.currentData
+            self.ui.sensitivityLabel.text = spreadText(self._means, shown)
+        self._live.show("set_sensitivity", None, shown, self.state().overlay_opacity)
         self.refresh()
 
     def _onReady(self, event: Any) -> None:
         from ElasticHyperRegLib.mrml import jacobian_legend
 
-        self._spread = None
+        self._means = None
         label = self.ui.jacobianLegendLabel
         label.setPixmap(legendPixmap(jacobian_legend(), LEGEND_WIDTH, inkOf(label)))
         self.apply()
@@ -165,20 +173,25 @@ class DisplaySection:
             self._forgetSpread()
 
     def _forgetSpread(self) -> None:
-        self._spread = None
+        self._means = None
         self.ui.sensitivityCheckBox.checked = False
 
     def _onSensed(self, event: Any) -> None:
-        self._spread = event.sensitivity.displacement_sd_mm
-        self.ui.sensitivityLabel.text = spreadText(event.sensitivity.means)
+        self._means = event.sensitivity.means
         self._showSpread()
 
 
-def spreadText(means: dict[str, dict[str, float]]) -> str:
-    """How far each tissue moves with the settings alone, the most uncertain first; plain text."""
-    spread = {name: found["displacement_sd_mm"] for name, found in means.items()}
-    order = sorted(spread, key=lambda name: -spread[name])
-    return ", ".join(f"{name.replace('_', ' ')} {spread[name]:.2f} mm" for name in order)
+def spreadText(means: dict[str, dict[str, float]], spread: str) -> str:
+    """How far each tissue changes with the settings alone, the most uncertain first; plain text.
+
+    Args:
+        means: of the ``Sensitivity``.
+        spread: one of ``SPREADS``.
+    """
+    shown = SPREADS[spread]
+    values = {name: found[shown.key] for name, found in means.items()}
+    order = sorted(values, key=lambda name: -values[name])
+    return ", ".join(f"{name.replace('_', ' ')} {shown.text(values[name])}" for name in order)
 
 
 def foldsText(fraction: float | None) -> str:

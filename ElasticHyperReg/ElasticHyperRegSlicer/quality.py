@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 
 from ElasticHyperRegLib.mrml.figures import percent
@@ -25,7 +26,7 @@ class QualitySection:
         self._live = live
         table = ui.qualityTable
         titles = [_("Tissue"), _("Dice"), _("HD95 (mm)"), _("Volume"), _("Folds")]
-        titles += [_("Strain"), _("Stress")]
+        titles += [_("Strain"), _("Stress"), _("Pull")]
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(titles)
         for column, tip in enumerate(
@@ -37,9 +38,17 @@ class QualitySection:
                 _("Part of the tissue that is turned inside out; should be 0."),
                 _("Mean change of shape: equivalent (von Mises) strain."),
                 _("Mean von Mises stress, relative to the highest of all tissues."),
+                _(
+                    "How much of the tissue's shape the images alone hold: 0 where it rests in"
+                    " elastic equilibrium, about 1 where nothing but the images shapes it (RMS of"
+                    " div σ by RMS of ∇σ, two voxels inside the tissue's border)."
+                ),
             )
         ):
             table.horizontalHeaderItem(column).setToolTip(tip)
+        font = table.font
+        font.setStretch(qt.QFont.Condensed)  # else the names of tissues have no room
+        table.font = font
         asTable(table, wide=0)
         ui.measureButton.connect("clicked()", lambda: live.do("measure"))
         live.listen("Measured", lambda event: self.show(event.quality))
@@ -68,9 +77,14 @@ class QualitySection:
                 percent(tissue.folds_fraction),
                 f"{100 * tissue.strain:.1f} %",
                 f"{tissue.stress:.2f}",
+                "–" if tissue.residual_relative is None else f"{tissue.residual_relative:.2f}",
             )
             for column, text in enumerate(texts):
                 table.setItem(row, column, tableItem(text))
+            if tissue.residual is not None:
+                text = _("Mean |div σ|: {force:.2g}, in the unit of μ per mm.")
+                cell = table.item(row, len(texts) - 1)
+                cell.setToolTip(text.format(force=tissue.residual))
         fitHeight(table)
         self.ui.qualitySummaryLabel.text = _summary(quality)
 

@@ -116,17 +116,16 @@ def readouts(
     place = Place(grid, Evidence(fixed_labels=labels), u_mm.device)
     lam, mu = painted(place, elasticity)
     tensor = strain(u_mm, grid)
-    shape, force = von_mises_strain(tensor), equilibrium_residual(u_mm, grid, lam, mu)
-    size = force.norm(dim=1, keepdim=True)
-    inside = interior(place.numbers)
+    shape = von_mises_strain(tensor)
+    force, steepness = _squared_slopes(stress(tensor, lam, mu), grid)
+    size, inside = force.sqrt(), interior(place.numbers)
     maps = {
         "volumetric_strain": place.by_tissue(_trace(tensor)[:, None]),
         "von_mises_strain": place.by_tissue(shape),
         "von_mises_stress": place.by_tissue(3 * mu * shape),
         "equilibrium_residual": place.by_tissue(size, inside),
     }
-    steepness = _stress_gradient_squared(tensor, grid, lam, mu)
-    relative = place.by_tissue(size.square(), inside) / place.by_tissue(steepness, inside)
+    relative = place.by_tissue(force, inside) / place.by_tissue(steepness, inside)
     maps["equilibrium_residual_relative"] = relative.sqrt()
     residual = torch.where(inside, size, torch.nan)
     return Readouts(tensor, shape, 3 * mu * shape, residual, grid, _by_name(maps, place))
@@ -157,12 +156,14 @@ def interior(numbers: torch.Tensor) -> torch.Tensor:
     return pool(padded, window, 1) == -pool(-padded, window, 1)
 
 
-def _stress_gradient_squared(
-    tensor: torch.Tensor, grid: Grid, lam: Coefficient, mu: Coefficient
-) -> torch.Tensor:
-    """‖∇σ‖², (N, 1, *shape)."""
-    rows = stress(tensor, lam, mu).unbind(1)
-    return sum(displacement_gradient(row, grid).square().sum((1, 2)) for row in rows)[:, None]  # type: ignore[index]
+def _squared_slopes(sigma: torch.Tensor, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
+    """|div σ|² and ‖∇σ‖², (N, 1, *shape) each; the slopes of a row are found once for both."""
+    force, steepness = torch.zeros_like(sigma[:, :1, 0]), torch.zeros_like(sigma[:, :1, 0])
+    for row in sigma.unbind(1):
+        slopes = displacement_gradient(row, grid)
+        force += _trace(slopes)[:, None].square()
+        steepness += slopes.square().sum((1, 2))[:, None]
+    return force, steepness
 
 
 def _by_name(maps: dict[str, torch.Tensor], place: Place) -> dict[str, dict[str, float]]:

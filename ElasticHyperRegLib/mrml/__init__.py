@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # what ``__getattr__`` gives, so that its types are known
     from .colors import jacobian_colors as jacobian_colors
     from .colors import jacobian_legend as jacobian_legend
     from .colors import score_rgb as score_rgb
-    from .colors import sensitivity_legend as sensitivity_legend
+    from .colors import spread_legend as spread_legend
     from .compare import Kept as Kept
     from .compare import free_name as free_name
     from .controller import LiveController as LiveController
@@ -88,7 +88,7 @@ _HOMES = {
     "percent": "figures",
     "points_from_node": "points",
     "score_rgb": "colors",
-    "sensitivity_legend": "colors",
+    "spread_legend": "colors",
     "transform_node_from_displacement": "transforms",
 }
 

@@ -24,8 +24,8 @@ _SCORES = np.array(
     dtype=float,
 )
 """Viridis, from the lowest to the highest."""
-_SENSITIVE = np.array([(120, 28, 109), (237, 105, 37), (252, 255, 164)], dtype=float)
-SENSITIVITY_TICKS = 5
+_SPREADS = np.array([(120, 28, 109), (237, 105, 37), (252, 255, 164)], dtype=float)
+SPREAD_TICKS = 5
 _RISE = 0.8
 """Below 1: a change of a tenth is seen already."""
 
@@ -50,10 +50,10 @@ def jacobian_colors(values: np.ndarray) -> np.ndarray:
     return on_paper(jacobian_rgba(values))
 
 
-def sensitivity_rgba(part: np.ndarray) -> np.ndarray:
+def spread_rgba(part: np.ndarray) -> np.ndarray:
     """0 (no effect of the settings, clear) to 1 (the largest), (P,) → RGBA (P, 4)."""
     part = np.asarray(part, dtype=float)
-    return np.column_stack([_ramp(_SENSITIVE, part), part**_RISE])
+    return np.column_stack([_ramp(_SPREADS, part), part**_RISE])
 
 
 def score_rgb(part: np.ndarray) -> np.ndarray:
@@ -76,13 +76,15 @@ def jacobian_legend() -> list[tuple[float, Color, str]]:
     ]
 
 
-def sensitivity_legend(most_mm: float) -> list[tuple[float, Color, str]]:
-    """(mm, colour, no text) from none to the largest, as ``jacobian_legend``."""
-    parts = np.linspace(0, 1, SENSITIVITY_TICKS)
-    colors = on_paper(sensitivity_rgba(parts))
+def spread_legend(most: float, unit: str = "") -> list[tuple[float, Color, str]]:
+    """(spread, colour, spread in words) from none to ``most`` or more, as ``jacobian_legend``."""
+    parts = np.linspace(0, 1, SPREAD_TICKS)
+    colors = on_paper(spread_rgba(parts))
+    texts = [f"{part * most:.2g} {unit}".rstrip() for part in parts.tolist()]
+    texts[-1] = f"≥ {texts[-1]}"
     return [
-        (part * most_mm, eight_bits(rgb), "")
-        for part, rgb in zip(parts.tolist(), colors, strict=True)
+        (part * most, eight_bits(rgb), text)
+        for part, rgb, text in zip(parts.tolist(), colors, texts, strict=True)
     ]
 
 
@@ -98,9 +100,9 @@ def jacobian_color_node(scene: Scene) -> Node:
     return _table(scene, "Volume change", colors)
 
 
-def sensitivity_color_node(scene: Scene) -> Node:
+def spread_color_node(scene: Scene) -> Node:
     """Colour table from white (no effect of the settings) to bright (a large one)."""
-    return _table(scene, "Sensitivity", on_paper(sensitivity_rgba(np.linspace(0, 1, ENTRIES))))
+    return _table(scene, "Spread", on_paper(spread_rgba(np.linspace(0, 1, ENTRIES))))
 
 
 def inverted_grey_node(scene: Scene) -> Node:

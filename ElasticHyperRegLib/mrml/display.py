@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..estimation import Sensitivity
 from ..field import jacobian_determinant
 from ..types import Displacement, Grid
 from .air import tissue_share
@@ -21,8 +22,9 @@ from .glyphs import Glyphs
 from .grey import Window, grey_window, set_grey_window, value_range
 from .layers import Layers, show_layers
 from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
-from .overlay import JACOBIAN, SENSITIVITY, Overlay, OverlayStyle
+from .overlay import JACOBIAN, SPREAD_STYLES, Overlay, OverlayStyle
 from .pair_state import DisplayState
+from .spreads import OFF, SPREADS
 from .transforms import GridField
 from .volumes import image_from_node
 
@@ -72,7 +74,7 @@ class RegistrationDisplay:
         self._field = GridField(grid)
         self.transform_node.SetAndObserveTransformFromParent(self._field.transform)
         self._jacobian = self._new_overlay(JACOBIAN)
-        self._sensitivity: Overlay | None = None
+        self._spreads: dict[str, Overlay] = {}
         self._board: Checkerboard | None = None
         self._shown: Displacement | None = None
         self._followers: list[Node] = []
@@ -93,9 +95,9 @@ class RegistrationDisplay:
         return self._jacobian.color_node
 
     @property
-    def sensitivity_node(self) -> Node:
-        """Scalar volume with the standard deviation in mm; ``None`` before it was set."""
-        return None if self._sensitivity is None else self._sensitivity.node
+    def spread_nodes(self) -> dict[str, Node]:
+        """Scalar volumes by the names of ``SPREADS``; none before a sensitivity was set."""
+        return {name: overlay.node for name, overlay in self._spreads.items()}
 
     @property
     def glyph_node(self) -> Node:
@@ -110,7 +112,7 @@ class RegistrationDisplay:
     @property
     def nodes(self) -> list[Node]:
         """The nodes that updates write to."""
-        overlays = [item for item in (self._jacobian, self._sensitivity) if item is not None]
+        overlays = self._jacobian, *self._spreads.values()
         painted = [node for overlay in overlays for node in overlay.nodes]
         others = [item.node for item in (self._board, self._glyphs) if item is not None]
         return [self.transform_node, *painted, *others]
@@ -159,7 +161,7 @@ class RegistrationDisplay:
         state, shown = self.state, self._shown
         self._jacobian = self._new_overlay(JACOBIAN)
         self._glyphs = self._new_glyphs()
-        self._sensitivity = self._board = self._overlay = None
+        self._spreads, self._board, self._overlay = {}, None, None
         self.restore(replace(state, jacobian=False))
         if shown is not None:
             self.update(shown, jacobian_determinant(shown.u_mm, shown.grid))
@@ -225,22 +227,26 @@ class RegistrationDisplay:
         self._glyphs.draw(style)
 
     def set_sensitivity(
-        self, sd_mm: torch.Tensor | None, visible: bool = True, opacity: float = 0.8
+        self, found: Sensitivity | None, spread: str = "displacement", opacity: float = 0.8
     ) -> None:
-        """Overlay of the standard deviation of the displacement in mm.
+        """Overlay of how far the deformation spreads with the settings, in place of another one.
 
         Args:
-            sd_mm: (1, 1, *grid.shape); ``None`` keeps what was set before.
-            visible: shown in place of the Jacobian.
+            found: ``None`` keeps what was set before.
+            spread: one of ``SPREADS``: of the displacement in mm, of the volume change; or ``off``.
             opacity: of the overlay.
+
+        Raises:
+            InputError: another spread.
         """
-        if sd_mm is not None:
-            if self._sensitivity is None:
-                self._sensitivity = self._new_overlay(SENSITIVITY)
-            self._sensitivity.write(sd_mm)
-            self._sensitivity.set_range(0.0, max(float(sd_mm.max()), 1e-3))
-        if self._sensitivity is not None:
-            self._overlay_is(self._sensitivity, visible, opacity)
+        if spread not in (*SPREADS, OFF):
+            raise InputError(f"the spread '{spread}'", f"one of {', '.join((*SPREADS, OFF))}")
+        if found is not None:
+            self._write_spreads(found)
+        if spread in self._spreads:
+            self._overlay_is(self._spreads[spread], True, opacity)
+        elif self._overlay is not None and self._overlay is not self._jacobian:
+            self._overlay_is(self._overlay, False, opacity)
 
     def close(self) -> None:
         """Put followers back under their former transforms; the nodes stay in the scene."""
@@ -263,6 +269,13 @@ class RegistrationDisplay:
     def _new_glyphs(self) -> Glyphs:
         live, region = self.transform_node, self.fixed_node
         return Glyphs(self.scene, live, region, self.grid, self._initial, lambda: self._share)
+
+    def _write_spreads(self, found: Sensitivity) -> None:
+        if not self._spreads:
+            self._spreads = {name: self._new_overlay(s) for name, s in SPREAD_STYLES.items()}
+        for name, overlay in self._spreads.items():
+            overlay.write(SPREADS[name].values(found))
+            overlay.set_range(0.0, SPREADS[name].most(found))
 
     def _overlay_is(self, overlay: Overlay, visible: bool, opacity: float) -> None:
         if visible:

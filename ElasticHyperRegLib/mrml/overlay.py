@@ -1,10 +1,10 @@
-"""A scalar field over the slice views: volume change, sensitivity."""
+"""A scalar field over the slice views: volume change, spreads of a sensitivity map."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import slicer
@@ -20,12 +20,13 @@ from .colors import (
     jacobian_rgba,
     name_colors,
     on_paper,
-    sensitivity_color_node,
-    sensitivity_legend,
-    sensitivity_rgba,
+    spread_color_node,
+    spread_legend,
+    spread_rgba,
 )
 from .geometry import set_volume_grid
 from .nodes import Node, Scene, add_node
+from .spreads import SPREADS
 
 LEGEND = "vtkMRMLColorLegendDisplayNode"
 LEGEND_LETTER, LEGEND_HEIGHT = 0.012, 0.35
@@ -70,8 +71,14 @@ def _jacobian_ticks(low: float, high: float) -> list[tuple[float, str]]:
     ]
 
 
-def _sensitivity_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    return [(value / high, f"{value:.2g} mm") for value, _, _ in sensitivity_legend(high)]
+def _spread_ticks(unit: str, low: float, high: float) -> list[tuple[float, str]]:
+    steps = spread_legend(high, unit)
+    return [((value - low) / (high - low), text) for value, _, text in steps]
+
+
+def _spread_style(spread: str, role: str, name: str, legend: str) -> OverlayStyle:
+    ticks = partial(_spread_ticks, SPREADS[spread].unit)
+    return OverlayStyle(role, name, legend, (0.0, 1.0), spread_color_node, spread_rgba, ticks)
 
 
 JACOBIAN = OverlayStyle(
@@ -83,15 +90,15 @@ JACOBIAN = OverlayStyle(
     _jacobian_part,
     _jacobian_ticks,
 )
-SENSITIVITY = OverlayStyle(
-    "sensitivity",
-    "Sensitivity",
-    "Sensitivity",
-    (0.0, 1.0),
-    sensitivity_color_node,
-    sensitivity_rgba,
-    _sensitivity_ticks,
-)
+SPREAD_STYLES = {
+    "displacement": _spread_style(
+        "displacement", "sensitivity", "Spread of the displacement", "Spread"
+    ),
+    "volume": _spread_style(
+        "volume", "sensitivity.volume", "Spread of the volume change", "Volume spread"
+    ),
+}
+"""By the names of ``SPREADS``."""
 
 
 class Overlay:

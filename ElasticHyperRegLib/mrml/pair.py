@@ -39,6 +39,7 @@ from .outputs import OutputNodes, export_result, source_of
 from .pair_state import PairState
 from .quality import Measure, Quality
 from .settings import EVERYWHERE, TissueSettings
+from .spreads import OFF
 from .watch import Watch
 
 FLICKER_SECONDS = 0.5
@@ -292,7 +293,7 @@ class LivePair:
             self.display.follow(self._nodes["moving_labels"])
         self.display.update(*rest_map(session.grid, session.initial))
         self.display.restore(self._saved.display)
-        self._measure = Measure(self._inputs, session.grid, session.initial)
+        self._measure = Measure(self._inputs, session)
         self._answers = LiveAnswers(session)
         self._submit()
         ready = Ready(
@@ -330,12 +331,12 @@ class LivePair:
     def _sensed(self, found: Any, values: dict[str, Elasticity]) -> list[Event]:
         if values != self._settings.elasticity:
             raise InputError("the sliders moved meanwhile", action="compute the sensitivity again")
-        self._require_display().set_sensitivity(found.displacement_sd_mm)
+        self._require_display().set_sensitivity(found)
         self._sensed_for = values
         return [Sensed(found)]
 
     def _unsense(self) -> None:
-        self._require_display().set_sensitivity(None, visible=False)
+        self._require_display().set_sensitivity(None, OFF)
         self._sensed_for = None
         self._say(Unsensed())
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..engine.request import DEFAULT_ELASTICITY
-from ..estimation.readouts import strain, von_mises_strain
 from ..field import elastic_part, inverse_map, transform_points, warp_labels, world_points
 from ..grid import coarser, resample
 from ..metrics import (
@@ -22,9 +20,8 @@ from ..metrics import (
     tre_mm,
 )
 from ..session.answer import Answer
-from ..types import Elasticity, Grid, LabelMap
+from ..types import Grid, LabelMap
 from .inputs import PairInputs
-from .settings import EVERYWHERE
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,10 @@ class TissueQuality:
         strain: mean equivalent (von Mises) strain √(2/3 e:e) of the elastic part: how much the
             tissue's shape is changed.
         stress: 3 μ times that, the mean von Mises stress, relative to the highest of all tissues.
+        residual: mean |div σ| inside the tissue, in the unit of μ per mm: the force by which the
+            images hold it. ``None`` where the tissue is nowhere five voxels thick.
+        residual_relative: RMS of div σ by RMS of ∇σ: 0 in elastic equilibrium, about 1 where the
+            images alone hold the tissue in its shape.
     """
 
     name: str
@@ -50,6 +51,8 @@ class TissueQuality:
     folds_fraction: float
     strain: float
     stress: float
+    residual: float | None
+    residual_relative: float | None
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,12 @@ class Measure:
 
     Args:
         inputs: the pair.
-        grid: of the displacements.
-        initial: (4, 4) RAS mm, the initial alignment that is part of them.
+        session: of the pair, whose answers are measured.
     """
 
-    def __init__(self, inputs: PairInputs, grid: Grid, initial: np.ndarray) -> None:
-        self.inputs, self.grid, self.initial = inputs, grid, initial
+    def __init__(self, inputs: PairInputs, session: Any) -> None:
+        self.inputs, self.session = inputs, session
+        self.grid: Grid = session.grid
 
     @cached_property
     def _labels(self) -> LabelMap | None:
@@ -106,39 +109,27 @@ class Measure:
         """The table of one answer, on the grid."""
         u_mm = answer.displacement.u_mm.detach().cpu()
         jacobian = answer.jacobian.detach().cpu()
-        d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
-        w_mm = inverse_map(d_mm, self.grid, self.initial, self._moving_grid)
+        initial = self.session.initial
+        d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), initial)
+        w_mm = inverse_map(d_mm, self.grid, initial, self._moving_grid)
         return Quality(
             answer.number,
-            self._rows(u_mm, jacobian, self._strains(d_mm, answer.elasticity)),
+            self._rows(answer, u_mm, jacobian),
             folds_fraction(jacobian),
             inverse_consistency_mm(u_mm, w_mm, self.grid, self._moving_grid),
             self._landmarks(u_mm),
         )
 
-    def _strains(
-        self, d_mm: torch.Tensor, elasticity: Mapping[str, Elasticity]
-    ) -> dict[str, tuple[float, float]]:
-        """Tissue → strain and stress, see ``TissueQuality``."""
-        if self._labels is None:
-            return {}
-        strains = mean_by_tissue(von_mises_strain(strain(d_mm, self.grid)), self._labels)
-        rest = elasticity.get(EVERYWHERE, DEFAULT_ELASTICITY)
-        stresses = {name: 3 * elasticity.get(name, rest).mu * strains[name] for name in strains}
-        highest = max(stresses.values(), default=0.0) or 1.0
-        return {name: (strains[name], stress / highest) for name, stress in stresses.items()}
-
     def _rows(
-        self,
-        u_mm: torch.Tensor,
-        jacobian: torch.Tensor,
-        strains: Mapping[str, tuple[float, float]],
+        self, answer: Answer, u_mm: torch.Tensor, jacobian: torch.Tensor
     ) -> tuple[TissueQuality, ...]:
         if self._labels is None:
             return ()
         (dice_0, hd95_0), (dice_1, hd95_1) = self._before, self._overlap(u_mm)
         folds = jacobian_by_tissue(jacobian, self._labels)
         mean = mean_by_tissue(jacobian, self._labels)
+        read = self.session.readouts(answer).tissues
+        highest = max((read[name]["von_mises_stress"] for name in folds), default=0.0) or 1.0
         return tuple(
             TissueQuality(
                 name,
@@ -146,7 +137,10 @@ class Measure:
                 _both(hd95_0, hd95_1, name),
                 mean[name] - 1,
                 folds[name]["folds_fraction"],
-                *strains[name],
+                read[name]["von_mises_strain"],
+                read[name]["von_mises_stress"] / highest,
+                read[name].get("equilibrium_residual"),
+                read[name].get("equilibrium_residual_relative"),
             )
             for name in folds
         )

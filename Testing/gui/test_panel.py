@@ -20,6 +20,8 @@ from ElasticHyperRegLib.mrml.events import (
 )
 from ElasticHyperRegLib.mrml.quality import Quality, TissueQuality
 
+from .driving import choose
+
 
 def poll(widget: Any) -> None:
     widget.panel.live.poll()
@@ -166,20 +168,22 @@ def test_display_controls_reach_the_views(live, controller):
     assert (style.style, style.density_mm, style.scale) == ("arrows", 20, 2.5)
 
 
+MEANS = {
+    "bone": {"displacement_sd_mm": 0.104, "jacobian_sd": 0.25},
+    "soft_tissue": {"displacement_sd_mm": 1.5, "jacobian_sd": 0.031},
+}
+
+
 def test_sensitivity_is_computed_once_and_then_shown(live, controller):
     live.ui.jacobianCheckBox.click()
     live.ui.sensitivityCheckBox.click()
     assert not live.ui.jacobianCheckBox.checked
     assert "sensitivity" in controller.busy
-    means = {
-        name: {"displacement_sd_mm": spread, "jacobian_sd": 0.1}
-        for name, spread in {"bone": 0.104, "soft_tissue": 1.5}.items()
-    }
-    found = SimpleNamespace(displacement_sd_mm="sd", means=means)
+    found = SimpleNamespace(means=MEANS)
     assert live.ui.sensitivityLabel.isHidden()
     controller.done("sensitivity", Sensed(found))
     poll(live)
-    assert controller.display.last("set_sensitivity")[:2] == ("sd", True)
+    assert controller.display.last("set_sensitivity") == (None, "displacement", 0.8)
     assert live.ui.sensitivityLabel.text == "soft tissue 1.50 mm, bone 0.10 mm"
     assert not live.ui.sensitivityLabel.isHidden()
     live.ui.sensitivityCheckBox.click()
@@ -199,6 +203,34 @@ def test_sensitivity_is_computed_once_and_then_shown(live, controller):
     poll(live)
     assert not live.ui.sensitivityCheckBox.checked
     assert "moved meanwhile" in live.ui.statusLabel.text
+
+
+def test_either_spread_is_shown_without_computing_anew(live, controller):
+    ui = live.ui
+
+    def shown() -> str:
+        return str(controller.display.last("set_sensitivity")[1])
+
+    assert not ui.spreadComboBox.enabled
+    ui.sensitivityCheckBox.click()
+    choose(ui.spreadComboBox, "volume")
+    assert shown() == "off", "nothing is known yet"
+    controller.done("sensitivity", Sensed(SimpleNamespace(means=MEANS)))
+    poll(live)
+    assert shown() == "volume"
+    assert ui.sensitivityLabel.text == "bone 0.250, soft tissue 0.031"
+    choose(ui.spreadComboBox, "displacement")
+    assert shown() == "displacement"
+    assert ui.sensitivityLabel.text == "soft tissue 1.50 mm, bone 0.10 mm"
+    choose(ui.spreadComboBox, "volume")
+    ui.jacobianCheckBox.click()
+    assert shown() == "off" and not ui.sensitivityCheckBox.checked
+    ui.sensitivityCheckBox.click()
+    assert shown() == "volume"
+    assert [call[0] for call in controller.calls].count("sensitivity") == 1
+    controller.coming.append(Unsensed())
+    poll(live)
+    assert shown() == "off" and ui.spreadComboBox.currentData == "volume"
 
 
 def test_keep_switch_show_and_remove(live, controller):
@@ -224,8 +256,8 @@ def test_keep_switch_show_and_remove(live, controller):
 
 def quality() -> Quality:
     rows = (
-        TissueQuality("lung", (0.71, 0.94), (9.0, 2.1), 0.38, 0.0, 0.052, 0.4),
-        TissueQuality("soft_tissue", None, None, -0.02, 0.001, 0.01, 1.0),
+        TissueQuality("lung", (0.71, 0.94), (9.0, 2.1), 0.38, 0.0, 0.052, 0.4, 0.00123, 0.62),
+        TissueQuality("soft_tissue", None, None, -0.02, 0.001, 0.01, 1.0, None, None),
     )
     consistency = {"mean": 0.04, "p95": 0.1, "max": 0.6}
     return Quality(1, rows, 0.0001, consistency, {"before": 6.1, "after": 1.2, "n": 40})
@@ -237,11 +269,14 @@ def test_quality_table(live, controller):
     controller.done("measure", Measured(quality()))
     poll(live)
     table = live.ui.qualityTable
-    cells = [[table.item(r, c).text() for c in range(7)] for r in range(table.rowCount)]
+    cells = [[table.item(r, c).text() for c in range(8)] for r in range(table.rowCount)]
     assert cells == [
-        ["lung", "0.710 → 0.940", "9.0 → 2.1", "+38.0 %", "0 %", "5.2 %", "0.40"],
-        ["soft tissue", "–", "–", "-2.0 %", "0.10 %", "1.0 %", "1.00"],
+        ["lung", "0.710 → 0.940", "9.0 → 2.1", "+38.0 %", "0 %", "5.2 %", "0.40", "0.62"],
+        ["soft tissue", "–", "–", "-2.0 %", "0.10 %", "1.0 %", "1.00", "–"],
     ]
+    assert table.item(0, 7).toolTip() == "Mean |div σ|: 0.0012, in the unit of μ per mm."
+    assert table.item(1, 7).toolTip() == "–"
+    assert "elastic equilibrium" in table.horizontalHeaderItem(7).toolTip()
     assert "6.10 → 1.20 mm apart (40 of them)" in live.ui.qualitySummaryLabel.text
 
 

@@ -12,6 +12,7 @@ import torch
 
 from ElasticHyperRegLib import Displacement, Elasticity
 from ElasticHyperRegLib.errors import Cancelled
+from ElasticHyperRegLib.estimation import Readouts, Sensitivity, Setting, readouts
 from ElasticHyperRegLib.field import jacobian_determinant
 from ElasticHyperRegLib.session import Answer
 
@@ -85,7 +86,12 @@ class FakeSession:
         self.compared = settings
         if self.hold_sensitivity:
             self._wait(cancelled)
-        return SimpleNamespace(displacement_sd_mm=torch.rand(1, 1, *self.grid.shape))
+        displacement, jacobian = (torch.rand(1, 1, *self.grid.shape) for _ in range(2))
+        return Sensitivity(displacement, jacobian, self.grid, 2, {})
+
+    def readouts(self, answer: Answer) -> Readouts:
+        setting = Setting.read(dict(answer.elasticity))
+        return readouts(answer.displacement.u_mm, self.grid, setting, self.labels)
 
     def register(self, values, progress, cancelled) -> Any:
         self._wait(cancelled)

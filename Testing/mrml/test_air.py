@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import Displacement, Grid, Image
+from ElasticHyperRegLib.estimation import Sensitivity
 from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.mrml import GlyphStyle, RegistrationDisplay, node_from_image
 from ElasticHyperRegLib.mrml.air import tissue_share
@@ -54,7 +55,7 @@ def test_it_lies_on_the_grid_that_is_asked_for():
     assert float(share.min()) >= 0 and float(share.max()) <= 1
 
 
-@pytest.mark.parametrize("kind", ["jacobian", "sensitivity"])
+@pytest.mark.parametrize("kind", ["jacobian", "displacement", "volume"])
 def test_the_overlay_is_clear_over_air(scene, kind):
     data = torch.full((1, 1, *GRID.shape), 3.0)
     data[..., 6:18, 6:18] = 200.0
@@ -66,11 +67,12 @@ def test_the_overlay_is_clear_over_air(scene, kind):
     if kind == "jacobian":
         display.set_jacobian(True)
     else:
-        display.set_sensitivity(torch.ones(1, 1, *GRID.shape))
+        spread = torch.ones(1, 1, *GRID.shape)
+        display.set_sensitivity(Sensitivity(spread, spread, GRID, 2, {}), kind)
     (painted,) = [
         node
         for node in display.nodes
-        if kind.title() in node.GetName() and node.IsA("vtkMRMLVectorVolumeNode")
+        if kind in node.GetName().lower() and node.IsA("vtkMRMLVectorVolumeNode")
     ]
     opacity = image_array(painted.GetImageData())[..., 3]
     assert opacity[:, 10:14, 10:14].min() > 200

@@ -195,6 +195,7 @@ def test_the_quality_table(scene, nodes):
     assert [row.name for row in quality.tissues] == ["body", "organ"]
     assert all(0 < row.dice[0] < 1 and row.hd95_mm[0] > 0 for row in quality.tissues)
     assert quality.tissues[0].volume_change == pytest.approx(0, abs=1e-5)
+    assert [row.strain for row in quality.tissues] == pytest.approx([0, 0], abs=1e-5)
     assert quality.folds_fraction == 0
     assert quality.inverse_consistency_mm["max"] < 1e-2
     assert quality.tre_mm == {}
@@ -214,15 +215,17 @@ def test_sensitivity_is_overlaid(scene, nodes):
     controller = ready(scene, nodes)
     controller.sensitivity()
     until(controller, Sensed)
-    assert controller.display.sensitivity_node is not None
+    assert set(controller.display.spread_nodes) == {"displacement", "volume"}
     assert FakeSession.made[-1].compared is None
 
 
-def test_a_sensitivity_goes_with_the_setting_that_it_belongs_to(scene, nodes):
+@pytest.mark.parametrize("spread", ["displacement", "volume"])
+def test_a_sensitivity_goes_with_the_setting_that_it_belongs_to(scene, nodes, spread):
     overlay = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode").GetLabelVolumeID
     controller = ready(scene, nodes)
     controller.sensitivity()
     until(controller, Sensed)
+    controller.display.set_sensitivity(None, spread)
     controller.measure()
     _, before = until(controller, Measured)
     assert not [event for event in before if isinstance(event, Unsensed)]
@@ -244,7 +247,7 @@ def test_a_sensitivity_that_comes_too_late_is_refused_and_said(scene, nodes):
     session.gate.set()
     failed, _ = until(controller, Failed)
     assert failed.what == "sensitivity" and "compute the sensitivity again" in failed.message
-    assert controller.display.sensitivity_node is None
+    assert controller.display.spread_nodes == {}
 
 
 def test_after_an_estimate_what_is_as_good_is_compared(scene, nodes):

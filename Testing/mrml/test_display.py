@@ -9,6 +9,7 @@ import torch
 from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter
 
 from ElasticHyperRegLib import Displacement, Grid, Image, InputError
+from ElasticHyperRegLib.estimation import Sensitivity
 from ElasticHyperRegLib.field import with_initial, world_points
 from ElasticHyperRegLib.mrml import (
     GlyphStyle,
@@ -367,14 +368,17 @@ def test_unknown_modes_are_refused(app, pair):
 
 
 @pytest.mark.usefixtures("no_air")
-def test_the_sensitivity_takes_the_place_of_the_jacobian(app, pair, slices):
+def test_either_spread_takes_the_place_of_what_was_overlaid(app, pair, slices):
     display = made(app, pair)
     display.show("fixed")
     display.set_jacobian(True, 1.0)
-    sd_mm = ones()
-    sd_mm[..., :32] = 0
-    display.set_sensitivity(sd_mm, opacity=1.0)
+    right, left = ones(), ones()
+    right[..., :32], left[..., 32:] = 0, 0
+    display.set_sensitivity(Sensitivity(right, left, GRID, 2, {}), opacity=1.0)
     shown = pixels(slices)[32]
     assert np.abs(shown[8] - 20).max() <= 2 and shown[56].min() > 150
-    display.set_sensitivity(None, visible=False)
-    assert pixels(slices)[32, 56, 0] == pytest.approx(20, abs=2)
+    display.set_sensitivity(None, "volume", 1.0)
+    shown = pixels(slices)[32]
+    assert np.abs(shown[56] - 20).max() <= 2 and shown[8].min() > 150
+    display.set_sensitivity(None, "off")
+    assert np.abs(pixels(slices)[32, (8, 56)] - 20).max() <= 2

@@ -11,7 +11,7 @@ import pytest
 import ElasticHyperRegLib
 from ElasticHyperRegLib import Elasticity, mrml
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Ready, free_name, heat_map, percent, sensitivity_legend
+from ElasticHyperRegLib.mrml import Ready, free_name, heat_map, percent
 
 CORNERS = (Elasticity(0, 0), Elasticity(0, 1), Elasticity(1, 0))
 VIRIDIS_ENDS = (68, 1, 84), (253, 231, 37)
@@ -72,11 +72,6 @@ def test_names_of_kept_settings_go_on_after_z():
         taken.append(free_name(taken))
     assert taken[:2] + taken[25:] == ["A", "B", "Z", "AA", "AB"]
     assert free_name(["A", "C"]) == "B"
-
-
-def test_the_legend_of_the_sensitivity_runs_from_none_to_the_largest():
-    values = [value for value, _, _ in sensitivity_legend(4.0)]
-    assert values == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("package", [ElasticHyperRegLib, mrml])

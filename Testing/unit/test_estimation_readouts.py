@@ -146,6 +146,15 @@ def test_a_tissue_in_equilibrium_says_so_though_its_border_is_not():
     assert found.equilibrium_residual[outside].isnan().all()
 
 
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_residual_of_the_readouts_is_the_size_of_the_force(grid):
+    u_mm = quadratic_field(grid, False).float()
+    found = readouts(u_mm, grid, Setting(Elasticity(LAM, MU))).equilibrium_residual
+    force = equilibrium_residual(u_mm, grid, LAM, MU).norm(dim=1, keepdim=True)
+    inside = ~found.isnan()
+    assert inside.any() and torch.allclose(found[inside], force[inside], rtol=1e-3, atol=1e-6)
+
+
 def test_without_labels_there_is_everywhere():
     grid = GRIDS[0]
     found = readouts(

@@ -20,7 +20,8 @@ from trame_server.state import State
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Exported, Ready
+from ElasticHyperRegLib.mrml import Exported, Quality, Ready
+from ElasticHyperRegLib.mrml.quality import TissueQuality
 from ElasticHyperRegLib.types import Elasticity, Grid, Image
 from web.inputs import Given, Inputs
 from web.logic import quality
@@ -172,6 +173,15 @@ def test_the_page_is_heard_while_a_result_is_packed(state, tmp_path, monkeypatch
     assert logic.archive is not None and logic.archive.is_file()
     assert state.download["number"] == 1
     assert [path.name for path in logic._place.iterdir()] == ["result-1.zip"]
+
+
+def test_what_holds_a_tissue_is_told_where_it_can_be():
+    thick = TissueQuality("left_lung", (0.7, 0.9), None, 0.1, 0.0, 0.05, 1.0, 0.00123, 0.617)
+    thin = TissueQuality("rib", None, None, 0.1, 0.0, 0.05, 1.0, None, None)
+    first, second = quality.shown(Quality(3, (thick, thin), 0.0, {}, {}))["rows"]
+    assert (first["name"], first["pull"]) == ("left lung", "0.62")
+    assert first["titles"]["pull"] == "mean |div σ|: 0.0012, in the unit of μ per mm"
+    assert (second["pull"], second["titles"]["pull"]) == ("", "")
 
 
 def test_the_heat_map_has_colours_marks_and_the_settings_tried():

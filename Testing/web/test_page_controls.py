@@ -106,13 +106,26 @@ def test_the_sensitivity_is_shown_until_a_slider_moves(demo):
     bare = picture(demo)
     demo.page.click("[data-action=sense]")
     demo.page.locator("[data-table=spread] tbody tr").first.wait_for()
-    demo.page.wait_for_selector("[data-legend=sensitivity]")
-    assert np.abs(picture(demo) - bare).mean() > 2
+    legend = demo.page.locator("[data-legend=sensitivity] .legend-step")
+    legend.first.wait_for()
+    assert legend.first.inner_text() == "0 mm"
+    displacement = picture(demo)
+    assert np.abs(displacement - bare).mean() > 2
+    demo.page.click("[data-spread=volume]")
+    legend.first.get_by_text("0", exact=True).wait_for()
+    assert "mm" not in "".join(legend.all_inner_texts())
+    volume = picture(demo)
+    assert min(np.abs(volume - other).mean() for other in (bare, displacement)) > 0.5
+    assert demo.page.locator("[data-table=spread] tbody tr").count() >= 5
     number = demo.number()
     demo.drag("lung", "mu", 0.75)
     demo.settled(number)
     demo.page.wait_for_selector("[data-table=spread]", state="detached")
-    assert demo.page.locator("[data-legend=sensitivity]").count() == 0
+    assert legend.count() == 0
+    demo.page.click("[data-action=sense]")
+    legend.first.get_by_text("0", exact=True).wait_for()
+    demo.page.click("[data-switch=sensitivity] input")
+    legend.first.wait_for(state="detached")
 
 
 def test_slices_say_which_way_they_look_and_where_they_are(demo):

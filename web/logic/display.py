@@ -13,11 +13,12 @@ from ElasticHyperRegLib.mrml import (
     RegistrationDisplay,
     Sensed,
     Unsensed,
-    sensitivity_legend,
+    spread_legend,
 )
 from ElasticHyperRegLib.mrml.display import MODES
 from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
 from ElasticHyperRegLib.mrml.grey import Window, usual_windows
+from ElasticHyperRegLib.mrml.spreads import OFF, SPREADS
 
 from .live import Live, told
 
@@ -39,7 +40,7 @@ class DisplayLogic:
         state.change("grey_window")(self._show_grey)
         state.change("jacobian", "jacobian_opacity")(self._show_jacobian)
         state.change(*GLYPH_KEYS)(self._show_glyphs)
-        state.change("sensitivity")(self._show_sensitivity)
+        state.change("sensitivity", "spread")(self._show_sensitivity)
         live.on(Ready, self._show_all)
         live.on(Sensed, self._take_sensitivity)
         live.on(Unsensed, self._drop_sensitivity)
@@ -123,17 +124,20 @@ class DisplayLogic:
         self._state.sensitivity_rows = [
             {
                 "name": name.replace("_", " "),
-                "mm": f"{means['displacement_sd_mm']:.2f}",
-                "jacobian": f"{means['jacobian_sd']:.3f}",
+                **{kind: spread.text(means[spread.key]) for kind, spread in SPREADS.items()},
             }
             for name, means in found.means.items()
         ]
-        self._state.sensitivity_legend = [
-            {"value": f"{value:.2g}", "color": f"rgb{color}"}
-            for value, color, _ in sensitivity_legend(float(found.displacement_sd_mm.max()))
-        ]
+        self._state.sensitivity_legend = {
+            kind: [
+                {"value": text, "color": f"rgb{color}"}
+                for _, color, text in spread_legend(spread.most(found), spread.unit)
+            ]
+            for kind, spread in SPREADS.items()
+        }
         self._state.sensitivity_note = f"over {found.settings} settings"
         self._state.update({"sensitivity_known": True, "sensitivity": True, "jacobian": False})
+        self._show_sensitivity()  # it may have been on already
 
     def _drop_sensitivity(self, _event: Unsensed) -> None:
         self._state.update({"sensitivity_known": False, "sensitivity": False})
@@ -141,7 +145,8 @@ class DisplayLogic:
     @told
     def _show_sensitivity(self, **_: Any) -> None:
         if self._display and self._state.sensitivity_known:
-            self._display.set_sensitivity(None, visible=bool(self._state.sensitivity))
+            shown = self._state.spread if self._state.sensitivity else OFF
+            self._display.set_sensitivity(None, shown)
         if self._state.sensitivity:
             self._state.jacobian = False
 

@@ -15,6 +15,8 @@ from ElasticHyperRegLib.mrml import Exported, Failed, Measured, Quality, Updated
 
 from .live import Live, told
 
+FORCE = "mean |div σ|: {:.2g}, in the unit of μ per mm"
+
 
 class QualityLogic:
     """Shows what was measured; makes the archive of the result.
@@ -100,6 +102,8 @@ def shown(quality: Quality) -> dict[str, Any]:
                 "folds": percent(row.folds_fraction),
                 "strain": f"{100 * row.strain:.1f} %",
                 "stress": f"{row.stress:.2f}",
+                "pull": _figure(row.residual_relative, "{:.2f}"),
+                "titles": {"pull": _figure(row.residual, FORCE)},
             }
             for row in quality.tissues
         ],
@@ -116,6 +120,10 @@ def _lines(quality: Quality) -> list[str]:
     if tre:
         lines.append(f"Landmarks ({tre['n']:.0f}): {tre['before']:.2f} → {tre['after']:.2f} mm")
     return lines
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
 
 
 def _pair(values: tuple[float, float] | None, form: str) -> str:

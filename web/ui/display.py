@@ -26,6 +26,12 @@ MODE_ICONS = dict(
     )
 )
 
+SPREAD_TEXTS = {
+    "displacement": ("displacement", "How far a point's place depends on the settings"),
+    "volume": ("volume change", "How far the local volume change depends on the settings"),
+}
+"""By the names of the library's ``SPREADS``."""
+
 
 def build(logic: DisplayLogic) -> None:
     """The tab Display."""
@@ -54,7 +60,7 @@ def build(logic: DisplayLogic) -> None:
     _legend("jacobian", "legend")
     _glyphs()
     with html.Div(classes="switch-row"):
-        _switch("sensitivity", "Sensitivity (mm)", disabled=("!sensitivity_known",))
+        _switch("sensitivity", "Sensitivity", disabled=("!sensitivity_known",))
         html.Div(classes="grow")
         vuetify.VBtn(
             "Compute",
@@ -65,8 +71,9 @@ def build(logic: DisplayLogic) -> None:
             disabled=("!pair_ready || busy.includes('sensitivity')",),
             title="How far the result depends on the settings",
         )
-    _legend("sensitivity", "sensitivity_legend")
-    _spread()
+    _spread_choice()
+    _legend("sensitivity", "sensitivity_legend[spread]")
+    _spread_table()
 
 
 def _grey(logic: DisplayLogic) -> None:
@@ -99,17 +106,38 @@ def _grey(logic: DisplayLogic) -> None:
         html.Span(shows("grey_window[1]"), classes="value")
 
 
-def _spread() -> None:
+def _spread_choice() -> None:
+    """Which of the spreads is painted."""
+    with html.Div(classes="switch-row", v_if=("sensitivity",)):
+        html.Span("Spread of the", title="Standard deviation over the settings compared")
+        with vuetify.VBtnToggle(
+            v_model=("spread",),
+            mandatory=True,
+            density="compact",
+            variant="outlined",
+            divided=True,
+        ):
+            for kind, (name, meaning) in SPREAD_TEXTS.items():
+                vuetify.VBtn(
+                    name,
+                    value=kind,
+                    size="small",
+                    title=meaning,
+                    raw_attrs=[f'data-spread="{kind}"'],
+                )
+
+
+def _spread_table() -> None:
     """Standard deviations by tissue."""
     with html.Table(classes="figures", v_if=("sensitivity",), raw_attrs=['data-table="spread"']):
         with html.Thead(), html.Tr():
             html.Th("{{ sensitivity_note }}")
-            html.Th("mm", title="standard deviation of the displacement, mean over the tissue")
-            html.Th("J", title="standard deviation of the volume change, mean over the tissue")
+            for name, _ in SPREAD_TEXTS.values():
+                html.Th(name, title=f"standard deviation of the {name}, mean over the tissue")
         with html.Tbody(), html.Tr(v_for="row in sensitivity_rows", key="row.name"):
             html.Th("{{ row.name }}")
-            for name in ("mm", "jacobian"):
-                html.Td(shows(f"row.{name}"))
+            for kind in SPREAD_TEXTS:
+                html.Td(shows(f"row.{kind}"))
 
 
 def _switch(name: str, label: str, **kwargs: object) -> None:

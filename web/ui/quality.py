@@ -15,6 +15,13 @@ COLUMNS = (
     ("folds", "folds", "voxels turned inside out"),
     ("strain", "strain", "mean change of shape: equivalent (von Mises) strain"),
     ("stress", "stress", "mean von Mises stress, relative to the highest of all tissues"),
+    (
+        "pull",
+        "pull",
+        "how much of the tissue's shape the images alone hold: 0 where it rests in elastic"
+        " equilibrium, about 1 where nothing but the images shapes it (RMS of div σ by RMS of ∇σ,"
+        " two voxels inside the tissue's border)",
+    ),
 )
 
 
@@ -39,5 +46,5 @@ def build(logic: QualityLogic) -> None:
             with html.Tbody(), html.Tr(v_for="row in quality.rows", key="row.name"):
                 html.Th("{{ row.name }}")
                 for name, _, _ in COLUMNS:
-                    html.Td(shows(f"row.{name}"))
+                    html.Td(shows(f"row.{name}"), title=(f"row.titles.{name}",))
         html.P("{{ line }}", v_for="line in quality.lines", key="line", classes="note")

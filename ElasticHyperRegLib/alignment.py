@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -26,6 +27,14 @@ STEPS_MM = (2.0, 0.5)
 """First step of the descent, and of another try where it has run away."""
 RUNAWAY = 0.95
 """Share of the mutual information that a stage must keep; noise alone costs a hundredth."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A linear map, (D+1, D+1), and how unlike the images are under it."""
+
+    matrix: np.ndarray
+    difference: float
 
 
 def align(
@@ -62,12 +71,12 @@ def align(
         inside = None if mask is None else resample(mask.float(), grid, working) > 0.5
         masks.append(None if inside is None else _as_sitk(inside, working))
     with _one_thread():
-        matrix = _best_start(images, masks, seed)
+        found = _best_start(images, masks, seed)
         for stage in KINDS[1 : KINDS.index(kind) + 1]:
             if cancelled():
                 raise Cancelled("the registration was cancelled")
-            matrix = _refine(stage, matrix, images, masks, seed)
-    return matrix
+            found = _refine(stage, found, images, masks, seed)
+    return found.matrix
 
 
 @contextmanager
@@ -101,7 +110,7 @@ def _method(masks: list[sitk.Image | None]) -> sitk.ImageRegistrationMethod:
     return method
 
 
-def _best_start(images: list[sitk.Image], masks: list[sitk.Image | None], seed: int) -> np.ndarray:
+def _best_start(images: list[sitk.Image], masks: list[sitk.Image | None], seed: int) -> _Found:
     """Of no, centre-on-centre and mass-on-mass translation, the most alike."""
     dim = images[0].GetDimension()
     starts = [np.zeros(dim), _centre(images[1]) - _centre(images[0])]
@@ -112,8 +121,9 @@ def _best_start(images: list[sitk.Image], masks: list[sitk.Image | None], seed: 
         transform = sitk.TranslationTransform(dim, shift.tolist())
         scored.append((_difference(transform, images, masks, seed), len(scored)))
     matrix = np.eye(dim + 1)
-    matrix[:dim, dim] = starts[min(scored)[1]]
-    return matrix
+    difference, best = min(scored)
+    matrix[:dim, dim] = starts[best]
+    return _Found(matrix, difference)
 
 
 def _fraction(fixed: sitk.Image, shrink: int) -> float:
@@ -130,6 +140,9 @@ def _difference(
 ) -> float:
     """−MI; infinite where the images do not overlap, which SimpleITK treats as an error."""
     method = _method(masks)
+    # Gradients of whole images, which only a descent looks at, would take most of the time.
+    method.MetricUseFixedImageGradientFilterOff()
+    method.MetricUseMovingImageGradientFilterOff()
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentage(_fraction(images[0], 1), seed + 1)
     method.SetInitialTransform(transform)
@@ -183,23 +196,23 @@ def _transform(stage: str, matrix: np.ndarray, centre: np.ndarray) -> sitk.Trans
 
 def _refine(
     stage: str,
-    matrix: np.ndarray,
+    before: _Found,
     images: list[sitk.Image],
     masks: list[sitk.Image | None],
     seed: int,
-) -> np.ndarray:
-    """``matrix`` after a stage, or itself where the descent runs away with every first step."""
+) -> _Found:
+    """``before`` after a stage, or itself where the descent runs away with every first step."""
     centre = _mass(masks[0]) if masks[0] is not None else _centre(images[0])
-    before = _difference(_transform(stage, matrix, centre), images, masks, seed)
     for step_mm in STEPS_MM:
-        transform = _transform(stage, matrix, centre)
+        transform = _transform(stage, before.matrix, centre)
         method = _descent(stage, step_mm, images[0], masks, seed)
         method.SetInitialTransform(transform, inPlace=True)
         with suppress(RuntimeError):  # it left the moving image; the comparison tells
             method.Execute(*images)
-        if _difference(transform, images, masks, seed) <= RUNAWAY * before:
-            return _as_matrix(transform)
-    return matrix
+        difference = _difference(transform, images, masks, seed)
+        if difference <= RUNAWAY * before.difference:
+            return _Found(_as_matrix(transform), difference)
+    return before
 
 
 def _descent(

@@ -7,12 +7,15 @@ import gc
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -28,6 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.external]
 PATIENCE = 1800
 """Seconds a run may take on a machine that does other work."""
 
+ALONE: Mapping[str, str] = MappingProxyType({})
 CONFIG = """
 name = "shapes"
 seed = 3
@@ -65,12 +69,14 @@ def config(tmp_path) -> Path:
     return path
 
 
-def start(config: Path, out: Path, *more: str, **options) -> subprocess.Popen[str]:
+def start(
+    config: Path, out: Path, *more: str, around: Mapping[str, str] = ALONE, **options
+) -> subprocess.Popen[str]:
     words = ["-m", "ElasticHyperRegLib", "train", str(config), "--out", str(out)]
     return subprocess.Popen(
         [sys.executable, *words, "--accelerator", "cpu", *more],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **around},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -129,6 +135,23 @@ def test_two_processes_go_on_after_a_kill_as_if_it_had_not_been(config, tmp_path
     assert steps_of(whole) == steps_of(killed)
     said, _ = start(config, killed, "--devices", "2").communicate(timeout=PATIENCE)
     assert "had finished all 30 steps before: nothing was trained." in said
+
+
+def test_two_nodes_train_what_two_processes_of_one_do(config, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    about = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    nodes = [
+        start(config, tmp_path / "apart", "--nodes", "2", around={**about, "NODE_RANK": rank})
+        for rank in "01"
+    ]
+    said = [node.communicate(timeout=PATIENCE) for node in nodes]
+    assert [(out.count("Model:"), err) for out, err in said] == [(1, ""), (0, "")]
+    start(config, tmp_path / "one", "--devices", "2").communicate(timeout=PATIENCE)
+    models = [tmp_path / run / "model" / "shapes" for run in ("apart", "one")]
+    apart, one = ((model / "model.safetensors").read_bytes() for model in models)
+    assert apart == one
 
 
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_is_whole(config, tmp_path):

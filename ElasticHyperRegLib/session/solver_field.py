@@ -180,6 +180,7 @@ class SolverField:
             return objective(u_vox)
 
         found = passes(energy, held.u_vox, self._metric, _stiffness(values))
+        next(found)  # what is held already
         trace: list[float] = []
         better: Held | None = None
         for value, u_vox in itertools.islice(found, patience.passes):

@@ -47,7 +47,7 @@ class _Pair:
 def descend(
     function: Function, x: torch.Tensor, metric: Metric, first: float
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Values and points from ``x`` on, until no member of the batch gets lower.
+    """Values and points, ``x`` itself first, until no member of the batch gets lower.
 
     A member that is not lower than before is where it was.
 
@@ -58,6 +58,7 @@ def descend(
         first: largest change of an element of ``x`` in the first step.
     """
     now = _Point(x, *function(x))
+    yield now.value, now.x
     pairs: deque[_Pair] = deque(maxlen=MEMORY)
     scale = torch.ones_like(dot(x, x))
     ended = torch.zeros_like(scale, dtype=torch.bool)

@@ -55,7 +55,7 @@ def smoother(metric: ElasticMetric, stiffness: float) -> Metric:
 def passes(
     energy: Energy, u_vox: torch.Tensor, metric: ElasticMetric, stiffness: float
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """What ``charged`` comes to, (N,), and fields, each lower than the last, until none is found.
+    """What ``charged`` comes to, (N,), and fields: ``u_vox``, then lower ones as long as there are.
 
     Args:
         energy: the objective; may raise to stop.
@@ -77,13 +77,12 @@ def settle(
     objective: Objective, u_vox: torch.Tensor, level: Level, options: SolverOptions, tick: Tick
 ) -> Descent:
     """As ``descent.descend``; the objective includes what folds cost."""
-    with torch.no_grad():
-        value = charged(objective, u_vox)
-    trace = [float(value.mean())]
     metric = ElasticMetric(objective.field_grid, u_vox)
     stiffness = _mean(objective.lam) + 2 * _mean(objective.mu)
     tick(0.0)
     found = passes(objective, u_vox, metric, stiffness)
+    value, u_vox = next(found)
+    trace = [float(value.mean())]
     for number, (value, u_vox) in enumerate(islice(found, level.iterations), start=1):
         tick(number / level.iterations)
         trace.append(float(value.mean()))

@@ -89,7 +89,7 @@ class ElasticHyperRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """The module is closed or reloaded."""
-        self.panel.end(_("The module was closed."))
+        self.panel.close(_("The module was closed."))
         self.removeObservers()
 
     def onReload(self) -> None:
@@ -118,7 +118,8 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
 
     From the Python console::
 
-        logic = slicer.modules.elastichyperreg.logic  # or ElasticHyperReg.ElasticHyperRegLogic()
+        from ElasticHyperReg import ElasticHyperRegLogic
+        logic = ElasticHyperRegLogic()
         pair = (getNode("exhale"), getNode("inhale"), getNode("tissues"), getNode("tissues 2"))
         nodes = logic.register(*pair, elasticity={"lung": (0.05, 0.1), "bone": (0.1, 0.8)})
         nodes["warped"], nodes["transform"], nodes["jacobian"]
@@ -326,9 +327,12 @@ class ElasticHyperRegTest(ScriptedLoadableModuleTest):
         self.test_phantom()
 
     def test_phantom(self) -> None:
-        """Register a small phantom; its landmarks must come closer."""
+        """Register a small phantom; the images must become more alike."""
         from ElasticHyperRegSlicer import samples
 
+        missing = samples.missing()
+        if missing:  # as on the machines that build extensions
+            self.skipTest(missing)
         self.delayDisplay("Making a phantom")
         fixed, moving, tissues, movingTissues = samples.loadPhantom(size=self.size)
         self.delayDisplay("Registering")

@@ -40,8 +40,9 @@ class InputsSection:
         self._changed = changed
         self._say = say
         self._showing = False
+        self._chosen = self.nodes()
         for name in ROLES.values():
-            getattr(ui, name).connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
+            getattr(ui, name).connect("currentNodeChanged(vtkMRMLNode*)", self._onNode)
         self._fillCombos()
         for combo in (ui.schemeComboBox, ui.initialComboBox):
             combo.connect("currentIndexChanged(int)", self._onChanged)
@@ -142,6 +143,12 @@ class InputsSection:
             getattr(self.ui, ROLES[role]).setCurrentNode(node)
         if made:
             choose(self.ui.schemeComboBox, totalsegmentator.SCHEME)
+
+    def _onNode(self, *_arguments: Any) -> None:
+        """3D Slicer's selectors say that their node changed when it only got another name."""
+        before, self._chosen = self._chosen, self.nodes()
+        if self._chosen != before:
+            self._onChanged()
 
     def _onChanged(self, *_arguments: Any) -> None:
         if not self._showing:

@@ -246,6 +246,11 @@ class Panel:
         self.store()
         self.live.end(reason)
 
+    def close(self, reason: str) -> None:
+        """The end: after a reload the old widgets are hidden, and still told of the scene."""
+        self.end(reason)
+        self._storing = True
+
     # -- what happens
 
     def _onProgress(self, event: Any) -> None:

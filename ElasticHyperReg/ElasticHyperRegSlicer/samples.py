@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+import slicer.util
 from slicer.i18n import tr as _
 
 CATEGORY = "ElasticHyperReg"
@@ -24,17 +25,22 @@ def register(icon: str) -> None:
     _register("MRBrainTumorPair", loadTumorPair, icon)
 
 
+def missing() -> str:
+    """What must be installed before a phantom can be made; empty where nothing is missing."""
+    from .installation import Installation
+
+    return Installation(REQUIREMENTS).description()
+
+
 def loadPhantom(_source: Any = None, size: int = PHANTOM_SIZE) -> list[Any]:
     """Make the thorax phantom: exhale, inhale and the tissues of both, four nodes.
 
     Raises:
         RuntimeError: something is not installed yet.
     """
-    from .installation import Installation
-
-    missing = Installation(REQUIREMENTS).description()
-    if missing:
-        raise RuntimeError(missing)
+    text = missing()
+    if text:
+        raise RuntimeError(text)
     from ElasticHyperRegLib.mrml import node_from_image, node_from_labels
     from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
     from ElasticHyperRegLib.tissues import load_scheme
@@ -62,10 +68,15 @@ def loadTumorPair(_source: Any = None) -> list[Any]:
 def _register(name: str, load: Callable[[Any], list[Any]], icon: str) -> None:
     import SampleData
 
+    def shown(source: Any) -> list[Any]:
+        """SampleData calls this from a button, where an error is seen in the log alone."""
+        with slicer.util.tryWithErrorDisplay(f"{name}:", waitCursor=True):
+            return load(source)
+
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=name,
         uris="",  # nothing is downloaded: SampleData wants a text
-        customDownloader=load,
+        customDownloader=shown,
         thumbnailFileName=icon,
     )

@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 
@@ -216,6 +217,14 @@ def test_sample_data_is_registered_and_made_here(module, scene, monkeypatch):
         "vtkMRMLSegmentationNode"
     ]
     assert nodes[2].GetSegmentation().GetNumberOfSegments() == 5
+    said = []
+    monkeypatch.setattr(samples, "missing", lambda: "torch is missing")
+    monkeypatch.setattr("slicer.util.errorDisplay", lambda text, **_: said.append(text))
+    with pytest.raises(RuntimeError, match="torch is missing"):
+        registered["BreathingPhantom"]["customDownloader"](None)
+    assert "torch is missing" in said[0]
+    with pytest.raises(SkipTest, match="torch is missing"):
+        module.ElasticHyperRegTest().test_phantom()
 
 
 def test_totalsegmentator_is_used_where_it_is_installed(widget, slicer_standin, monkeypatch):

@@ -64,6 +64,14 @@ def test_changed_inputs_end_the_live_pair_and_say_so(live, controller):
     assert live.panel.tissues.rows == {}
 
 
+def test_a_renamed_volume_keeps_the_pair_live(live, controller, volumes):
+    said: list[Any] = []
+    live.ui.fixedSelector.connect("currentNodeChanged(vtkMRMLNode*)", said.append)
+    volumes[0].SetName("breathing out")
+    assert said == [volumes[0]]
+    assert not controller.closed
+
+
 @pytest.mark.parametrize("which", ["lam", "mu"])
 def test_a_slider_sets_its_tissue_and_is_settled(live, controller, which):
     row = live.panel.tissues.rows["lung"]

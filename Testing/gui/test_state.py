@@ -125,6 +125,16 @@ def test_reloading_closes_the_live_pair(live, controller):
     assert live.panel.live.controller is None
 
 
+def test_the_widgets_left_by_a_reload_write_nothing(live, volumes):
+    pair = live.panel.pairNode
+    live.cleanup()
+    before = pair.GetMTime()
+    live.ui.swapButton.click()
+    live.ui.displayModeComboBox.setCurrentIndex(1)
+    assert pair.GetMTime() == before
+    assert PairState.load(pair).nodes["fixed"] is volumes[0]
+
+
 def test_registering_again_starts_anew(live, controller):
     live.ui.registerButton.click()
     assert controller.closed

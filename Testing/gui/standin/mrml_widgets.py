@@ -60,6 +60,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._flags: dict[str, Any] = {}
         self._attributes: list[tuple[str, str, str]] = []
         self._current: str = ""
+        self._name: str = ""
         self._box.currentIndexChanged.connect(lambda *_: self._picked())
 
     noneEnabled = _flag("noneEnabled", bool, False)
@@ -129,9 +130,20 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._choose(self._box.property("currentData") or "")
 
     def _choose(self, node_id: str) -> None:
-        if node_id != self._current:
-            self._current = node_id
-            self.currentNodeChanged.emit(self.currentNode())
+        """A chosen node that got another name is told of as well: as by ``currentTextChanged``."""
+        node = self._scene.GetNodeByID(node_id) if self._scene and node_id else None
+        name = node.GetName() if node else ""
+        if (node_id, name) == (self._current, self._name):
+            return
+        if node_id != self._current and node is not None:
+            node.AddObserver("ModifiedEvent", lambda *_: self._renamed(node_id))
+        self._current, self._name = node_id, name
+        self.currentNodeChanged.emit(node)
+
+    def _renamed(self, node_id: str) -> None:
+        node = self.currentNode()
+        if node_id == self._current and node is not None and node.GetName() != self._name:
+            self._refresh()
 
     def currentNode(self) -> Any:  # noqa: N802
         """The chosen node, or ``None``."""

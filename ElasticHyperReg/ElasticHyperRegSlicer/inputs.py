@@ -130,18 +130,15 @@ class InputsSection:
             slicer.util.infoDisplay(reason, windowTitle="ElasticHyperReg")
             return
         nodes = self.nodes()
-        made = {}
-        for role, volume in (
-            ("labels", nodes.get("fixed")),
-            ("moving_labels", nodes.get("moving")),
-        ):
-            if volume is not None:
-                self._say(_("Segmenting {name}…").format(name=volume.GetName()), False)
-                with slicer.util.tryWithErrorDisplay(_("Segmentation failed."), waitCursor=True):
-                    made[role] = totalsegmentator.segment(volume, lambda t: self._say(t, False))
-        for role, node in made.items():
-            getattr(self.ui, ROLES[role]).setCurrentNode(node)
-        if made:
+        for role, side in (("labels", "fixed"), ("moving_labels", "moving")):
+            volume = nodes.get(side)
+            if volume is None:
+                continue
+            self._say(_("Segmenting {name}…").format(name=volume.GetName()), False)
+            with slicer.util.tryWithErrorDisplay(_("Segmentation failed."), waitCursor=True):
+                made = totalsegmentator.segment(volume, lambda text: self._say(text, False))
+            # At once: should the other volume fail, this one was not for nothing.
+            getattr(self.ui, ROLES[role]).setCurrentNode(made)
             choose(self.ui.schemeComboBox, totalsegmentator.SCHEME)
 
     def _onNode(self, *_arguments: Any) -> None:

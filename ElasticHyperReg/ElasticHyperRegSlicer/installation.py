@@ -6,6 +6,7 @@ import importlib
 import logging
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 import slicer
 import slicer.util
@@ -102,18 +103,23 @@ def _installOthers(requirements: list[str]) -> bool:
         packaging = None
     try:
         if packaging is not None:
-            packaging.pip_ensure(requirements, requester=MODULE)
-            return True
+            return _ensured(packaging, requirements)
         names = "\n".join(requirements)
         question = _("These Python packages will be downloaded and installed:\n\n{names}")
         if not slicer.util.confirmOkCancelDisplay(question.format(names=names), MODULE):
             return False
         slicer.util.pip_install(requirements)
         return True
-    except RuntimeError:
-        return False  # the user declined; what is missing stands in the panel
     except Exception as error:
         return _failed(_("The Python packages were not installed."), error)
+
+
+def _ensured(packaging: ModuleType, requirements: list[str]) -> bool:
+    try:
+        packaging.pip_ensure(requirements, requester=MODULE)
+    except RuntimeError:
+        return False  # the user declined; what is missing stands in the panel
+    return True
 
 
 def _failed(message: str, error: Exception) -> bool:

@@ -143,6 +143,15 @@ def test_the_packages_of_an_older_slicer_come_by_pip(installation, slicer_standi
     installation.install()
     assert installed == [["no-such-package>=1.0", "numpy>=999"]]
 
+    def fails(_requirements: list[str]) -> None:
+        raise RuntimeError("PythonSlicer executable not found")
+
+    said: list[str] = []
+    monkeypatch.setattr(slicer_standin.util, "pip_install", fails)
+    monkeypatch.setattr("slicer.util.errorDisplay", lambda text, **_: said.append(text))
+    assert installation.install() is False
+    assert "PythonSlicer" in said[0]
+
 
 @pytest.mark.parametrize("declined", [True, False])
 def test_a_newer_slicer_installs_by_itself(installation, monkeypatch, declined):
@@ -250,6 +259,17 @@ def test_totalsegmentator_is_used_where_it_is_installed(widget, slicer_standin, 
     assert nodes["labels"].GetAttribute("of") == "exhale True total"
     assert nodes["moving_labels"].GetAttribute("of") == "inhale True total"
     assert widget.panel.inputs.scheme == "totalsegmentator_total"
+    widget.ui.labelsSelector.setCurrentNode(None)
+
+    def fails_of_the_second(self, volume, segmentation, fast, task):
+        if volume is nodes["moving"]:
+            raise RuntimeError("no memory")
+
+    TotalSegmentatorLogic.process = fails_of_the_second
+    monkeypatch.setattr("slicer.util.errorDisplay", lambda text, **_: said.append(text))
+    with pytest.raises(RuntimeError, match="no memory"):
+        widget.panel.inputs.segment()
+    assert widget.panel.inputs.nodes()["labels"] is not None
 
 
 def test_installed_models_are_listed_with_their_cards(widget, monkeypatch):

@@ -265,7 +265,7 @@ def test_totalsegmentator_is_used_where_it_is_installed(widget, slicer_standin, 
         if volume is nodes["moving"]:
             raise RuntimeError("no memory")
 
-    TotalSegmentatorLogic.process = fails_of_the_second
+    monkeypatch.setattr(TotalSegmentatorLogic, "process", fails_of_the_second)
     monkeypatch.setattr("slicer.util.errorDisplay", lambda text, **_: said.append(text))
     with pytest.raises(RuntimeError, match="no memory"):
         widget.panel.inputs.segment()

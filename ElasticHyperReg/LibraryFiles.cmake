@@ -32,6 +32,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/cli/serve.py
   ElasticHyperRegLib/cli/settings.py
   ElasticHyperRegLib/cli/shell.py
+  ElasticHyperRegLib/cli/streams.py
   ElasticHyperRegLib/cli/summary.py
   ElasticHyperRegLib/cli/train.py
   ElasticHyperRegLib/cli/warp.py

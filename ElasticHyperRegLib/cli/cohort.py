@@ -13,7 +13,7 @@ import typer
 
 from ..errors import Cancelled, InputError
 from ..io import atomic_path
-from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault
+from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault, reachable
 from .manifest import OPTIONAL_FILES, Row, read_manifest
 from .pair import Job, PairFiles, register_files
 from .settings import Settings
@@ -105,9 +105,10 @@ def _run_case(row: Row, cohort: Cohort) -> Outcome:
         return Outcome(name, DONE, "", earlier or register_files(_job(row, cohort), name))
     except Cancelled:
         raise
-    except InputError as error:
-        return Outcome(name, INPUT_FAULT, str(error), {})
-    except Exception as error:
+    except Exception as caught:
+        error = reachable(caught)
+        if isinstance(error, InputError):
+            return Outcome(name, INPUT_FAULT, str(error), {})
         return Outcome(name, OUR_FAULT, our_fault(error), {})
 
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import traceback
 
+from ..errors import InputError
+
 NAME = "elastic-hyperreg"
+_UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 DONE, OUR_FAULT, INPUT_FAULT, STOPPED = 0, 1, 2, 130
+
+
+def reachable(error: Exception) -> Exception:
+    """``error``; where it is a path that cannot be followed, the ``InputError`` that says so."""
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE and error.filename:
+        return InputError(
+            f"{error.filename} cannot be reached ({error.strerror})",
+            action="check the path and its permissions",
+        )
+    return error
 
 
 def our_fault(error: Exception) -> str:

@@ -55,8 +55,10 @@ def read_manifest(path: Path, reserved: str) -> list[Row]:
 def _check_header(header: list[str], path: Path) -> None:
     missing = [name for name in NEEDED if name not in header]
     unknown = [name for name in header if name not in COLUMNS]
-    if missing or unknown:
-        fault = f"without {', '.join(missing)}" if missing else f"with {', '.join(unknown)}"
+    doubled = [f"{name} {count} times" for name, count in Counter(header).items() if count > 1]
+    if missing or unknown or doubled:
+        extra = ", ".join(unknown + doubled)
+        fault = f"without {', '.join(missing)}" if missing else f"with {extra}"
         raise InputError(
             f"{path}: a header {fault}",
             f"{','.join(NEEDED)} and, where wanted, {','.join(COLUMNS[len(NEEDED) :])}",
@@ -79,5 +81,6 @@ def _check_names(names: list[str], path: Path, reserved: str) -> None:
     for name, count in Counter(names).items():
         if count > 1 and name:
             raise InputError(f"{path}: the case '{name}' {count} times", "each name once")
-        if not name or name.startswith(".") or name == reserved or set(name) & set('/\\:*?"<>|'):
+        unfit = set(name) & set('/\\:*?"<>|') or not name.isprintable()
+        if unfit or not name or name.startswith(".") or name == reserved:
             raise InputError(f"{path}: the case '{name}'", "a name that a folder can have")

@@ -148,8 +148,8 @@ def read_elasticity(path: Path) -> dict[str, Elasticity]:
     """
     path = existing_file(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON file", _file_form(), "check it") from error
     if isinstance(record, Mapping):
         record = record.get("elasticity", record)
@@ -172,6 +172,8 @@ def _elasticity(name: str, lam: float, mu: float) -> Elasticity:
         return Elasticity(float(lam), float(mu))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+    except OverflowError as error:  # a whole number in JSON has no end
+        raise InputError(f"{name}: a number without end", "λ and μ in [0, 1]") from error
 
 
 def _file_form() -> str:

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
 from types import FrameType
 from typing import Any
 
@@ -28,7 +27,8 @@ from . import (
     warp,
 )
 from .app import app
-from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, STOPPED, our_fault
+from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, STOPPED, our_fault, reachable
+from .streams import usable_streams
 
 __all__ = [
     "batch",
@@ -51,18 +51,21 @@ _UsageFault = typer.BadParameter.__mro__[2]
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # not every terminal can write λ and μ
+    with usable_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with _terminated_as_interrupt():
             code = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
     except (KeyboardInterrupt, Cancelled, typer.Abort):
         code = STOPPED
-    except InputError as error:
-        return _say(str(error), INPUT_FAULT)
-    except Exception as error:
+    except Exception as caught:
+        error = reachable(caught)
+        if isinstance(error, InputError):
+            return _say(str(error), INPUT_FAULT)
         if isinstance(error, _UsageFault):
             return _say(_usage(error, arguments), INPUT_FAULT)
         return _say(our_fault(error), OUR_FAULT)

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .itk import reading
+from .outputs import check_name
 
 UNEVEN = 0.1
 """Slice gaps may differ by this part of the median gap (positions are rounded in some headers)."""
@@ -33,6 +34,8 @@ def read_series(folder: Path) -> sitk.Image:
 
 
 def _slices_of_one_series(folder: Path) -> list[str]:
+    for file in folder.iterdir():
+        check_name(file)
     with reading(folder):
         series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
         files = {

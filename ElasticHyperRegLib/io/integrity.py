@@ -27,11 +27,18 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from ..errors import InputError
+from .outputs import check_name
 
 _BLOCK = 1 << 20
 _PACKED_BLOCK = 1 << 14
 """A thousand times as much may come out of it."""
-_NIFTI_HEADER = 540
+_NIFTI_HEADER = 348
+_NIFTI_2 = 540
+"""Bytes of its header, with which it begins; ITK does not read it."""
+_NIFTI_MATRICES = {
+    "sform_code": ("srow_x", "srow_y", "srow_z"),
+    "qform_code": (*(f"quatern_{i}" for i in "bcd"), *(f"qoffset_{i}" for i in "xyz")),
+}
 _MAX_HEADER = 1 << 16
 _META_BYTES = {
     **dict.fromkeys(("MET_UCHAR", "MET_CHAR"), 1),
@@ -40,6 +47,10 @@ _META_BYTES = {
     **dict.fromkeys(("MET_ULONG_LONG", "MET_LONG_LONG", "MET_DOUBLE"), 8),
 }
 _META_LOCAL = ("LOCAL", "Local", "local")
+_META_GEOMETRY = (
+    *("Offset", "Position", "Origin", "ElementSpacing", "ElementSize"),
+    *("TransformMatrix", "Rotation", "Orientation"),
+)
 _META_KEY = b"ElementDataFile"
 _META_LINE = re.compile(_META_KEY + rb"[ \t]*=[ \t]*([^\s=:].*?)\s*")
 _NRRD_LINE = re.compile(rb"data ?file\s*:\s*(.*?)\s*", re.IGNORECASE)
@@ -69,10 +80,12 @@ def existing_file(path: str | Path) -> Path:
         InputError: no such file, a folder, an empty file, no permission.
     """
     path = Path(path)
+    check_name(path)
     if not path.exists():
         raise InputError(f"{path} does not exist", action="check the path")
     if not path.is_file():
-        raise InputError(f"{path} is a folder", "one file")
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise InputError(f"{path} is {kind}", "one file")
     try:
         with path.open("rb") as file:
             if not file.read(1):
@@ -180,15 +193,15 @@ def _check_nifti(path: Path, most_bytes: float) -> None:
 
 def _nifti_header(start: bytes, path: Path) -> Any:
     """The header, read raw: what only ITK needs to understand is left to ITK."""
-    second = int.from_bytes(start[:4], "little") == 540 or int.from_bytes(start[:4], "big") == 540
-    kind = nib.Nifti2Header if second else nib.Nifti1Header
+    if _NIFTI_2 in (int.from_bytes(start[:4], order) for order in ("little", "big")):
+        raise InputError(f"{path} is a NIfTI-2 file", "NIfTI-1", "convert it first")
     try:
-        header = kind(start[: kind.sizeof_hdr], check=False)
+        header = nib.Nifti1Header(start[: nib.Nifti1Header.sizeof_hdr], check=False)
         shape = header.get_data_shape()
-        header.get_data_dtype()
+        sound = header.get_data_dtype().itemsize > 0 and min(shape, default=1) > 0
     except (HeaderDataError, WrapStructError, KeyError, ValueError) as error:
         raise InputError(f"{path} is not a NIfTI image", action="check the file") from error
-    if not bytes(header["magic"]).startswith(b"n+"):
+    if not (sound and bytes(header["magic"]).startswith(b"n+")):
         raise InputError(f"{path} is not a NIfTI image", action="check the file")
     spacing = header["pixdim"][1 : 1 + min(len(shape), 3)]
     if not (np.isfinite(spacing) & (spacing != 0)).all():
@@ -197,22 +210,37 @@ def _nifti_header(start: bytes, path: Path) -> Any:
             "spacings above zero",
             "correct the header",
         )
+    _refuse_endless_geometry(header, path)
     return header
+
+
+def _refuse_endless_geometry(header: Any, path: Path) -> None:
+    """What the header counts with; a matrix whose code is 0 may hold anything."""
+    named = ["vox_offset"]
+    for code, names in _NIFTI_MATRICES.items():
+        named += names if header[code] > 0 else ()
+    bad = [name for name in named if not np.isfinite(header[name]).all()]
+    if bad:
+        raise InputError(
+            f"{path}: {', '.join(bad)} of the header NaN or infinite",
+            "finite millimetres",
+            "correct the header",
+        )
 
 
 def _check_metaimage(path: Path, most_bytes: float) -> None:
     header, offset = _metaimage_header(path)
     data_file = header.get("ElementDataFile", "")
     pixel = _META_BYTES.get(header.get("ElementType", ""))
-    if not header.get("DimSize") or not data_file or pixel is None:
+    values = _metaimage_values(header)
+    if not (values and data_file and pixel):
         raise InputError(f"{path} is not a MetaImage", action="check the file")
     if data_file not in _META_LOCAL:
         path, offset = path.parent / data_file, 0
         if "%" in data_file or data_file.startswith("LIST"):
             return  # One file a slice: ITK opens each and says which is missing.
         existing_file(path)
-    channels = int(header.get("ElementNumberOfChannels", 1))
-    needed = math.prod(int(n) for n in header["DimSize"].split()) * channels * pixel
+    needed = values * pixel
     refuse_large(path, needed, most_bytes)
     with path.open("rb") as file:
         file.seek(offset)
@@ -224,6 +252,18 @@ def _check_metaimage(path: Path, most_bytes: float) -> None:
         _refuse_short(path, present, needed)
 
 
+def _metaimage_values(header: dict[str, str]) -> int:
+    """How many numbers the voxels are; 0 where size or geometry are none."""
+    try:
+        size = [int(n) for n in header["DimSize"].split()]
+        placed = " ".join(header.get(key, "") for key in _META_GEOMETRY).split()
+        sound = len(size) == int(header["NDims"]) and all(math.isfinite(float(v)) for v in placed)
+        channels = int(header.get("ElementNumberOfChannels", 1))
+    except (KeyError, ValueError):
+        return 0
+    return math.prod(size) * channels if sound and min(size, default=0) > 0 else 0
+
+
 def _metaimage_header(path: Path) -> tuple[dict[str, str], int]:
     """The ``Key = value`` lines and where the data begins; ``ElementDataFile`` is the last."""
     header: dict[str, str] = {}
@@ -232,7 +272,7 @@ def _metaimage_header(path: Path) -> tuple[dict[str, str], int]:
             line = file.readline(_MAX_HEADER)
             if not line:
                 break
-            key, _, value = line.decode("latin-1").partition("=")
+            key, _, value = os.fsdecode(line).partition("=")
             header[key.strip()] = value.strip()
         return header, file.tell()
 

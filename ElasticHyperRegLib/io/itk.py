@@ -140,5 +140,6 @@ def from_sitk(image: sitk.Image, name: str = "image") -> Image:
 
 def image_from_array(array: np.ndarray, grid: Grid, name: str = "image") -> Image:
     """Array (K, J, I) of any real type on ``grid`` → ``Image``; the array is copied."""
-    data = torch.from_numpy(np.array(array, dtype=np.float32))
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which the readers refuse
+        data = torch.from_numpy(np.array(array, dtype=np.float32))
     return Image(data[None, None], grid, name, str(array.dtype))

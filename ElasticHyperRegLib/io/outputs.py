@@ -33,6 +33,32 @@ def require_space(folder: Path, needed: int) -> None:
         raise _disk_full(folder, needed)
 
 
+def check_name(path: str | Path) -> None:
+    """Refuse a name at which SimpleITK would end the whole process.
+
+    Raises:
+        InputError: its bytes are no UTF-8, or not what the locale writes names in.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode(errors="replace").decode()
+        raise InputError(f"the name {shown}", "a name in UTF-8", "rename it") from error
+
+
+def reserve(path: Path, needed: int) -> None:
+    """Make ``path`` a file of ``needed`` bytes, for a library that cannot bear a full disk.
+
+    HDF5 prints pages and then crashes the process where a disk, a quota or a limit ends.
+
+    Raises:
+        OSError: there is less room.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, needed)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Around the calls that write ``path``: their failures become one line.
@@ -40,6 +66,7 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         InputError: the disk is full, the folder is missing or not writable.
     """
+    check_name(path)
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -75,6 +102,8 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
             with _full_disk_explained(path):
                 yield temporary
                 os.replace(temporary, path)
+        except InputError as error:
+            raise _final_name(error, temporary, path) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -127,9 +156,12 @@ class OutputFolder:
                     self._publish()
             elif isinstance(error, OSError) and error.errno in _FULL:
                 raise _disk_full(self.path) from error
+            elif isinstance(error, InputError):
+                raise _final_name(error, self._temporary, self.path) from error
 
     def _staging_place(self) -> Path:
         """The nearest folder above the final one; the final one itself where it is mounted."""
+        check_name(self.path)
         if self.path.is_dir():
             _check_writable(self.path)
             self._refuse_strangers()
@@ -162,6 +194,11 @@ class OutputFolder:
             os.replace(self._temporary / name, self.path / name)
 
 
+def _final_name(error: InputError, temporary: Path, path: Path) -> InputError:
+    """``error`` about ``path``, which is what the user knows."""
+    return InputError(str(error).replace(str(temporary), str(path)))
+
+
 def _check_writable(folder: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder} is not writable", "a folder you may write to")
@@ -187,7 +224,7 @@ def _full_disk_explained(path: Path) -> Iterator[None]:
 
 def _disk_full(path: Path, needed: int | None = None) -> InputError:
     places = (path.absolute(), *path.absolute().parents)
-    place = next(p for p in places if p.exists() and _MARK not in p.name)
+    place = next(p for p in places if p.exists() and _MARK not in str(p))
     free = shutil.disk_usage(place).free / 2**20
     wanted = f", {needed / 2**20:.0f} MiB needed" if needed else ""
     return InputError(

@@ -45,7 +45,7 @@ def read_points(path: str | Path, grid: Grid | None = None) -> np.ndarray:
         points = np.asarray(readers[suffix](path.read_text(encoding="utf-8-sig")), dtype=float)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path} cannot be read as points ({reason})", "three numbers for each point"

@@ -24,9 +24,11 @@ from .itk import (
     ras_lps_matrix,
     reading,
 )
-from .outputs import require_space, writing
+from .outputs import require_space, reserve, writing
 from .volumes import READABLE
 
+_HEADERS = 1 << 16
+"""Bytes that HDF5 writes beside the numbers, at most."""
 _TRANSFORM_FILE = "an ITK transform (.h5, .tfm, .txt, .mat) or a displacement field image"
 
 
@@ -45,6 +47,7 @@ def write_transform(displacement: Displacement, initial: np.ndarray, path: str |
     composite = sitk.CompositeTransform([_affine(initial), _field(displacement, initial)])
     with writing(path):
         require_space(path.parent, transform_bytes(displacement))
+        reserve(path, transform_bytes(displacement) + _HEADERS)
         sitk.WriteTransform(composite, str(path))
 
 

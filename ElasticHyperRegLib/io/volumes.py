@@ -155,6 +155,8 @@ def _read_file(path: Path, bounds: Bounds) -> sitk.Image:
         reader.ReadImageInformation()
         _refuse_other_shapes(reader, path)
         refuse_large(path, _bytes(reader), bounds.most_bytes)
+        size = reader.GetSize()
+        reader.SetExtractSize((*size[:3], *[0] * (len(size) - 3)))  # of one point in time
         return reader.Execute()
 
 
@@ -201,11 +203,11 @@ def _refuse_other_shapes(reader: sitk.ImageFileReader, path: Path) -> None:
             "one layer",
             "make a label map of it with the command segment --labels",
         )
-    if reader.GetDimension() > 3:
+    if math.prod(reader.GetSize()[3:]) > 1:
         raise InputError(
             f"{path}: {sizes}, {reader.GetDimension()}D", "a 3D volume", "extract one volume"
         )
-    if reader.GetDimension() < 3 or min(reader.GetSize()) < 2:
+    if reader.GetDimension() < 3 or min(reader.GetSize()[:3]) < 2:
         raise InputError(
             f"{path}: {sizes}, a single slice", "a 3D volume", "give the whole stack of slices"
         )

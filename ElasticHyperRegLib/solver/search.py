@@ -34,7 +34,7 @@ def lattice(radius: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def discrete_search(objective: Objective, range_mm: float, pairs: int) -> torch.Tensor:
-    """Displacement (N, D, *field_grid.shape) in voxels within ``range_mm``.
+    """Displacement (N, D, *field_grid.shape) in voxels within ``range_mm`` and the image's size.
 
     Minimises mean(C(x, u(x))) + θ |u − v|² alternately over u (on the lattice) and v = G u (a
     Gaussian), while the coupling θ grows. C = 1 − cc² of ``objective``, whose image and field
@@ -42,7 +42,8 @@ def discrete_search(objective: Objective, range_mm: float, pairs: int) -> torch.
     """
     grid = objective.field_grid
     like = objective.moving
-    candidates = lattice(tuple(int(range_mm / s) for s in grid.spacing), like)
+    reach = zip(grid.spacing, grid.size, strict=True)
+    candidates = lattice(tuple(min(int(range_mm / s), n) for s, n in reach), like)
     view = (1, grid.ndim, *([1] * grid.ndim))
     zero = like.new_zeros(pairs, grid.ndim, *grid.shape)
     cost = torch.stack(

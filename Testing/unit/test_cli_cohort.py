@@ -151,6 +151,8 @@ def test_stopping_a_cohort_keeps_what_is_done(files, tmp_path, capsys, monkeypat
         ("case,fixed,moving\nsummary.csv,f,m\n", "the case 'summary.csv'"),
         ("case,fixed,moving,elasticity\na,f,m,0.1,0.2\n", "line 2: more cells than columns"),
         ("case,fixed,moving\n\xff\n", "cannot be read"),
+        ("case,fixed,moving\na\0,f,m\n", "expected a name that a folder can have"),
+        ("case,fixed,moving,fixed\na,f,m,g\n", "header with fixed 2 times"),
     ],
 )
 def test_manifests_at_fault(text, words, tmp_path):

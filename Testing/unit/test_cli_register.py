@@ -356,9 +356,17 @@ def test_a_tissue_is_named_once():
         ('{"lung": [0.1]}', "for lung"),
         ('{"lung": [0.1, true]}', "for lung"),
         ('{"elasticity": {"lung": [0.6, 0.6]}}', "lung: elasticity λ=0.6, μ=0.6"),
+        ("[" * 100_000, "is no JSON file"),
+        ('{"lung": [1' + "0" * 400 + ", 0]}", "lung: a number without end"),
     ],
 )
 def test_elasticity_files_at_fault(tmp_path, text, words):
     (tmp_path / "params.json").write_text(text)
     with pytest.raises(InputError, match=words):
         Settings(elasticity_file=tmp_path / "params.json").options()
+
+
+def test_elasticity_files_may_come_from_windows(tmp_path):
+    (tmp_path / "params.json").write_text('\ufeff{"everywhere": [0.1, 0.2]}\r\n', encoding="utf-8")
+    options = Settings(elasticity_file=tmp_path / "params.json").options()
+    assert options.elasticity == Elasticity(0.1, 0.2)

@@ -248,3 +248,19 @@ def test_a_file_needs_a_folder_and_a_name(tmp_path):
         pytest.fail("the body must not run")
     with pytest.raises(InputError, match="is a folder"), atomic_path(tmp_path, overwrite=True):
         pytest.fail("the body must not run")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("name", ["\udcff", "\udcff/out"])
+def test_results_need_a_name_that_is_text(tmp_path, name):
+    with pytest.raises(InputError, match="a name in UTF-8"), OutputFolder(tmp_path / name, FILES):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_at_fault_goes_by_its_final_name(tmp_path):
+    for out in (OutputFolder(tmp_path / "out", FILES), atomic_path(tmp_path / "out")):
+        with pytest.raises(InputError) as caught, out as temporary:
+            raise InputError(str(temporary), "NRRD")
+        assert str(caught.value) == f"{tmp_path / 'out'}; expected NRRD."
+    assert list(tmp_path.iterdir()) == []

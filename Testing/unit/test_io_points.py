@@ -164,3 +164,14 @@ def test_real_landmarks_lie_inside_their_image(shared_data):
     voxels = points @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
     assert (voxels >= 0).all()
     assert (voxels <= np.array(grid.size) - 1).all()
+
+
+def test_endless_markups_are_refused(tmp_path):
+    (tmp_path / "p.mrk.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="cannot be read as points"):
+        read_points(tmp_path / "p.mrk.json")
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    with pytest.raises(InputError, match="a device or a pipe; expected one file"):
+        read_points("/dev/null")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,14 @@ import SimpleITK as sitk
 import torch
 
 from ElasticHyperRegLib import Grid, Image, InputError, LabelMap, read_image, read_labels
-from ElasticHyperRegLib.io import from_sitk, image_from_array, to_sitk, write_image, write_labels
+from ElasticHyperRegLib.io import (
+    from_sitk,
+    image_from_array,
+    read_transform,
+    to_sitk,
+    write_image,
+    write_labels,
+)
 from ElasticHyperRegLib.io.itk import reading
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -300,3 +309,68 @@ def test_real_volumes_are_read(shared_data):
     ct = read_image(shared_data / "totalsegmentator_example" / "ct.nii.gz")
     assert labels.grid.same_as(ct.grid)
     assert 5 in labels.present()
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_one_point_in_time_is_a_volume(tmp_path, image, suffix):
+    volume = to_sitk(image.data, image.grid)
+    sitk.WriteImage(sitk.JoinSeries([volume]), str(tmp_path / f"a{suffix}"))
+    found = read_image(tmp_path / f"a{suffix}")
+    assert found.grid.same_as(image.grid)
+    assert torch.equal(found.data, image.data)
+
+
+@pytest.mark.parametrize(
+    ("place", "form", "value", "words"),
+    [
+        (42, "<h", -3, "is not a NIfTI image"),
+        (70, "<h", 0, "is not a NIfTI image"),
+        (108, "<f", np.nan, "vox_offset of the header NaN or infinite"),
+        (292, "<f", np.inf, "srow_x of the header NaN or infinite"),
+        (268, "<f", np.nan, "qoffset_x of the header NaN or infinite"),
+    ],
+)
+def test_nifti_headers_at_fault(tmp_path, capfd, place, form, value, words):
+    path = save_nifti(tmp_path / "a.nii", noise())
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<hh", raw, 252, 1, 1)  # both matrices count
+    struct.pack_into(form, raw, place, value)
+    path.write_bytes(raw)
+    assert words in refusal(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_nifti_2_is_refused(tmp_path, capfd):
+    nib.save(nib.Nifti2Image(noise(), np.eye(4)), tmp_path / "a.nii")
+    assert "a NIfTI-2 file; expected NIfTI-1" in refusal(tmp_path / "a.nii")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["DimSize = a b c", "DimSize = 2 4", "DimSize = -2 2 -2", "NDims = q", "Offset = nan 0 0"],
+)
+def test_metaimage_headers_at_fault(tmp_path, capfd, line):
+    lines = ["ObjectType = Image", "NDims = 3", "DimSize = 2 2 2", "ElementType = MET_UCHAR"]
+    kept = [known for known in lines if known.split()[0] != line.split()[0]]
+    (tmp_path / "a.mha").write_text("\n".join([*kept, line, "ElementDataFile = LOCAL", "01234567"]))
+    assert "is not a MetaImage" in refusal(tmp_path / "a.mha")
+    assert capfd.readouterr().err == ""
+
+
+def test_names_need_not_be_english(tmp_path, image):
+    sitk.WriteImage(to_sitk(image.data, image.grid), str(tmp_path / "Schädel.mhd"))
+    assert torch.equal(read_image(tmp_path / "Schädel.mhd").data, image.data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("suffix", [".nii", ".mha", ".h5"])
+def test_a_name_that_is_no_text_is_refused(tmp_path, suffix):
+    path = tmp_path / f"\udcff{suffix}"
+    path.touch()
+    read = read_transform if suffix == ".h5" else read_image
+    assert "expected a name in UTF-8" in refusal(path, read)
+
+
+def test_values_beyond_float32_are_refused(tmp_path):
+    assert "infinite" in refusal(save_nifti(tmp_path / "a.nii", 1e300 * noise().astype(float)))

@@ -206,3 +206,10 @@ def test_solving_does_not_load_the_compiler():
     )
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
+
+
+def test_the_search_ends_with_the_image():
+    micrometres = Grid((12, 12, 12), np.diag([1e-3, 1e-3, 1e-3, 1]))
+    problem, _ = pair(micrometres, 1e-3)
+    search = dataclasses.replace(QUICK, search_mm=30.0)  # in steps of the image's 0.012 mm
+    assert solve(problem, search).u_mm.abs().max() < 0.1

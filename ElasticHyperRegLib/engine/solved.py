@@ -15,12 +15,11 @@ LEVELS = {2: 1, 3: 2}
 """Finest levels solved after a network, by dimension: of volumes the last alone leaves the answer
 short of the solver's own.
 """
-VOLUME_FINISH, VOLUME_TOLERANCE = 2, 3e-3
-"""Iterations on the finest level after a model of volumes, unless told otherwise, and what five
-iterations of a level must gain after any model. On phantoms the level before has then brought back
-what the model lacked, and more draws the inside of even tissue away from the truth; a real pair
-that is far from its minimum goes on. After slices of a stack, which know nothing of each other, all
-of the finest are done.
+VOLUME_FINISH = 3
+"""Iterations on the finest level after a model of volumes, unless told otherwise. On phantoms the
+level before has then brought back what the model lacked, and more of the finest draws the inside of
+even tissue away from the truth. After slices of a stack, which know nothing of each other, all are
+done.
 """
 
 
@@ -69,5 +68,4 @@ def solver_settings(options: RegistrationOptions, ndim: int) -> SolverOptions:
 def refine_settings(options: RegistrationOptions, ndim: int) -> SolverOptions:
     """Settings of the solver after a network: its finest levels, limited likewise."""
     settings = solver_settings(options, ndim)
-    tolerance = settings.tolerance if ndim == 2 else VOLUME_TOLERANCE
-    return replace(settings, levels=settings.levels[-LEVELS[ndim] :], tolerance=tolerance)
+    return replace(settings, levels=settings.levels[-LEVELS[ndim] :])

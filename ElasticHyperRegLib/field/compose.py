@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..grid import sample, voxel_points
+from ..grid import lengths, sample, voxel_points
 
 
 def warp_voxels(
@@ -57,4 +57,4 @@ def invert(
         if step.abs().max() < tolerance:
             break
     residual = w_vox + sample(u_vox, identity + w_vox)
-    return w_vox, torch.linalg.vecdot(residual, residual, dim=1).sqrt()[:, None]
+    return w_vox, lengths(residual)[:, None]

@@ -9,7 +9,7 @@ from ElasticHyperRegLib.mrml.display import MODES
 from ElasticHyperRegLib.mrml.glyph_style import STYLES as GLYPHS
 
 from ..logic.display import DisplayLogic
-from .parts import shows, slider
+from .parts import choice, shows, slider
 
 MODE_ICONS = dict(
     zip(
@@ -35,14 +35,7 @@ SPREAD_TEXTS = {
 
 def build(logic: DisplayLogic) -> None:
     """The tab Display."""
-    with vuetify.VBtnToggle(
-        v_model=("mode",),
-        mandatory=True,
-        density="compact",
-        variant="outlined",
-        divided=True,
-        classes="modes",
-    ):
+    with choice("mode", classes="modes"):
         for number, mode in enumerate(MODES, start=1):
             vuetify.VBtn(
                 mode,
@@ -110,13 +103,7 @@ def _spread_choice() -> None:
     """Which of the spreads is painted."""
     with html.Div(classes="switch-row", v_if=("sensitivity",)):
         html.Span("Spread of the", title="Standard deviation over the settings compared")
-        with vuetify.VBtnToggle(
-            v_model=("spread",),
-            mandatory=True,
-            density="compact",
-            variant="outlined",
-            divided=True,
-        ):
+        with choice("spread"):
             for kind, (name, meaning) in SPREAD_TEXTS.items():
                 vuetify.VBtn(
                     name,
@@ -166,13 +153,7 @@ def _legend(shown: str, steps: str) -> None:
 def _glyphs() -> None:
     with html.Div(classes="switch-row"):
         html.Span("Deformation", classes="row-label", title="Without the initial alignment")
-        with vuetify.VBtnToggle(
-            v_model=("glyphs",),
-            mandatory=True,
-            density="compact",
-            variant="outlined",
-            divided=True,
-        ):
+        with choice("glyphs"):
             for style in GLYPHS:
                 vuetify.VBtn(style, value=style, size="small", raw_attrs=[f'data-glyphs="{style}"'])
     with html.Div(v_if=("glyphs !== 'off'",)):

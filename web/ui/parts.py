@@ -28,6 +28,18 @@ def icon_button(icon: str | tuple[str], title: str, **kwargs: Any) -> vuetify.VB
     return button
 
 
+def choice(name: str, **kwargs: Any) -> vuetify.VBtnToggle:
+    """Buttons side by side, to be put into it, of which one is chosen: the state ``name``."""
+    return vuetify.VBtnToggle(
+        v_model=(name,),
+        mandatory=True,
+        density="compact",
+        variant="outlined",
+        divided=True,
+        **kwargs,
+    )
+
+
 def select(label: str, name: str, items: Any, **kwargs: Any) -> vuetify.VSelect:
     """A compact drop-down bound to the state ``name``."""
     return vuetify.VSelect(

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from Testing.web.conftest import Served, Tab, chromium, serving
+from Testing.web.conftest import Served, Tab, serving
 
+from .page_browser import browsing
 from .page_use import random_use
 
 WATCH = """
@@ -152,15 +153,15 @@ def drag_sliders(tab: Tab, drags: int, chance: random.Random, times: Times) -> N
 def measure(given: argparse.Namespace) -> list[str]:
     """Lines of the report."""
     times, chance = Times(), random.Random(given.seed)
-    with chromium() as browser:
+    with browsing() as browser:
         begun = time.perf_counter()
         with serving(*given.serve) as served:
-            tab = begin(browser, served, times, begun)
+            tab = begin(browser.driver, served, times, begun)
             times.moves = click_sliders(tab, given.moves, chance)
             drag_sliders(tab, given.drags, chance, times)
             lines = times.lines()
             if given.minutes:
-                lines += random_use(tab, served, 60 * given.minutes, chance)
+                lines += random_use(tab, served, browser.pid, 60 * given.minutes, chance)
             logged = served.logs().splitlines()
             # Before the server ends: that the connection closes then is no fault.
             faults = [*tab.errors, *(line for line in logged if any(m in line for m in MARKS))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -16,8 +15,18 @@ KEYS = [*"123456jgkqwasztx", "Shift+1", "Shift+2", "Control+z", "Control+z", "Co
 TABS = ("display", "estimate", "compare", "quality")
 
 
-def random_use(tab: Tab, served: Served, seconds: float, chance: random.Random) -> list[str]:
-    """Do anything, for so long; table of the memory meanwhile."""
+def random_use(
+    tab: Tab, served: Served, browser: int, seconds: float, chance: random.Random
+) -> list[str]:
+    """Do anything, for so long; table of the memory meanwhile.
+
+    Args:
+        tab: the page.
+        served: its server.
+        browser: process id.
+        seconds: how long.
+        chance: chooses.
+    """
     actions, script = Actions(tab, chance), Script(tab)
     rows = ["| minute | front | session | browser | less caches | script [MiB] | elements |"]
     rows.append("|---|---|---|---|---|---|---|")
@@ -26,10 +35,11 @@ def random_use(tab: Tab, served: Served, seconds: float, chance: random.Random) 
         if now >= due:
             due += SAMPLE_SECONDS
             front, session = memory([served.process.pid]), memory(served.workers())
-            full = browser(served)
+            full = memory(family(browser))
             script.clear_caches()
             held, elements = script.holds()
-            sizes = f"{front:.0f} | {session:.0f} | {full:.0f} | {browser(served):.0f} | {held:.1f}"
+            less = memory(family(browser))
+            sizes = f"{front:.0f} | {session:.0f} | {full:.0f} | {less:.0f} | {held:.1f}"
             rows.append(f"| {now / 60:.1f} | {sizes} | {elements} |")
         actions.any()
         tab.page.wait_for_timeout(chance.uniform(50, 600))
@@ -182,11 +192,5 @@ def _share(pid: int) -> float:
 
 
 def family(pid: int) -> list[int]:
-    """Process ids of everything below a process."""
-    return [pid for child in children(pid) for pid in (child, *family(child))]
-
-
-def browser(served: Served) -> float:
-    """MiB of the browser: what this process started but for the server."""
-    server = {served.process.pid, *family(served.process.pid)}
-    return memory(pid for pid in family(os.getpid()) if pid not in server)
+    """Process ids of a process and of everything below it."""
+    return [pid, *(below for child in children(pid) for below in family(child))]

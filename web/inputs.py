@@ -46,6 +46,7 @@ class Inputs:
 
     def __init__(self, options: PageOptions) -> None:
         self.given: dict[str, Given] = {}
+        self._opened: dict[str, Given] = {}
         self.folder = None if options.data is None else DataFolder(options.data)
         self._most_bytes = options.upload_mib << 20
         self._place = Path(tempfile.mkdtemp(prefix="elastic-hyperreg-uploads-"))
@@ -74,6 +75,8 @@ class Inputs:
     def take(self, role: str, path: Path, name: str) -> Given:
         """Read a file for ``role``; what it held before stays where the new one is at fault.
 
+        With a scan the labels of the one before go, where they have served a pair already.
+
         Raises:
             InputError: an unknown role, or the file cannot be read; its message names the
                 file as the user does.
@@ -90,11 +93,30 @@ class Inputs:
                 content = read(source, bounds=self._bounds(source))
         except InputError as error:
             message = str(error).replace(str(source), name).replace(str(path), name)
-            raise InputError(message.replace(path.name, name)) from error
+            if path.is_relative_to(self._place):
+                message = message.replace(path.name, name)
+            raise InputError(message) from error
         except OSError as error:
             raise InputError(f"{name} cannot be read here ({error.strerror or error})") from error
         self.given[role] = Given(name, content)
+        labels = f"{role}_labels"
+        if labels in self.given and self.given[labels] is self._opened.get(labels):
+            del self.given[labels]
         return self.given[role]
+
+    def opened(self) -> None:
+        """What is given now has become a pair: its labels are of its scans and of no other."""
+        self._opened = dict(self.given)
+
+    def in_folder(self, name: str) -> Path:
+        """The file or folder of the data folder that is called ``name``.
+
+        Raises:
+            InputError: there is no data folder, or nothing of that name in it.
+        """
+        if self.folder is None:
+            raise InputError("a file of the server", "--data FOLDER when it was started")
+        return self.folder.path(name)
 
     def _bounds(self, path: Path) -> Bounds:
         """What a file is held to: an upload, one of the data folder, one of the command line."""

@@ -147,7 +147,7 @@ class ServeOptions:
         host: address to listen on; other than loopback it needs a token.
         port: 0 takes a free one.
         token: what every connection has to know; None asks for nothing.
-        browser: open the page in the user's browser.
+        browser: open the page in the user's browser, unless there is a token.
         limits: of sessions and uploads.
 
     Raises:

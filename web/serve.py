@@ -52,7 +52,8 @@ async def serve(options: ServeOptions, say: Callable[[str], None]) -> None:
         workers.warm()
         url = page_url(options, runner)
         say(f"Open {url}   (Ctrl-C stops; research use only)")
-        if options.browser:
+        # What is opened with stands in the list of processes, where no secret may be.
+        if options.browser and options.token is None:
             # A browser of the terminal keeps the call until it is left; nobody waits for it.
             Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         await stopped.wait()

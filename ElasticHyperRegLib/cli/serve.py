@@ -57,7 +57,10 @@ def serve(
         ),
     ] = None,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")
+        bool,
+        typer.Option(
+            "--browser/--no-browser", help="Open the page in your browser, unless there is a token."
+        ),
     ] = True,
     max_sessions: Annotated[int, typer.Option(min=1, help="Tabs at a time.")] = 4,
     max_upload: Annotated[

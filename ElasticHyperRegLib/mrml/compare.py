@@ -22,8 +22,8 @@ class Kept:
     Attributes:
         name: unique among the kept settings of a pair.
         elasticity: tissue → (λ, μ).
-        metrics: as in ``metrics.json``, of what was shown when it was kept.
-        answer: what was shown; ``None`` where that would have to be computed again.
+        metrics: as in ``metrics.json``, of what was shown last at this setting.
+        answer: the final one; ``None`` where that would have to be computed again.
     """
 
     name: str
@@ -67,10 +67,10 @@ class KeptSettings:
         self._use(kept.name)
 
     def answered(self, elasticity: Mapping[str, Elasticity], answer: Any) -> None:
-        """Of settings without an answer those with this elasticity have one again."""
+        """Of settings without an answer those with this elasticity have one now."""
         for kept in self.all:
             if kept.answer is None and kept.elasticity == elasticity:
-                self.keep(replace(kept, answer=answer))
+                self.keep(replace(kept, answer=answer, metrics=dict(answer.metrics)))
 
     def name_of(self, elasticity: Mapping[str, Elasticity]) -> str:
         """The one used last of those with this elasticity; empty for none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError
@@ -183,13 +182,16 @@ class LiveController(LivePair):
     def keep(self, name: str) -> Kept:
         """Keep what is shown, replacing a kept setting of the same name.
 
+        Of an answer that is still being refined the setting is kept; what is shown for it later is
+        the final answer, once there is one.
+
         Raises:
             InputError: nothing is shown yet, or the name is empty.
         """
         if self.shown is None:
             raise InputError("nothing is shown yet", action="wait for the first result")
-        values = self._values_of(self.shown)
-        kept = Kept(name, values, dict(self.shown.metrics), replace(self.shown, final=True))
+        answer = self.shown if self.shown.final else None
+        kept = Kept(name, self._values_of(self.shown), dict(self.shown.metrics), answer)
         self._kept.keep(kept)
         return kept
 

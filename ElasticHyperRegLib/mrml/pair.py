@@ -148,17 +148,18 @@ class LivePair:
     def sensitivity(self) -> None:
         """How far the result depends on the settings; ``Sensed`` tells it is there.
 
-        After an estimate: over the settings that are as good; else over the neighbours. Of another
-        setting than the one shown nothing is shown: ``Unsensed`` tells that it is away.
+        After an estimate: over the settings that are as good; else over the table's neighbours,
+        whether it was asked for last or is a kept setting. Of another setting than the one shown
+        nothing is shown: ``Unsensed`` tells that it is away.
 
         Raises:
             InputError: the pair is not prepared, or this runs already.
         """
-        session, plausible = self._require_session(), self._plausible()
+        session, compared = self._require_session(), self._plausible() or self._values()
         values = self._settings.elasticity
         self._jobs.run(
             "sensitivity",
-            lambda progress, cancelled: session.sensitivity(plausible, progress, cancelled),
+            lambda progress, cancelled: session.sensitivity(compared, progress, cancelled),
             lambda found: self._sensed(found, values),
         )
 

@@ -42,7 +42,7 @@ from ..estimation import (
     readouts,
 )
 from ..estimation import sensitivity as spread
-from ..estimation.settings import around
+from ..estimation.settings import Given, around
 from ..field import elastic_part, world_points
 from ..types import Elasticity, Grid, Image, LabelMap
 from ..weights import ModelCard
@@ -230,15 +230,16 @@ class Session:
 
     def sensitivity(
         self,
-        settings: Sequence[Values] | None = None,
+        settings: Sequence[Values] | Mapping[str, Given] | None = None,
         on_progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Sensitivity:
         """Where the field depends on λ and μ rather than on the images; waits for it.
 
         Args:
-            settings: that are compared, such as ``Estimate.plausible()``; by default the one
-                submitted last and its neighbours, one tissue moved at a time.
+            settings: that are compared, such as ``Estimate.plausible()``; or one, which is
+                compared with its neighbours, one tissue moved at a time, by default the one
+                submitted last.
             on_progress: told the fraction done.
             cancelled: true stops it.
 
@@ -246,7 +247,12 @@ class Session:
             InputError: fewer than two settings; a tissue is not there; the session is closed.
             Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
         """
-        compared = self._neighbours() if settings is None else [self._setting(v) for v in settings]
+        if settings is None or isinstance(settings, Mapping):
+            compared = self._with_neighbours(
+                self._asked if settings is None else self._setting(settings)
+            )
+        else:
+            compared = [self._setting(values) for values in settings]
         labels = self._request.fixed_labels
 
         def work(stop: Callable[[], bool]) -> Sensitivity:
@@ -311,14 +317,14 @@ class Session:
         check_tissues(objective.tissues, self._request.fixed_labels)
         return objective
 
-    def _neighbours(self) -> list[Setting]:
+    def _with_neighbours(self, centre: Setting) -> list[Setting]:
         names = self.tissues or (EVERYWHERE,)
         moved = [
-            self._asked.with_tissue(name, value)
+            centre.with_tissue(name, value)
             for name in names
-            for value in around(self._asked.of(name), NEIGHBOUR)
+            for value in around(centre.of(name), NEIGHBOUR)
         ]
-        return [self._asked, *moved]
+        return [centre, *moved]
 
     def _answer(self, asked: Setting, turn: Turn, on_result: Callable[[Answer], None]) -> None:
         names = self.tissues or (EVERYWHERE,)

@@ -22,9 +22,7 @@ from ElasticHyperRegLib.mrml import (
     Surfaced,
     Unsensed,
     Updated,
-    free_name,
 )
-from ElasticHyperRegLib.mrml.compare import MOST_ANSWERS
 from Testing.mrml.fake_session import FakeSession
 from Testing.mrml.live_pair import OPTIONS, ready, shown_at, until
 
@@ -216,7 +214,20 @@ def test_sensitivity_is_overlaid(scene, nodes):
     controller.sensitivity()
     until(controller, Sensed)
     assert set(controller.display.spread_nodes) == {"displacement", "volume"}
-    assert FakeSession.made[-1].compared is None
+    assert FakeSession.made[-1].compared["body"] == controller._values()["body"]
+
+
+def test_the_sensitivity_of_a_kept_setting_is_that_setting_s_own(scene, nodes):
+    controller = ready(scene, nodes)
+    controller.keep("A")
+    start = controller.tissues[0]
+    controller.set_elasticity("body", 0.5, 0.25)
+    until(controller, Updated)
+    controller.switch_to("A")
+    until(controller, Updated)
+    controller.sensitivity()
+    until(controller, Sensed)
+    assert FakeSession.made[-1].compared["body"] == Elasticity(start.lam, start.mu)
 
 
 @pytest.mark.parametrize("spread", ["displacement", "volume"])
@@ -262,7 +273,7 @@ def test_after_an_estimate_what_is_as_good_is_compared(scene, nodes):
     controller.set_elasticity("body", 0.1, 0.1)
     controller.sensitivity()
     until(controller, Sensed)
-    assert session.compared is None
+    assert session.compared["body"] == Elasticity(0.1, 0.1)
 
 
 def test_what_can_be_estimated_hangs_on_what_was_given(scene, nodes):
@@ -276,64 +287,6 @@ def test_what_can_be_estimated_hangs_on_what_was_given(scene, nodes):
         event, _ = until(controller, Ready)
         assert event.objectives == objectives
         controller.close()
-
-
-def test_kept_settings_come_back_at_once(scene, nodes):
-    controller = ready(scene, nodes)
-    session = FakeSession.made[-1]
-    controller.set_elasticity("body", 0.5, 0.25)
-    until(controller, Updated)
-    kept = controller.keep("A")
-    assert kept.elasticity["body"] == Elasticity(0.5, 0.25) and kept.metrics
-    controller.set_elasticity("body", 0.0, 0.0)
-    until(controller, Updated)
-    asked = len(session.submitted)
-    controller.switch_to("A")
-    event, _ = until(controller, Updated)
-    assert event.stage == "kept" and len(session.submitted) == asked
-    assert np.allclose(shown_at(controller, (0, 80, 140)), (0.5, 80.25, 140), atol=1e-5)
-    assert controller.tissues[0].lam == 0.5
-    controller.forget("A")
-    with pytest.raises(InputError, match="the kept setting 'A'"):
-        controller.switch_to("A")
-
-
-def test_only_the_answers_used_last_are_kept_and_others_are_computed_again(scene, nodes):
-    controller = ready(scene, nodes)
-    session = FakeSession.made[-1]
-    for number in range(30):
-        controller.set_elasticity("body", number / 100, 0.2)
-        until(controller, Updated)
-        controller.keep(free_name([kept.name for kept in controller.kept]))
-    names = [kept.name for kept in controller.kept]
-    assert names[:2] + names[25:28] == ["A", "B", "Z", "AA", "AB"]
-    with_answer = [kept.name for kept in controller.kept if kept.answer is not None]
-    assert with_answer == names[-MOST_ANSWERS:]
-    asked = len(session.submitted)
-    controller.switch_to("A")
-    assert controller.shown_kept == "A" and len(session.submitted) == asked + 1
-    until(controller, Updated)
-    controller.switch_to("AD")
-    controller.switch_to("A")
-    assert len(session.submitted) == asked + 1, "its answer is there again"
-    assert sum(kept.answer is not None for kept in controller.kept) == MOST_ANSWERS
-    controller.set_elasticity("body", 0.5, 0.2)
-    assert controller.shown_kept == ""
-
-
-def test_an_answer_to_another_setting_is_not_taken_for_a_kept_one(scene, nodes):
-    controller = ready(scene, nodes)
-    session = FakeSession.made[-1]
-    for number in range(MOST_ANSWERS + 1):
-        controller.set_elasticity("body", number / 10, 0.1)
-        until(controller, Updated)
-        controller.keep(free_name([kept.name for kept in controller.kept]))
-    session.hold = True
-    controller.set_elasticity("body", 0.7, 0.1)
-    controller.switch_to("A")
-    session.held.pop()()
-    controller.poll()
-    assert controller.kept[0].answer is None
 
 
 def test_flicker_swaps_twice_a_second(scene, nodes, monkeypatch):

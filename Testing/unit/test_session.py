@@ -14,7 +14,8 @@ import torch
 
 from ElasticHyperRegLib import Elasticity, Grid, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.errors import Cancelled
-from ElasticHyperRegLib.estimation import EstimateOptions, Surface
+from ElasticHyperRegLib.estimation import EstimateOptions, Setting, Surface
+from ElasticHyperRegLib.estimation.settings import around
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
 from ElasticHyperRegLib.session import Session, SessionInputs
 from ElasticHyperRegLib.session.opening import preview_note
@@ -266,6 +267,21 @@ def test_estimate_and_sensitivity_use_the_sessions_field():
             session.sensitivity(cancelled=lambda: True)
 
 
+def test_sensitivity_about_a_setting_is_that_of_it_and_its_neighbours():
+    request = small_request(2)
+    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
+        asked, values = threading.Event(), {"everywhere": Elasticity(*SOFT)}
+        session.submit(HARD, lambda answer: asked.set() if answer.final else None)
+        assert asked.wait(60)
+        about = session.sensitivity(values)
+        centre = Setting.read(values)
+        near = [centre.with_tissue("everywhere", e) for e in around(Elasticity(*SOFT), 0.1)]
+        same = session.sensitivity([centre, *near])
+        assert torch.equal(about.displacement_sd_mm, same.displacement_sd_mm)
+        other = session.sensitivity()
+        assert not torch.allclose(about.displacement_sd_mm, other.displacement_sd_mm)
+
+
 def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
     options = EstimateOptions("similarity", step=0.5, elasticity=Elasticity(*SOFT), sweeps=0)
     request = small_request(2)
@@ -311,7 +327,7 @@ def test_readouts_are_those_of_the_elastic_part():
 
 def test_sensitivity_compares_the_neighbours_of_the_last_setting(session):
     session.submit({"everywhere": SOFT, "organ": HARD}, lambda answer: None)
-    compared = session._neighbours()
+    compared = session._with_neighbours(session._asked)
     session.cancel()
     assert compared[0].of("organ") == Elasticity(*HARD)
     assert compared[0].of("body") == Elasticity(*SOFT)

@@ -244,6 +244,26 @@ def test_an_upload_that_says_that_it_is_too_large_is_not_taken(tmp_path):
     assert not (tmp_path / "upload").exists()
 
 
+@pytest.mark.parametrize(("token", "opened"), [(None, 1), ("a secret of ours", 0)])
+def test_no_secret_is_handed_to_a_program_that_others_can_list(
+    stand_in, monkeypatch, token, opened
+):
+    urls: list[str] = []
+    monkeypatch.setattr("webbrowser.open", urls.append)
+
+    async def go() -> None:
+        serving = asyncio.create_task(serve(ServeOptions(token=token), said.append))
+        while not said:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(serving, 5)
+
+    said: list[str] = []
+    asyncio.run(go())
+    assert len(urls) == opened and ("secret" in said[0]) == (token is not None)
+
+
 def test_a_browser_of_the_terminal_holds_nothing_up(stand_in, monkeypatch):
     left = threading.Event()
     monkeypatch.setattr("webbrowser.open", lambda url: left.wait(20))

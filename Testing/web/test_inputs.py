@@ -136,6 +136,20 @@ def test_data_folder_lists_volumes_and_series(folder):
     assert DataFolder(folder).names() == ["case/ct.nii.gz", "case/series"]
 
 
+def test_series_without_suffixes_are_listed(folder):
+    (folder / "media").mkdir()
+    (folder / "media" / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(10))
+    (folder / "media" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    (folder / "text").mkdir()
+    (folder / "text" / "LICENSE").write_text("no scan")
+    assert DataFolder(folder).names() == ["case/ct.nii.gz", "case/series", "media"]
+
+
+def test_a_name_that_no_page_can_show_hides_no_other(folder):
+    with open(bytes(folder) + b"/M\xfcller.nii.gz", "wb"):
+        assert DataFolder(folder).names() == ["case/ct.nii.gz", "case/series"]
+
+
 def test_a_large_data_folder_holds_nothing_up_and_says_so(folder, monkeypatch):
     for name in ("web.folder.MOST_ENTRIES", "web.page.MOST_ENTRIES"):
         monkeypatch.setattr(name, 2)
@@ -174,6 +188,7 @@ def test_names_of_the_data_folder_are_found(folder):
         "/etc/passwd",
         "missing.nii.gz",
         "case/ct.nii.gz\0",
+        "x" * 300,
     ],
 )
 def test_nothing_outside_the_data_folder_is_opened(folder, name):
@@ -195,6 +210,29 @@ def test_upload_is_read_and_removed(tmp_path):
     given = inputs.given["fixed"]
     assert (given.name, given.content.grid.shape) == ("Inhale.NII.GZ", (4, 5, 6))
     assert list(Path(inputs._place).iterdir()) == []
+
+
+def test_labels_go_with_the_scan_that_they_were_opened_with(tmp_path):
+    grid = Grid.from_spacing((4, 5, 6), (1.0, 2.0, 3.0))
+    path = tmp_path / "x.nii.gz"
+    write_image(Image(torch.eye(5, 6, dtype=torch.int16).expand(1, 1, 4, 5, 6), grid), path)
+    inputs = Inputs(PageOptions(data=tmp_path))
+    for role in ("fixed_labels", "moving_labels", "fixed", "moving"):
+        inputs.take(role, path, role)
+    assert set(inputs.given) == {"fixed", "moving", "fixed_labels", "moving_labels"}
+    inputs.opened()
+    inputs.take("fixed", path, "the next patient")
+    assert set(inputs.given) == {"fixed", "moving", "moving_labels"}
+    inputs.take("moving_labels", path, "new labels")
+    inputs.take("moving", path, "the next patient")
+    assert inputs.given["moving_labels"].name == "new labels"
+
+
+def test_a_file_of_the_folder_is_told_by_its_name_once(folder):
+    inputs = Inputs(PageOptions(data=folder))
+    with pytest.raises(InputError, match=r"^case/ct\.nii\.gz") as caught:
+        inputs.take("fixed", inputs.in_folder("case/ct.nii.gz"), "case/ct.nii.gz")
+    assert "case/case" not in str(caught.value)
 
 
 def test_broken_upload_is_told_by_the_name_that_the_user_knows():

@@ -20,7 +20,7 @@ from trame_server.state import State
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Exported, Quality, Ready
+from ElasticHyperRegLib.mrml import Exported, Measured, Quality, Ready
 from ElasticHyperRegLib.mrml.quality import TissueQuality
 from ElasticHyperRegLib.types import Elasticity, Grid, Image
 from web.inputs import Given, Inputs
@@ -83,8 +83,45 @@ def test_a_pair_does_not_start_before_every_file_is_here(state, tmp_path):
     assert state.uploading == ["moving_labels"] and opened == []
     assert "still on their way" in state.message
     logic.uploaded("moving_labels", "")
-    logic.start()
+
+    async def scenario() -> None:
+        state.open_dialog = True
+        logic.start()
+        assert not state.open_dialog and state.status == "Opening the scans …"
+        assert opened == [], "the page is told first"
+        while not opened:
+            await asyncio.sleep(0.01)
+
+    run(scenario)
     assert state.uploading == [] and len(opened) == 1
+
+
+def test_a_pair_that_cannot_be_opened_brings_the_dialog_back(state, tmp_path):
+    logic, _, _ = opening(state, tmp_path)
+    del logic.open
+    logic._views = SimpleNamespace(nodes=[], remove=lambda nodes: None, scene=None)  # type: ignore[assignment]
+    state.update({"open_dialog": False, "status": "Opening the scans …", "scheme": "no scheme"})
+    logic.open(logic._chosen())
+    assert state.open_dialog and state.message_bad and "no scheme" in state.message
+    assert state.status == DEFAULTS["status"]
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_field_that_was_emptied_asks_for_nothing(state, tmp_path, name):
+    logic, _, _ = opening(state, tmp_path)
+    run(lambda: logic.take_from_folder("fixed", name))
+    assert state.uploading == [] and not state.problems.get("fixed")
+
+
+def test_labels_of_the_scan_before_are_taken_back_and_that_is_told(state, tmp_path):
+    logic, _, _ = opening(state, tmp_path)
+    given = logic._inputs.given
+    given["fixed_labels"] = Given("old labels", given["fixed"].content)
+    state.given = {role: one.name for role, one in given.items()}
+    logic._inputs.given = {role: one for role, one in given.items() if role != "fixed_labels"}
+    logic.uploaded("fixed", "")
+    assert "fixed_labels" not in state.given
+    assert "taken back" in state.problems["fixed_labels"] and state.problems["fixed"] == ""
 
 
 def test_a_second_file_for_one_role_is_waited_for_too(state, tmp_path):
@@ -173,6 +210,16 @@ def test_the_page_is_heard_while_a_result_is_packed(state, tmp_path, monkeypatch
     assert logic.archive is not None and logic.archive.is_file()
     assert state.download["number"] == 1
     assert [path.name for path in logic._place.iterdir()] == ["result-1.zip"]
+
+
+def test_figures_of_another_answer_than_the_one_shown_are_stale(state):
+    live = Live(state)
+    quality.QualityLogic(state, live)
+    state.answer = {"number": 8}
+    live._tell(Measured(Quality(7, (), 0.0, {}, {})))
+    assert state.quality["stale"]
+    live._tell(Measured(Quality(8, (), 0.0, {}, {})))
+    assert not state.quality["stale"]
 
 
 def test_what_holds_a_tissue_is_told_where_it_can_be():

@@ -23,7 +23,7 @@ class CompareLogic:
         self._state = state
         self._live = live
         live.on(Ready, self._refresh)
-        live.on(Updated, self._mark)
+        live.on(Updated, self._answered)
 
     @told
     def keep(self) -> None:
@@ -54,6 +54,13 @@ class CompareLogic:
         controller = self._live.controller
         self._state.kept = [] if controller is None else [shown(kept) for kept in controller.kept]
         self._mark()
+
+    def _answered(self, event: Updated) -> None:
+        """A final answer may be that of a setting which was kept before it was there."""
+        if event.final:
+            self._refresh()
+        else:
+            self._mark()
 
     def _mark(self, *_: Any) -> None:
         controller = self._live.controller

@@ -22,7 +22,7 @@ from ElasticHyperRegLib.mrml import (
     percent,
 )
 
-from ..state import OF_A_PAIR
+from ..state import DEFAULTS, OF_A_PAIR
 
 POLL_SECONDS = 0.02
 AWAITED_SECONDS = 0.005
@@ -85,6 +85,11 @@ class Live:
         if self.controller is None or not self._state.pair_ready:
             raise InputError("no pair", "two scans that are open", "open a pair first")
         return self.controller
+
+    @property
+    def status(self) -> str:
+        """One line about the open pair, or that there is none."""
+        return DEFAULTS["status"] if self.controller is None else self.controller.status
 
     def on(self, kind: type, function: Callable[[Any], None]) -> None:
         """Call ``function`` with every event of ``kind``, in the page's own thread."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trame_server.state import State
+from trame_server.utils.asynchronous import create_task
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.mrml import (
@@ -25,6 +28,12 @@ from ..pair import Pair
 from ..scene import Views
 from ..state import DEFAULTS
 from .live import Live, told
+
+SAID_SECONDS = 0.05
+"""For the page to be told what begins, before all else waits for it."""
+LABELS_OF_BEFORE = (
+    "the labels of the scan before were taken back; choose those of this one, or go without"
+)
 
 
 class OpeningLogic:
@@ -60,11 +69,11 @@ class OpeningLogic:
             state.update({"scheme": files.tissues, "model": files.model})
             state.initial_alignment = files.initial
         for role, path in files.paths.items():
-            await self._take(role, Path(path), Path(path).name)
+            await self._take(role, partial(Path, path), Path(path).name)
         with self._state as state:
             state.update({"open_dialog": True, "status": DEFAULTS["status"]})
             if not any(state.problems.values()):
-                self.start()  # closes the dialog, unless the pair cannot be opened
+                self.start()
 
     def uploading(self, role: str) -> None:
         """A file for ``role`` is on its way."""
@@ -79,25 +88,21 @@ class OpeningLogic:
             if role in left:
                 left.remove(role)  # once: another for the same role may be on its way
             state.uploading = left
-            state.problems = {**state.problems, role: problem}
-            state.given = {name: given.name for name, given in self._inputs.given.items()}
+            given = {name: given.name for name, given in self._inputs.given.items()}
+            gone = dict.fromkeys(state.given.keys() - given.keys(), LABELS_OF_BEFORE)
+            state.given = given
+            state.problems = {**state.problems, **gone, role: problem}
 
-    async def take_from_folder(self, role: str, name: str) -> None:
-        """Read a file of the data folder for ``role``."""
-        self.uploading(role)
-        try:
-            if self._inputs.folder is None:
-                raise InputError("a file of the server", "--data FOLDER when it was started")
-            path = self._inputs.folder.path(name)
-        except InputError as error:
-            self.uploaded(role, str(error))
-        else:
-            await self._take(role, path, name)
+    async def take_from_folder(self, role: str, name: str | None) -> None:
+        """Read a file of the data folder for ``role``; a field that was emptied names none."""
+        if name:
+            self.uploading(role)
+            await self._take(role, partial(self._inputs.in_folder, name), name)
 
-    async def _take(self, role: str, path: Path, name: str) -> None:
+    async def _take(self, role: str, find: Callable[[], Path], name: str) -> None:
         problem = f"{name} could not be read: a fault of this program"
         try:
-            await asyncio.to_thread(self._inputs.take, role, path, name)
+            await asyncio.to_thread(lambda: self._inputs.take(role, find(), name))
             problem = ""
         except InputError as error:
             problem = str(error)
@@ -112,7 +117,25 @@ class OpeningLogic:
 
     @told
     def start(self) -> None:
-        """Open the pair that was given."""
+        """Open the pair that was given, once the page has been told so."""
+        pair = self._chosen()
+        self._state.update({"open_dialog": False, "status": "Opening the scans …"})
+        create_task(self._open_given(pair))
+
+    async def _open_given(self, pair: Pair) -> None:
+        await asyncio.sleep(SAID_SECONDS)
+        before = self._live.controller
+        with self._state:
+            self.open(pair)
+        if self._live.controller is not before:
+            self._inputs.opened()
+
+    def _chosen(self) -> Pair:
+        """The pair that was given.
+
+        Raises:
+            InputError: a scan is missing, or still on its way.
+        """
         given = self._inputs.given
         missing = [role for role in ROLES[:2] if role not in given]
         if missing:
@@ -120,27 +143,26 @@ class OpeningLogic:
         if self._state.uploading:
             raise InputError("files that are still on their way", action="wait until they are here")
         contents: dict[str, Any] = {role: one.content for role, one in given.items()}
-        self.open(
-            Pair(
-                **contents,
-                initial=self._state.initial_alignment,
-                scheme=self._state.scheme or None,
-                model=self._state.model,
-                title=f"{given['moving'].name} onto {given['fixed'].name}",
-            )
+        return Pair(
+            **contents,
+            initial=self._state.initial_alignment,
+            scheme=self._state.scheme or None,
+            model=self._state.model,
+            title=f"{given['moving'].name} onto {given['fixed'].name}",
         )
 
     @told
     def open(self, pair: Pair) -> None:
         """Put the pair into the scene and show it.
 
-        What is wrong with it is told, and the pair that was open stays.
+        What is wrong with it is told in the dialog, and the pair that was open stays.
         """
         before = self._views.nodes
         try:
             controller, fixed, tissues = self._made(pair)
         except Exception:
             self._views.remove([node for node in self._views.nodes if node not in before])
+            self._state.update({"open_dialog": True, "status": self._live.status})
             raise
         self._live.replace(controller)
         self._views.remove(before)

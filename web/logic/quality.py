@@ -78,7 +78,8 @@ class QualityLogic:
             self._state.quality = {**self._state.quality, "stale": True}
 
     def _show(self, event: Measured) -> None:
-        self._state.quality = shown(event.quality)
+        quality, now = event.quality, self._state.answer.get("number")
+        self._state.quality = {**shown(quality), "stale": quality.number != now}
 
 
 def packed(folder: Path) -> Path:
@@ -92,7 +93,6 @@ def shown(quality: Quality) -> dict[str, Any]:
     """The table for the page; what does not apply is empty."""
     return {
         "number": quality.number,
-        "stale": False,
         "rows": [
             {
                 "name": row.name.replace("_", " "),

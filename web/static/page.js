@@ -44,7 +44,7 @@ window.elasticHyperReg = (() => {
     const name = nameOf(event);
     if (!KEYS.has(name) || (name !== HELP && document.querySelector(OVERLAY))) return;
     event.preventDefault();
-    trame.trigger("key", [name]);
+    if (!event.repeat || REPEATED.test(name)) trame.trigger("key", [name]);
   }
 
   // The front knows why the connection ended: at this tab's address it gives the session back, or
@@ -81,6 +81,9 @@ window.elasticHyperReg = (() => {
     ..."JGKQWASZXEODT".split("").map((letter) => `Key${letter}`),
     "ctrl+KeyZ", "ctrl+KeyY", "ctrl+shift+KeyZ", "Escape", HELP,
   ]);
+
+  // A key that is held steps through slices and through what was done; nothing else twice.
+  const REPEATED = /^(Key[QWASZX]$|ctrl)/;
 
   // Before the page's own: Escape closes a dialog there, which would then seem to have been none.
   window.addEventListener("keydown", onKey, true);

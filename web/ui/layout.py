@@ -78,7 +78,7 @@ def _bar(logics: Logics) -> None:
         icon_button("mdi-redo", "Redo (Ctrl+Y)", click=logics.tissues.redo, disabled=("!can_redo",))
         icon_button(
             "mdi-download-outline",
-            "Download the result folder (D)",
+            "Register at full resolution, and download the result folder (D)",
             click=logics.quality.export,
             disabled=("!pair_ready || busy.includes('register')",),
         )
@@ -96,7 +96,12 @@ def _progress(logics: Logics) -> None:
         html.Span("{{ status }}", classes="status", title=("status",))
         long = "busy.some(b => ['prepare', 'estimate', 'sensitivity', 'register'].includes(b))"
         vuetify.VProgressLinear(
-            v_if=(long,), model_value=("progress",), color="primary", height=4, rounded=True
+            v_if=(long,),
+            model_value=("progress",),
+            indeterminate=("busy.includes('prepare')",),
+            color="primary",
+            height=4,
+            rounded=True,
         )
         vuetify.VBtn(
             "Cancel",

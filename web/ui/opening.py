@@ -26,11 +26,7 @@ def build(logic: OpeningLogic, demo: Callable[[], Awaitable[None]]) -> None:
         vuetify.VCard(title="Open a pair of scans", classes="open-dialog"),
     ):
         with vuetify.VCardText():
-            html.P(
-                "NIfTI, NRRD or MetaImage files, or a zip archive with the slices of one "
-                "DICOM series. Files stay on this server only while the page is open.",
-                classes="note",
-            )
+            _notes()
             for role, title in TITLES.items():
                 _file(logic, role, title)
             with html.Div(classes="three"):
@@ -55,6 +51,20 @@ def build(logic: OpeningLogic, demo: Callable[[], Awaitable[None]]) -> None:
                 disabled=("!given.fixed || !given.moving || uploading.length > 0",),
                 raw_attrs=['data-action="start"'],
             )
+
+
+def _notes() -> None:
+    html.P(
+        "NIfTI, NRRD or MetaImage files, or a zip archive with the slices of one "
+        "DICOM series. Files stay on this server only while the page is open.",
+        classes="note",
+    )
+    html.P(
+        "Another pair takes the place of the open one, whose kept settings, estimate and "
+        "steps of undo go with it.",
+        v_if=("pair_ready",),
+        classes="note",
+    )
 
 
 def _file(logic: OpeningLogic, role: str, title: str) -> None:

@@ -28,13 +28,18 @@ Start = dict[str, Any]
 
 def revision() -> str:
     """Git revision of the code, marked where files differ from it; ``unknown`` outside of git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        # An installed copy may lie within a repository of something else.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -150,7 +155,13 @@ def tensorboard_writer() -> Any:
 
 
 def read_scores(run: Path) -> list[dict[str, str]]:
-    """Rows of ``validation.csv``."""
+    """Rows of ``validation.csv``.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not (run / SCORES).exists():
+        raise InputError(f"no {SCORES} in {run}", "that of the run, for the model's card")
     with (run / SCORES).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

@@ -29,7 +29,7 @@ from .loss import (
     squared_distance,
 )
 from .picture import write_picture
-from .place import Place
+from .place import Place, SharedFault
 from .state import TrainingState
 from .validation import validate
 
@@ -141,8 +141,8 @@ def _check_gradient(norm: torch.Tensor | None, state: TrainingState) -> None:
         raise _no_number("gradient", state.step)
 
 
-def _no_number(what: str, step: int) -> InputError:
-    return InputError(
+def _no_number(what: str, step: int) -> SharedFault:
+    return SharedFault(
         f"a {what} that is no number in step {step + 1}",
         "images and a learning rate that training can bear",
         "lower the learning rate in a new run, or check the images; the last checkpoint is whole",

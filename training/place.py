@@ -18,6 +18,10 @@ from ElasticHyperRegLib.errors import InputError
 T = TypeVar("T")
 
 
+class SharedFault(InputError):
+    """A fault that all processes meet together, so that the first alone tells it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """Processes and folder of a run.
@@ -40,7 +44,7 @@ class Place:
         All processes call this together: what stops the first one stops all of them.
 
         Raises:
-            InputError: the disk is full, or the folder may not be written.
+            SharedFault: the disk is full, or the folder may not be written.
         """
         done, fault = None, ""
         if self.fabric.is_global_zero:
@@ -50,7 +54,7 @@ class Place:
                 fault = error.strerror or str(error)
         fault = self.fabric.broadcast(fault)
         if fault:
-            raise InputError(
+            raise SharedFault(
                 f"{self.folder}, which cannot be written ({fault})",
                 "a folder with space that may be written",
                 "free space, or name another folder; the same command goes on from the last "
@@ -74,6 +78,11 @@ def launched(fabric: Fabric) -> Iterator[Fabric]:
         gc.collect()
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def peer_ended(error: RuntimeError) -> bool:
+    """Whether PyTorch says that another process of the run is there no more."""
+    return isinstance(error, distributed.DistBackendError) or "gloo" in str(error)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from .export import export
 from .hardware import Hardware
 from .journal import earlier_starts, tensorboard_writer, this_start, write_record
 from .loop import Progress, Sources, fit, no_fixed_labels
-from .place import Place, launched
+from .place import Place, SharedFault, launched, peer_ended
 from .state import begin
 
 
@@ -58,7 +59,16 @@ def train(
             error.__traceback__ = None  # it holds the model, see ``launched``
             if fabric.is_global_zero:
                 raise error  # a bare ``raise`` could bring the traceback back
-            raise SystemExit(INPUT_FAULT) from None  # the first process tells it
+            if not isinstance(error, SharedFault):
+                sys.stderr.write(f"process {fabric.global_rank}: {error}\n")
+            raise SystemExit(INPUT_FAULT) from None
+        except RuntimeError as error:
+            if not peer_ended(error):
+                raise
+            error.__traceback__ = None
+            raise InputError(
+                "another process of this run has ended", action="see what it says of itself"
+            ) from None
 
 
 def _run(

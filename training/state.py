@@ -17,6 +17,7 @@ from ElasticHyperRegLib.weights import load_model
 from .checkpoint import FILE, Origin, load
 from .config import TrainingConfig
 from .journal import Start
+from .place import SharedFault
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
@@ -85,7 +86,7 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> Tr
             no model.
     """
     fabric.seed_everything(config.seed, verbose=False)
-    model, resumes = build(config.model), (run / FILE).exists()
+    model, resumes = build(config.model), _resumes(fabric, run)
     begun_with, rate = config.optimisation.start_from, config.optimisation.learning_rate
     ancestor = _take_over(model, begun_with) if begun_with and not resumes else {}
     wrapped, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=rate))
@@ -99,6 +100,18 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> Tr
     if resumes:
         _resume(state, fabric, run)
     return state
+
+
+def _resumes(fabric: Fabric, run: Path) -> bool:
+    """Whether there is a checkpoint, which all processes must see."""
+    here = (run / FILE).exists()
+    share = fabric.all_reduce(torch.tensor(float(here)), reduce_op="mean")
+    if float(cast(torch.Tensor, share)) not in (0.0, 1.0):
+        raise SharedFault(
+            f"{run / FILE}, which only some processes of this run find",
+            "one folder that all nodes share",
+        )
+    return here
 
 
 def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
@@ -122,6 +135,12 @@ def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
 def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
     """Weights of the model in ``folder`` wherever name and shape agree; what its card says."""
     other, card = load_model(folder)
+    for what in ("backbone", "ndim"):
+        given, wanted = (getattr(spec, what) for spec in (other.spec, model.spec))
+        if given != wanted:
+            raise InputError(
+                f"start_from {folder}, whose {what} is {given}", f"a model whose {what} is {wanted}"
+            )
     own = model.state_dict()
     fitting = {
         name: tensor

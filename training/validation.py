@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,9 +34,9 @@ class Score:
     Attributes:
         setting: (λ, μ) or (α,).
         objective: what the papers minimise.
-        dice: mean over pairs and labels; NaN without labels.
+        dice: mean over labels and over the pairs that show any; NaN where none does.
         folds: fraction of voxels where the displacement's det(I + ∇u) ≤ 0.
-        tre_mm: mean over pairs of the landmarks' mean error; NaN where a pair has none.
+        tre_mm: mean over the pairs with landmarks of their mean error; NaN where none has any.
     """
 
     setting: tuple[float, ...]
@@ -67,10 +67,24 @@ def validate(
         for row, setting in zip(rows, settings, strict=True):
             u_vox = register_pair(model, pair, everywhere(setting)).displacement
             row.append(_measured(sample, pair, u_vox, setting, about))
-    return [
-        Score(setting, *np.mean(row, axis=0).tolist())
-        for setting, row in zip(settings, rows, strict=True)
-    ]
+    return [_score(setting, row) for setting, row in zip(settings, rows, strict=True)]
+
+
+def _score(setting: tuple[float, ...], row: Sequence[tuple[float, float, float, float]]) -> Score:
+    objective, overlap, folds, tre_mm = (list(column) for column in zip(*row, strict=True))
+    return Score(
+        setting,
+        float(np.mean(objective)),
+        _mean_of_known(overlap),
+        float(np.mean(folds)),
+        _mean_of_known(tre_mm),
+    )
+
+
+def _mean_of_known(values: Sequence[float]) -> float:
+    """A pair that shows no tissue has no Dice, and one without landmarks no error."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def everywhere(setting: tuple[float, ...]) -> torch.Tensor:

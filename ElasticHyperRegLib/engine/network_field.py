@@ -153,8 +153,9 @@ class NetworkField:
     def _velocity(self, values: torch.Tensor, check: Check = go_on) -> torch.Tensor:
         """In voxels, (1, D, *grid.shape) or a batch of slices (K, 2, J, I)."""
         dtype = torch.float32 if torch.is_grad_enabled() else self.dtype
+        conditioning = self._conditioning(values)  # maps are painted in full precision
         with computing_in(dtype, self._device):
-            return self._computed(self._conditioning(values), check)
+            return self._computed(conditioning, check)
 
     @torch.no_grad()
     def _quickest(self) -> torch.dtype:

@@ -74,7 +74,7 @@ def initial_alignment(
     options = request.options
     if isinstance(options.initial, str):
         sides = [
-            (side.data, side.image.grid, _around(mask, MARGIN_MM, side.seen))
+            (side.data, side.image.grid, with_margin(mask, MARGIN_MM, side.seen))
             for side, mask in (
                 (prepared.fixed, request.fixed_mask),
                 (prepared.moving, request.moving_mask),
@@ -123,7 +123,7 @@ def problem_of(
 def _side(image: Image, mask: LabelMap | None) -> Side:
     seen = field_of_view(image)
     clean = without_padding(image)
-    counts = _around(mask, RIM_MM, seen)
+    counts = with_margin(mask, RIM_MM, seen)
     if counts is not None and not bool(counts.any()):
         raise InputError(
             f"a mask that lies outside the field of view of {image.name}",
@@ -138,10 +138,16 @@ def _both(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None
     return a & b
 
 
-def _around(
+def with_margin(
     mask: LabelMap | None, margin_mm: float, seen: torch.Tensor | None
 ) -> torch.Tensor | None:
-    """The user's mask with a margin, within what the scanner saw."""
+    """A user's mask with a margin, within what the scanner saw; ``None`` is everywhere.
+
+    Args:
+        mask: what is not 0 counts.
+        margin_mm: around it.
+        seen: (1, 1, *shape) bool, see ``intensity.field_of_view``.
+    """
     return _both(None if mask is None else dilated(mask.data != 0, mask.grid, margin_mm), seen)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .network import CONVOLUTION, SLOPE
+from .network import CONVOLUTION, SLOPE, full_precision
 
 LATENT = 64
 
@@ -63,8 +63,10 @@ class MapModulation(nn.Module):
         return conditioning
 
     def forward(self, x: torch.Tensor, generated: torch.Tensor, which: int) -> torch.Tensor:
-        """(1 + γ)·IN(x) + β for normalisation ``which``."""
-        return _modulate(x, self.styles[which](generated))
+        """(1 + γ)·IN(x) + β for normalisation ``which``; these of the map in full precision."""
+        with full_precision(x):
+            style = self.styles[which](generated)
+        return _modulate(x, style.to(x.dtype))
 
 
 def _modulate(x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:

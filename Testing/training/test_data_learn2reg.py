@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ElasticHyperRegLib import InputError
+from ElasticHyperRegLib import Grid, InputError
+from ElasticHyperRegLib.engine.prepare import RIM_MM, dilated
 from training.data import open_source
 
 from .layouts import blob, learn2reg, write_description, write_raw, write_volume
@@ -43,8 +44,14 @@ def test_pair_has_images_masks_and_points_in_voxels(tmp_path: Path) -> None:
     expected = torch.from_numpy((blob() + 1000) / 1600)
     torch.testing.assert_close(sample.fixed[0], expected.clamp(0, 1), atol=1e-3, rtol=0)
     assert sample.fixed_mask is not None and sample.moving_mask is not None
-    np.testing.assert_array_equal(sample.fixed_mask[0].numpy(), blob() > -500)
-    np.testing.assert_array_equal(sample.moving_mask[0].numpy(), blob(shift=1) > -500)
+    for mask, shift in ((sample.fixed_mask, 0), (sample.moving_mask, 1)):
+        lung = torch.from_numpy(blob(shift=shift) > -500)[None, None]
+        grid = Grid.from_spacing((10, 12, 14), (1.5, 1.5, 1.5))
+        assert torch.equal(mask[None], dilated(lung, grid, RIM_MM))
+    everywhere = open_source("lungct", tmp_path, "val", {"masks": "none"}).sample(0, RNG)
+    assert everywhere.fixed_mask is None and everywhere.moving_mask is None
+    with pytest.raises(InputError, match="masks is 'lung'; expected published or none"):
+        open_source("lungct", tmp_path, "val", {"masks": "lung"})
     assert sample.fixed_points is not None and sample.moving_points is not None
     fixed = torch.tensor([[5.0, 6, 5], [7, 6, 5], [9, 6, 5]])
     torch.testing.assert_close(sample.fixed_points, fixed)

@@ -126,6 +126,35 @@ def test_landmarks_of_validation_pairs_are_measured(shift, error_mm):
     assert np.isnan(score.tre_mm)
 
 
+def test_a_pair_without_tissue_or_landmarks_leaves_the_others_measured():
+    class Bare(Marked):
+        def sample(self, index, rng):
+            sample = super().sample(index, rng)
+            if index:
+                return sample
+            nothing = torch.zeros(1, SIZE, SIZE, dtype=torch.int64)
+            return replace(
+                sample,
+                fixed_labels=nothing,
+                moving_labels=nothing,
+                fixed_points=None,
+                moving_points=None,
+            )
+
+    class Others(Marked):
+        def __len__(self):
+            return 2
+
+        def sample(self, index, rng):
+            return super().sample(index + 1, rng)
+
+    model = constant(tiny_spec(ndim=2), (0.0, 0.0))
+    (score,) = validate(model, Bare(), ((0.0, 0.1),), 5)
+    (expected,) = validate(model, Others(), ((0.0, 0.1),), 5)
+    assert score.dice == pytest.approx(expected.dice) and 0 < score.dice < 1
+    assert score.tre_mm == pytest.approx(expected.tre_mm)
+
+
 def test_the_table_of_scores_has_the_landmarks_error(tmp_path):
     settings = config(steps=2, every=2)
     run(settings, tmp_path)

@@ -17,11 +17,13 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 
 from ElasticHyperRegLib.errors import InputError
 from Testing.conftest import ROOT
+from training.data.phantom import PhantomSource, PhantomSourceOptions
 from training.hardware import Hardware
 from training.loop import fit
 from training.run import train
@@ -152,6 +154,46 @@ def test_two_nodes_train_what_two_processes_of_one_do(config, tmp_path):
     models = [tmp_path / run / "model" / "shapes" for run in ("apart", "one")]
     apart, one = ((model / "model.safetensors").read_bytes() for model in models)
     assert apart == one
+
+
+def test_nodes_that_do_not_share_the_folder_say_so(config, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    about = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "checkpoint.ckpt").touch()
+    nodes = [
+        start(config, tmp_path / out, "--nodes", "2", around={**about, "NODE_RANK": rank})
+        for rank, out in {"0": "first", "1": "second"}.items()
+    ]
+    said = [node.communicate(timeout=PATIENCE) for node in nodes]
+    assert [node.returncode for node in nodes] == [2, 2]
+    assert "one folder that all nodes share" in said[0][1]
+
+
+def test_a_fault_that_another_process_meets_is_told(config, tmp_path):
+    text = config.read_text().replace("ndim = 2", "ndim = 3").replace('"shapes"', '"phantom"')
+    options = "options = { size = [32, 32, 32], phantoms = 2, held_out = 1 }"
+    config.write_text(text.replace("options = { size = [12, 12] }", options))
+    # The first process begins with the first phantom, the second with the second.
+    seed = next(n for n in range(100) if [first_draw(n, rank) for rank in (0, 1)] == [0, 1])
+    text = config.read_text().replace("seed = 3", f"seed = {seed}")
+    config.write_text(text.replace("batch = 2", "batch = 1"))
+    pool = tmp_path / "pool"
+    source = PhantomSource(pool, "train", PhantomSourceOptions((32, 32, 32), 2, 1))
+    broken = source._path(source._seeds[1])
+    assert broken is not None
+    broken.write_bytes(b"no phantom")
+    process = start(config, tmp_path / "run", "--data", str(pool), "--devices", "2")
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert f"process 1: {broken} is damaged" in err and "a fault of this program" not in err
+
+
+def first_draw(seed: int, rank: int) -> int:
+    """Which of two phantoms a process sees first."""
+    return int(np.random.default_rng((seed, 0, 0, rank)).integers(2))
 
 
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_is_whole(config, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,11 +19,11 @@ from ElasticHyperRegLib.weights import read_card
 from training.checkpoint import FILE, save
 from training.export import export
 from training.hardware import Hardware
-from training.journal import STEPS, Journal
+from training.journal import STEPS, Journal, revision
 from training.loop import Sources
 from training.run import train
 
-from ..unit.tiny_models import TRAINING, install, lively
+from ..unit.tiny_models import TRAINING, install, lively, tiny_spec
 from .small_source import Discs
 from .test_loop import Killed, config, kill_at, run
 
@@ -101,6 +102,40 @@ def test_the_card_tells_what_a_training_set_out_from(tmp_path):
     )
     assert card.training.supervision == "images and labels"  # its teacher's teacher saw them
     assert read_card(card.folder) == card
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (tiny_spec(ndim=3), "whose ndim is 3"),
+        (tiny_spec("CIR-DM", ndim=2), "whose backbone is lapirn"),
+    ],
+)
+def test_a_training_sets_out_from_a_model_of_its_own_kind(tmp_path, other, told):
+    older = install(lively(other), tmp_path / "older")
+    with pytest.raises(InputError, match=told):
+        run(config(steps=1, every=1, start_from=str(older.folder)), tmp_path / "run")
+
+
+def test_a_run_whose_scores_are_gone_is_one_line(tmp_path):
+    settings = config(steps=1, every=1)
+    state = run(settings, tmp_path)
+    (tmp_path / "validation.csv").unlink()
+    with pytest.raises(InputError, match=r"no validation\.csv"):
+        export(settings, Discs(), state, tmp_path)
+
+
+def test_the_revision_is_that_of_our_own_repository(monkeypatch):
+    asked: list[tuple[str, ...]] = []
+
+    def git(*words: str) -> str:
+        asked.append(words)
+        if words[0] == "ls-files":
+            raise subprocess.CalledProcessError(1, "git")  # ours is not in that repository
+        return "0123456789ab"
+
+    monkeypatch.setattr("training.journal._git", git)
+    assert revision() == "unknown" and asked[0][0] == "ls-files"
 
 
 @pytest.mark.parametrize(("labels", "expected"), [(0.0, "images"), (1.0, "images and labels")])

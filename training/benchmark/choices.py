@@ -83,7 +83,7 @@ def subject_choice(
     text = (
         f"subject-wise: best {objective} on the scored labels, as in the papers"
         if by_labels
-        else f"subject-wise: by {objective}, no labels"
+        else f"subject-wise: by {objective}, no labels, near the program's default where as good"
     )
     return Choice(tuple(settings), text, by_labels)
 

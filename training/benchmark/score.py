@@ -23,7 +23,7 @@ class Row:
         pairs: how many.
         class_dice: tissue → Dice, over the pairs that show it in either map; absent from one of
             them is 0.
-        mean_dice: over pairs, of the mean over a pair's tissues.
+        mean_dice: over the pairs that show any tissue, of the mean over a pair's tissues.
         mean_dice_sd: standard deviation over the pairs.
         hd95_mm: over pairs, of the mean over the tissues that both maps show; NaN where there is
             none.
@@ -75,14 +75,14 @@ def score(cases: Sequence[RegistrationRequest], fields: Fields, model: str, para
         overlaps.append(dice(case.fixed_labels, warped))
         distances.append(list(hd95_mm(case.fixed_labels, warped).values()))
     tissues = dict.fromkeys(name for overlap in overlaps for name in overlap)
-    means = [mean_dice(overlap) for overlap in overlaps]
+    means = [mean_dice(overlap) for overlap in overlaps if overlap]
     velocity = fields.velocity_mm
     return Row(
         model=model,
         pairs=len(cases),
         class_dice={t: _mean([o[t] for o in overlaps if t in o]) for t in tissues},
         mean_dice=_mean(means),
-        mean_dice_sd=float(np.std(means)),
+        mean_dice_sd=float(np.std(means)) if means else float("nan"),
         hd95_mm=_mean([_mean(found) for found in distances if found]),
         folds_fraction=_folds(cases, fields.u_mm),
         seconds_per_pair=fields.seconds,

@@ -25,6 +25,7 @@ from .scan import Lattice, Reading, ScanFiles, pair_of, require_same_points
 from .shelf import Shelf
 
 Labels = Literal["published", "totalsegmentator", "none"]
+Masks = Literal["published", "none"]
 PUBLISHED_KINDS = {"mask": "masks", "label": "labels", "keypoints": "keypoints"}
 TABLES = {"val": "registration_val", "test": "registration_test"}
 FREESURFER = (
@@ -45,10 +46,13 @@ class Learn2RegOptions(Lattice):
         scheme: tissue scheme that the labels are mapped by; by default TotalSegmentator's by
             ``nlst``, the class set of the published models, and others not at all. It knows
             OASIS's labels by FreeSurfer's numbers, as ``brain-mr`` does.
+        masks: whether images are compared within the masks ``published`` with the data set, which
+            show the lungs alone in NLST and LungCT, or everywhere (``none``).
     """
 
     labels: Labels = "published"
     scheme: str = ""
+    masks: Masks = "published"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,7 +149,9 @@ class Learn2RegSource:
             labels = beside("labels", ".nii.gz", needed) if needed else None
         points = beside("landmarks", ".csv", False)
         points = points or beside("keypoints", ".csv", "keypoints" in about.kinds)
-        mask = beside("masks", ".nii.gz", "mask" in about.kinds)
+        mask = None
+        if self._options.masks != "none":
+            mask = beside("masks", ".nii.gz", "mask" in about.kinds)
         return ScanFiles(image, labels, mask, points)
 
 

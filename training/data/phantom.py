@@ -12,7 +12,6 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-from ElasticHyperRegLib import __version__
 from ElasticHyperRegLib.alignment import KINDS, align
 from ElasticHyperRegLib.engine.intensity import CT_WINDOW_HU, normalised
 from ElasticHyperRegLib.errors import InputError
@@ -30,6 +29,9 @@ FIRST_SEED = {"train": 10_000_000, "val": 20_000_000, "test": 30_000_000}
 """Far from the seeds that people try, so that theirs are unseen."""
 
 ARRAYS = ("fixed", "moving", "fixed_labels", "moving_labels", "u_vox")
+POOL = 2
+"""In the names of kept phantoms: raised when what makes them changes, so that older ones are not
+taken for those of a seed."""
 Arrays = dict[str, np.ndarray]
 """``fixed`` and ``moving`` float16 (0 to 1), their ``_labels`` uint8, ``u_vox`` float16."""
 
@@ -177,7 +179,7 @@ class PhantomSource:
             return None
         o = self._options
         size = "x".join(str(n) for n in o.size)
-        return self._root / f"{seed}-{size}-{o.breath_mm:g}mm-{o.initial}-{__version__}.npz"
+        return self._root / f"{seed}-{size}-{o.breath_mm:g}mm-{o.initial}-{POOL}.npz"
 
     def _stored(self, seed: int) -> Arrays | None:
         path = self._path(seed)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.engine.intensity import normalised, without_padding
+from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
 from ElasticHyperRegLib.engine.network_field import windowed
 from ElasticHyperRegLib.engine.network_grid import towards_ras
+from ElasticHyperRegLib.engine.prepare import MARGIN_MM, RIM_MM, with_margin
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.grid import apply_matrix, coarser, resample, sample, voxel_points
 from ElasticHyperRegLib.io import read_image, read_labels
@@ -101,7 +102,9 @@ class Volume:
         data: (1, 1, K, J, I), 0 to 1.
         grid: of the file.
         labels: tissues, or None.
-        mask: (1, 1, K, J, I) bool, or None.
+        mask: where similarity counts, (1, 1, K, J, I) bool, or None: the one given with a rim,
+            within what the scanner saw, as in use.
+        guide: likewise what an alignment looks at, with a wider margin.
         points: (P, 3) RAS mm, or None.
         path: of the image.
     """
@@ -110,6 +113,7 @@ class Volume:
     grid: Grid
     labels: LabelMap | None
     mask: torch.Tensor | None
+    guide: torch.Tensor | None
     points: np.ndarray | None
     path: Path
 
@@ -144,12 +148,13 @@ def read_volume(files: ScanFiles, reading: Reading) -> Volume:
     if labels is not None and reading.scheme:
         labels = load_scheme(reading.scheme).apply(_renumbered(labels, reading.numbers))
     points = None if files.points is None else reading.points(files.points, image.grid)
-    clean = without_padding(image)
+    clean, seen = without_padding(image), field_of_view(image)
     return Volume(
         windowed(clean.data, reading.window) if reading.window else normalised(clean),
         image.grid,
         labels,
-        None if mask is None else mask.data > 0,
+        with_margin(mask, RIM_MM, seen),
+        with_margin(mask, MARGIN_MM, seen),
         points,
         files.image,
     )

@@ -84,7 +84,7 @@ class Shelf:
         """
         still, moved = self._read(fixed), self._read(moving)
         lattice = self._lattice_of(still)
-        sides = [(volume.data, volume.grid, None) for volume in (still, moved)]
+        sides = [(volume.data, volume.grid, volume.guide) for volume in (still, moved)]
         matrix = align(initial, sides[0], sides[1])
         return place(still, lattice), place(moved, lattice, matrix)
 

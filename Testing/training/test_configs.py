@@ -64,10 +64,18 @@ def test_published_sizes_have_the_published_parameters(name, millions):
     assert f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f}" == millions
 
 
-def test_fixed_elasticities_are_brocks_scaled_as_published():
+@pytest.mark.parametrize(
+    ("stem", "who"),
+    [
+        ("acdc-elas-fixed", "brock"),
+        ("lungct-elas-fixed-brock", "brock"),
+        ("lungct-elas-fixed-lai-fook", "lai-fook"),
+    ],
+)
+def test_fixed_elasticities_are_scaled_as_published(stem, who):
     for scale in ("1", "0.1", "0.01"):
-        model = read_config(FOLDER / f"acdc-elas-fixed-{scale}.toml").model
-        expected = [float(scale) * value for value in LITERATURE["brock"]]
+        model = read_config(FOLDER / f"{stem}-{scale}.toml").model
+        expected = [float(scale) * value for value in LITERATURE[who]]
         assert model.fixed_elasticity == pytest.approx(expected)
 
 

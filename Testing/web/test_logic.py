@@ -20,7 +20,7 @@ from trame_server.state import State
 
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Exported, Measured, Quality, Ready
+from ElasticHyperRegLib.mrml import Exported, Measured, Quality, Ready, Status, Updated
 from ElasticHyperRegLib.mrml.quality import TissueQuality
 from ElasticHyperRegLib.types import Elasticity, Grid, Image
 from web.inputs import Given, Inputs
@@ -163,6 +163,21 @@ def test_nothing_of_a_pair_stays_under_the_title_of_the_next(state):
     live.replace(second)  # type: ignore[arg-type]
     assert first.closed and second.started
     assert {name: state[name] for name in OF_A_PAIR} == OF_A_PAIR
+
+
+def test_a_warning_stays_among_the_notes_and_covers_no_fault(state):
+    live = Live(state)
+    live._tell(Ready("none", "cuda", (), ("the first note",)))
+    assert state.model_line == "exact solver on cuda"
+    live._tell(Status("runs on cpu instead of cuda: no memory", True))
+    assert state.message.startswith("runs on cpu")
+    live.say("the disk is full", bad=True)
+    live._tell(Status("a deleted overlay was made anew", True))
+    live._tell(Status("only in the bar"))
+    assert (state.message, state.message_bad) == ("the disk is full", True)
+    assert [note.split()[0] for note in state.notes] == ["the", "runs", "a"]
+    live._tell(Updated(1, "refined", True, 0.1, {"device": "cpu"}))
+    assert state.model_line == "exact solver on cpu"
 
 
 def test_what_belongs_to_a_pair_is_part_of_the_state():

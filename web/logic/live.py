@@ -67,6 +67,7 @@ class Live:
         self.controller: LiveController | None = None
         self._live = self
         self._state = state
+        self._model = ""
         self._listeners: list[tuple[type, Callable[[Any], None]]] = []
         self.on(Status, self._warn)
         self.on(Progressed, self._show_progress)
@@ -162,23 +163,28 @@ class Live:
         state.can_undo, state.can_redo = controller.can_undo, controller.can_redo
 
     def _warn(self, event: Status) -> None:
-        if event.warning:
+        """Stays among the notes; a fault that is being shown is not covered by it."""
+        if not event.warning:
+            return
+        state = self._state
+        state.notes = [*(note for note in state.notes if note != event.text), event.text]
+        if not (state.message_open and state.message_bad):
             self.say(event.text)
 
     def _show_progress(self, event: Progressed) -> None:
         self._state.progress = round(100 * event.fraction)
 
     def _show_ready(self, event: Ready) -> None:
-        model = "exact solver" if event.model == "none" else f"model {event.model}"
-        self._state.update(
-            {
-                "pair_ready": True,
-                "model_line": f"{model} on {event.device}",
-                "notes": list(event.notes),
-            }
-        )
+        self._model = "exact solver" if event.model == "none" else f"model {event.model}"
+        self._state.update({"pair_ready": True, "notes": list(event.notes)})
+        self._show_model(event.device)
+
+    def _show_model(self, device: str) -> None:
+        self._state.model_line = f"{self._model} on {device}"
 
     def _show_answer(self, event: Updated) -> None:
+        if "device" in event.metrics:  # which it may have fallen back to
+            self._show_model(event.metrics["device"])
         self._state.answer = {
             "stage": event.stage,
             "final": event.final,

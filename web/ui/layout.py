@@ -118,7 +118,7 @@ def _panel(logics: Logics) -> None:
         html.Span(
             "{{ model_line }}",
             classes="note model-line",
-            title=("[model_line, ...notes].join('\\n')",),
+            title=("model_line",),
         )
         vuetify.VCheckbox(
             v_model=("live",),
@@ -135,6 +135,7 @@ def _panel(logics: Logics) -> None:
         )
     with html.Div(classes="tissue-list", v_show=("pair_ready",)):
         client.ServerTemplate(name=TEMPLATE)
+    html.P("{{ note }}", v_for="note in notes", key=("note",), classes="note")
     _answer()
     with vuetify.VTabs(v_model=("tab",), density="compact", grow=True, color="primary", height=36):
         for name in TABS:

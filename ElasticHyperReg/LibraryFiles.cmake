@@ -58,7 +58,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/request.py
   ElasticHyperRegLib/engine/run.py
   ElasticHyperRegLib/engine/sliding.py
-  ElasticHyperRegLib/engine/solved.py
+  ElasticHyperRegLib/engine/solver_settings.py
   ElasticHyperRegLib/errors.py
   ElasticHyperRegLib/estimation/__init__.py
   ElasticHyperRegLib/estimation/differentiable.py

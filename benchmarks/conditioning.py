@@ -1,7 +1,7 @@
 """Has a network learnt what λ and μ do? Its answers beside the exact solver's, setting by setting.
 
 python -m benchmarks.conditioning cardiac-elas-g --data acdc --out bench-result
-python -m benchmarks.conditioning thorax-elas-g --data phantoms --out bench-result
+python -m benchmarks.conditioning thorax-elas-g --data thorax --out bench-result
 
 Over a grid of (λ, μ), on the validation pairs of the model's configuration: the field's elastic
 energy and the similarity of network and solver, their rank correlation, and how far the network's

@@ -14,7 +14,7 @@ import torch
 from ElasticHyperRegLib import Elasticity, Grid, Image, LabelMap, RegistrationRequest
 from ElasticHyperRegLib.cli import extras
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY, RegistrationOptions
-from ElasticHyperRegLib.engine.solved import refine_settings
+from ElasticHyperRegLib.engine.solver_settings import refine_settings
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.metrics import dice
 from ElasticHyperRegLib.weights import ModelCard, load_model
@@ -276,7 +276,7 @@ def test_a_model_and_its_refinement_share_their_choice(data, models, monkeypatch
 
 
 def test_the_finish_of_a_slice_network_takes_at_most_50_iterations():
-    levels = refine_settings(RegistrationOptions(), 2).levels
+    levels = refine_settings(RegistrationOptions(), 2, None).levels
     assert sum(level.iterations for level in levels) <= 50
 
 

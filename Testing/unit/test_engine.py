@@ -23,7 +23,7 @@ from ElasticHyperRegLib.engine.check import check_request
 from ElasticHyperRegLib.engine.elasticity import coefficients, used_elasticity
 from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
 from ElasticHyperRegLib.engine.prepare import RIM_MM, dilated, prepare
-from ElasticHyperRegLib.engine.solved import solver_settings
+from ElasticHyperRegLib.engine.solver_settings import solver_settings
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import (
     transform_points,

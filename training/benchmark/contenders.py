@@ -13,11 +13,11 @@ from ElasticHyperRegLib.energies import Coefficient
 from ElasticHyperRegLib.engine import NetworkField, RegistrationOptions, RegistrationRequest
 from ElasticHyperRegLib.engine.elasticity import coefficients
 from ElasticHyperRegLib.engine.prepare import prepare
-from ElasticHyperRegLib.engine.solved import solved
+from ElasticHyperRegLib.engine.solver_settings import refine_settings, solver_settings
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.field import to_grid
 from ElasticHyperRegLib.networks import RegistrationNetwork
-from ElasticHyperRegLib.solver import Problem
+from ElasticHyperRegLib.solver import Problem, SolverOptions, solve
 from ElasticHyperRegLib.weights import ModelCard, find_model, load_model, read_card
 
 from .score import Fields
@@ -77,13 +77,14 @@ def register_cases(
         settings: one a case.
         refine: iterations of the solver on the finest level, at most.
     """
-    options = RegistrationOptions(refine=refine)
+    options, ndim = RegistrationOptions(refine=refine), cases[0].fixed.grid.ndim
     if contender.card is None:
-        return _solved(cases, settings, options, None, device)
+        return _solved(cases, settings, solver_settings(options, ndim), None, device)
     found = _predicted(contender.card, cases, settings, device)
     if not contender.refined:
         return found
-    refined = _solved(cases, settings, options, found.u_mm, device)
+    finish = refine_settings(options, ndim, contender.card)
+    refined = _solved(cases, settings, finish, found.u_mm, device)
     return Fields(refined.u_mm, found.seconds + refined.seconds)
 
 
@@ -111,7 +112,7 @@ def _predicted(
 def _solved(
     cases: Sequence[RegistrationRequest],
     settings: Sequence[Setting],
-    options: RegistrationOptions,
+    options: SolverOptions,
     start: torch.Tensor | None,
     device: torch.device,
 ) -> Fields:
@@ -134,7 +135,7 @@ def _solved(
     )
     problem = Problem(fixed, moving, grid, grid, lam, mu)
     start = None if start is None else start.to(device)
-    u_mm = solved(problem, options, start).u_mm.cpu()
+    u_mm = solve(problem, options, start).u_mm.cpu()
     return Fields(u_mm, (perf_counter() - begin) / len(cases))
 
 

@@ -124,6 +124,20 @@ def test_letters_are_those_printed_on_the_keys(tab, key, code, name):
     assert tab.page.evaluate(PRESS, [press]) == [name]
 
 
+def test_a_key_that_is_held_steps_and_does_nothing_else_again(tab):
+    held = [{"key": key, "code": f"Key{key.upper()}", "repeat": True} for key in "qkedjt"]
+    undo = {"key": "z", "code": "KeyZ", "ctrlKey": True, "repeat": True}
+    assert tab.page.evaluate(PRESS, [*held, undo]) == ["KeyQ", "ctrl+KeyZ"]
+
+
+def test_the_page_loaded_anew_is_the_same_session(tab, server):
+    tab.page.evaluate("trame.state.set('theme', 'light')")
+    sessions = server.workers()
+    tab.page.reload()
+    restored(tab)
+    assert server.workers() == sessions
+
+
 def test_a_lost_connection_comes_back_to_its_session(tab, line, server):
     tab.page.evaluate("trame.state.set('theme', 'light')")
     address, sessions = tab.page.url, server.workers()

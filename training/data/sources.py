@@ -19,6 +19,7 @@ from .pair import PairSource, Window
 from .phantom import PhantomSource, PhantomSourceOptions
 from .shapes import ShapesOptions, ShapesSource
 from .simulated import SimulatedOptions, SimulatedSource
+from .slices import SlicesOptions, SlicesSource
 
 Options = Mapping[str, Any]
 
@@ -77,6 +78,12 @@ def _mixture(base: Path | None, split: str, options: MixtureOptions, window: Win
     return MixtureSource(parts, [part.weight for part in options.parts], split)
 
 
+def _slices(root: Path | None, split: str, options: SlicesOptions, window: Window) -> PairSource:
+    volumes = open_source(options.source, root, split, options.options, window)
+    drawn = options.slices == "random" and split == "train"
+    return SlicesSource(volumes, options.plane, drawn)
+
+
 _KINDS = {
     "acdc": _Kind(AcdcSource, AcdcOptions),
     "nlst": _Kind(partial(Learn2RegSource, "NLST"), Learn2RegOptions),
@@ -87,6 +94,7 @@ _KINDS = {
     "shapes": _Kind(_shapes, ShapesOptions, needs_root=False),
     "simulated": _Kind(SimulatedSource, SimulatedOptions),
     "mixture": _Kind(_mixture, MixtureOptions, needs_root=False),
+    "slices": _Kind(_slices, SlicesOptions, needs_root=False),
 }
 
 

@@ -83,6 +83,10 @@ class Place:
         """Label values of the moving image → numbers of tissues; 0 what the fixed does not show."""
         return self._numbered(values, self.evidence.moving_labels)
 
+    def numbered(self, labels: LabelMap) -> torch.Tensor:
+        """Numbers of the tissues of either image's own label map, on its grid."""
+        return self._numbered(labels.data, labels)
+
     def _numbered(self, values: torch.Tensor, own: LabelMap | None) -> torch.Tensor:
         table = self._table(own).to(values.device)
         return table[values.long().clamp(0, len(table) - 1)]

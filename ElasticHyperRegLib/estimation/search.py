@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from ..engine.elasticity import EVERYWHERE, tissue_names
+from ..engine.elasticity import BACKGROUND, EVERYWHERE, tissue_names
 from ..engine.field_model import FieldModel
 from ..engine.request import Progress
 from ..errors import Cancelled
@@ -191,7 +191,8 @@ class Search:
 
     def _part(self, others: str) -> float:
         """Of one tissue in a mean over all of them, where the others are held."""
-        return 1 / max(1, len(self._scorer.tissues)) if others == HELD else 1.0
+        own = self._scorer.tissues or self._scorer.place.names
+        return 1 / max(1, len(own)) if others == HELD else 1.0
 
     def _obeyed(self) -> tuple[str, ...]:
         """Tissues that the field obeys and the fixed labels show, the largest first."""
@@ -199,8 +200,11 @@ class Search:
         labels = place.evidence.fixed_labels
         shown = self._field.tissues if labels is None else tuple(tissue_names(labels).values())
         rest = place.grid.voxels - sum(place.voxels.values())
+        background = BACKGROUND if labels is None else labels.names.get(0, BACKGROUND)
+        # One of a few voxels may have none on the field's grid.
+        voxels = {background: rest, **place.voxels}
         here = [name for name in self._field.tissues if name in shown]
-        return tuple(sorted(here, key=lambda name: -place.voxels.get(name, rest)))
+        return tuple(sorted(here, key=lambda name: -voxels.get(name, 0)))
 
     def _plan(self) -> int:
         """How many fields there will be, at most."""

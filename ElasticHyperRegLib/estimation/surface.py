@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 from ..types import Elasticity
@@ -58,8 +59,9 @@ class Surface:
 
     @property
     def reached(self) -> float:
-        """The score of what was chosen."""
-        return self.scores[self.settings.index(self.chosen)]
+        """The score of what was chosen; NaN where that was found elsewhere, see ``chosen``."""
+        scores = dict(zip(self.settings, self.scores, strict=True))
+        return scores.get(self.chosen, nan)
 
     @property
     def plausible(self) -> tuple[Elasticity, ...]:
@@ -86,7 +88,8 @@ class Surface:
         return (
             f"{self.tissue}: the evidence does not determine {' and '.join(self.undetermined)}; "
             f"{ranges} score within {self.tolerance:.2g} of the best; "
-            f"λ {self.chosen.lam:.3g}, μ {self.chosen.mu:.3g} is kept"
+            f"λ {self.chosen.lam:.3g}, μ {self.chosen.mu:.3g} is "
+            + ("kept" if self.chosen in self.settings else "what all tissues together led to")
         )
 
     def record(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class SoftDice(Term):
 
     def _shares(self, labels: LabelMap, grid: Grid) -> torch.Tensor:
         """Share of each tissue in each voxel of ``grid``, (1, tissues, *grid.shape)."""
-        numbers = self.place.moving_numbers(labels.data)
+        numbers = self.place.numbered(labels)
         shares = [
             resample((numbers == number).float(), labels.grid, grid)
             for number in range(1, len(self.place.names) + 1)

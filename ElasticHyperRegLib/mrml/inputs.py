@@ -73,6 +73,10 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
     )
 
 
+ONE_FOR_ALL = TissueStart(EVERYWHERE, UNNAMED_COLOR, DEFAULT_ELASTICITY)
+"""The only row of what takes one setting for everywhere."""
+
+
 def signature(node: Node) -> tuple[Any, ...]:
     """Changes when what ``read_inputs`` would read of ``node`` changes."""
     place = (placement(node).tobytes(),)
@@ -95,7 +99,7 @@ def _starts(
 ) -> tuple[TissueStart, ...]:
     """The rows of the tissue table: the tissues that occur, the background last."""
     if labels is None:
-        return (TissueStart(EVERYWHERE, UNNAMED_COLOR, DEFAULT_ELASTICITY),)
+        return (ONE_FOR_ALL,)
     colors = tissue_colors(node, scheme)
     known = {} if scheme is None else scheme.elasticity()
     names = {v: labels.names.get(v, str(v) if v else BACKGROUND) for v in _values(labels)}

@@ -30,7 +30,7 @@ from .events import (
     Written,
     status_of,
 )
-from .inputs import read_inputs
+from .inputs import ONE_FOR_ALL, read_inputs
 from .jobs import Jobs, failure
 from .live import LiveAnswers, open_session, rest_map
 from .nodes import Node, Scene
@@ -286,6 +286,8 @@ class LivePair:
 
     def _ready(self, session: Any) -> list[Event]:
         self._session = session
+        if not session.tissues:
+            self._take_one_for_all()
         pair = self._nodes["fixed"], self._nodes["moving"]
         transform = self._saved.nodes.get("transform")
         frames = session.grid, transform, session.initial
@@ -308,6 +310,15 @@ class LivePair:
             ),
         )
         return [ready]
+
+    def _take_one_for_all(self) -> None:
+        """One row for everywhere: what answers obeys no tissues, though some are known."""
+        if EVERYWHERE in self._settings.elasticity:
+            return
+        self._settings = TissueSettings((ONE_FOR_ALL,))
+        if EVERYWHERE in self._saved.elasticity:
+            lam, mu = self._saved.elasticity[EVERYWHERE]
+            self._settings.restore({EVERYWHERE: Elasticity(lam, mu)}, self._saved.locked)
 
     def _estimated(self, found: Any) -> list[Event]:
         self.estimate_found = found

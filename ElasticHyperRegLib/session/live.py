@@ -9,6 +9,7 @@ from time import perf_counter
 
 import torch
 
+from ..errors import Cancelled
 from ..estimation.settings import Setting
 from ..types import Elasticity
 from .answer import Stage
@@ -166,6 +167,8 @@ class Live:
         """The field under values near those of ``setting``, in the solver's own unknowns."""
         turn.give_way()
         solver = self._solver
+        if solver is not self._fields.solver:  # an errand has had to fall back meanwhile
+            raise Cancelled("the derivatives of a field that is not held any more")
         if self._fields.network is not None:
             near = Setting(values[0])
             if solver.tissues:

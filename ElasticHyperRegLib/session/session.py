@@ -27,9 +27,10 @@ from ..engine import (
 )
 from ..engine.check import check_request, pick_device
 from ..engine.elasticity import EVERYWHERE, check_tissues
+from ..engine.field_model import FieldModel
 from ..engine.report import peak_memory_mib
 from ..engine.run import never, silent
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ..estimation import (
     Estimate,
     EstimateOptions,
@@ -256,9 +257,8 @@ class Session:
         labels = self._request.fixed_labels
 
         def work(stop: Callable[[], bool]) -> Sensitivity:
-            self._fields.solver.forget()
             halt = _either(stop, cancelled)
-            model = self._fields.model
+            model = self._compared_by(compared[0], halt)
             return spread(model, compared, labels, self.initial, on_progress, halt)
 
         return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
@@ -316,6 +316,17 @@ class Session:
         # A field with one setting everywhere is still searched from each tissue's own start.
         check_tissues(objective.tissues, self._request.fixed_labels)
         return objective
+
+    def _compared_by(self, first: Setting, halt: Callable[[], bool]) -> FieldModel:
+        """What answers the settings of a sensitivity map."""
+        if self._fields.network is not None:
+            return self._fields.model
+
+        def check() -> None:
+            if halt():
+                raise Cancelled("the sensitivity map was cancelled")
+
+        return self._fields.solver.from_one(first.default, first.tissues, check)
 
     def _with_neighbours(self, centre: Setting) -> list[Setting]:
         names = self.tissues or (EVERYWHERE,)

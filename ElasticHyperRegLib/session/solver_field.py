@@ -50,6 +50,8 @@ class Patience:
 PATIENT = Patience(2e-5, 91)
 HASTY = Patience(2e-4, 16)
 """For the many fields of an estimate."""
+EQUAL = Patience(0.0, 24)
+"""For fields that are compared: all go as far, from one start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,29 @@ class Held:
 
     u_vox: torch.Tensor
     detail_mm: torch.Tensor | None = None
+
+
+class FromOne:
+    """The solver's fields after equally many passes from one that has settled.
+
+    Where each goes on from the one before, as in an estimate, later ones have come farther, and
+    even equal values would give fields that differ.
+
+    Args:
+        solver: that finds them.
+        start: where each begins.
+        check: called at every pass; may raise to stop.
+    """
+
+    def __init__(self, solver: SolverField, start: Held, check: Callable[[], None]) -> None:
+        self._solver, self._start, self._check = solver, start, check
+        self.name, self.grid, self.tissues = solver.name, solver.grid, solver.tissues
+
+    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+        """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
+        values = self._solver.values(default, tissues)
+        held = self._solver.refined(self._start, values, self._check, EQUAL)
+        return self._solver.field(held)
 
 
 class SolverField:
@@ -129,6 +154,18 @@ class SolverField:
     def predict(self, values: torch.Tensor) -> torch.Tensor:
         """As ``displacement``, with a gradient; see ``estimation.DifferentiableField``."""
         return self.field(Held(solution(values, self._minimised)))
+
+    def from_one(
+        self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Callable[[], None]
+    ) -> FromOne:
+        """Fields that differ by their values alone: see there.
+
+        Args:
+            check: called at every pass; may raise to stop.
+        """
+        values = self.values(default, tissues)
+        start = self.refined(self.anchor(), values, check)
+        return FromOne(self, start, check)
 
     def forget(self) -> None:
         """Let the next ``displacement`` start from the anchor."""

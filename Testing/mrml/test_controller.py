@@ -22,6 +22,7 @@ from ElasticHyperRegLib.mrml import (
     Surfaced,
     Unsensed,
     Updated,
+    new_pair_node,
 )
 from Testing.mrml.fake_session import FakeSession
 from Testing.mrml.live_pair import OPTIONS, ready, shown_at, until
@@ -207,6 +208,34 @@ def test_the_table_is_measured_whenever_a_slider_rests(scene, nodes):
     controller.set_elasticity("body", 0.6, 0.1)
     controller.poll()
     assert until(controller, Measured)[0].quality.number == number + 1
+
+
+class Deaf(FakeSession):
+    """Obeys one setting for everywhere, whatever the labels show."""
+
+    def __init__(self, *given) -> None:
+        super().__init__(*given)
+        self.tissues = ()
+
+
+def test_what_obeys_no_tissues_has_one_row_that_it_obeys(scene, nodes):
+    controller = ready(scene, nodes, replace(OPTIONS, open_session=Deaf))
+    assert [row.name for row in controller.tissues] == ["everywhere"]
+    session = FakeSession.made[-1]
+    controller.set_elasticity("everywhere", 0.1, 0.6)
+    until(controller, Updated)
+    assert session.submitted[-1] == {"everywhere": Elasticity(0.1, 0.6)}
+    session.gate.set()
+    controller.estimate()
+    until(controller, Estimated)
+    assert controller.tissues[0].mu == 0.3, "what the estimate found for everywhere"
+    assert session.submitted[-1] == {"everywhere": Elasticity(0.3, 0.3)}
+    place = new_pair_node(scene)
+    controller.store(place)
+    again = LiveController.from_state(scene, place, Deaf)
+    again.start()
+    until(again, Updated)
+    assert FakeSession.made[-1].submitted == [{"everywhere": Elasticity(0.3, 0.3)}]
 
 
 def test_sensitivity_is_overlaid(scene, nodes):

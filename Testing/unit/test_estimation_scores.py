@@ -156,6 +156,17 @@ def test_moving_labels_may_be_numbered_otherwise():
     assert found == pytest.approx({"everywhere": 1, "left": 1, "right": 1})
 
 
+def test_soft_dice_knows_tissues_by_their_names():
+    known = evidence()
+    fixed = given(known.fixed_labels, "fixed")
+    swapped = torch.where(fixed.data > 0, 3 - fixed.data, 0)  # 1 and 2 change places
+    other = LabelMap(swapped, GRID, {2: "left", 1: "right"})
+    here = replace(known, moving_labels=other)
+    still = torch.zeros(1, 3, *GRID.shape)
+    assert scores(here, "soft-dice", still, GRID)["everywhere"] == pytest.approx(1)
+    assert scores(here, "dice", still, GRID)["everywhere"] == pytest.approx(1)
+
+
 def test_a_tissue_that_the_moving_labels_lack_scores_0():
     known = evidence()
     moving = given(known.moving_labels, "moving").data

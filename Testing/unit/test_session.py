@@ -267,6 +267,18 @@ def test_estimate_and_sensitivity_use_the_sessions_field():
             session.sensitivity(cancelled=lambda: True)
 
 
+def test_without_a_model_equal_settings_have_no_spread():
+    """Fields that have come differently far would."""
+    request = small_request(2)
+    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
+        none = session.sensitivity([SOFT] * 4)
+        assert float(none.displacement_sd_mm.max()) == 0
+        some = session.sensitivity([SOFT, HARD])
+        turned = session.sensitivity([SOFT, HARD, SOFT, HARD])
+        assert torch.allclose(some.displacement_sd_mm, turned.displacement_sd_mm, atol=1e-4)
+        assert float(some.displacement_sd_mm.max()) > 0
+
+
 def test_sensitivity_about_a_setting_is_that_of_it_and_its_neighbours():
     request = small_request(2)
     with Session(request.fixed, request.moving, model="none", device="cpu") as session:

@@ -123,4 +123,5 @@ def test_a_model_in_the_box_is_measured_as_it_was_trained(name):
     config = read_config(bench.CONFIGS / f"{name}.toml")
     assert config.model == read_card(packaged_folder() / name).model
     assert config.optimisation.window == (21 if config.model.ndim == 2 else 7)
-    assert config.data.source == ("acdc" if config.model.ndim == 2 else "mixture")
+    source = {"thorax-elas-g": "mixture", "thorax-CSAIN-elastic": "phantom"}.get(name, "acdc")
+    assert config.data.source == source

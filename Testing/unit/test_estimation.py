@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ElasticHyperRegLib import Elasticity, InputError
+from ElasticHyperRegLib import Elasticity, Grid, InputError, LabelMap
 from ElasticHyperRegLib.cli.settings import read_elasticity
 from ElasticHyperRegLib.engine import NetworkField
 from ElasticHyperRegLib.engine.prepare import prepare
@@ -23,12 +24,15 @@ from ElasticHyperRegLib.estimation import (
 )
 from ElasticHyperRegLib.estimation.settings import around, lattice
 from ElasticHyperRegLib.estimation.surface import Choice
-from Testing.unit.fake_fields import SmoothField, ZonedField, evidence
+from Testing.unit.fake_fields import GRID, SmoothField, ZonedField, evidence
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
 BEST = {"left": Elasticity(0.2, 0.3), "right": Elasticity(0.0, 0.7)}
 BOTH = ("left", "right")
+THIRDS = np.diag([1 / 3, 1, 1, 1])
+THIRDS[0, 3] = -1 / 3  # three voxels along i in each of the field's grid
+FINE = Grid((*GRID.shape[:2], 3 * GRID.shape[2]), GRID.ijk_to_ras @ THIRDS)
 
 
 def test_the_lattice_is_the_simplex():
@@ -300,6 +304,36 @@ def test_what_was_chosen_in_the_end_is_plausible_and_marked(sweeps):
     assert found.tissues == field.tissues
     assert found.plausible()[0].tissues == {n: found.elasticity[n] for n in BOTH}
     assert all(found.surface(name).chosen == found.elasticity[name] for name in BOTH)
+
+
+@pytest.mark.parametrize("objective", ["dice", "soft-dice"])
+def test_one_tissue_of_a_mean_has_its_part_of_the_tolerance(objective):
+    options = EstimateOptions(objective, sweeps=1, step=0.5)
+    found = estimate(ZonedField(BEST, tissues=BOTH), evidence(), options)
+    held, whole = found.surface("left"), found.surface()
+    assert (held.others, whole.others) == ("held", "same setting")
+    assert held.tolerance == pytest.approx(whole.tolerance / 2)
+
+
+def test_a_tissue_without_a_voxel_on_the_fields_grid_comes_last():
+    known = evidence()
+    assert known.fixed_labels is not None
+    names = {**known.fixed_labels.names, 3: "tiny"}
+    labels = LabelMap(known.fixed_labels.data.repeat_interleave(3, 4), FINE, names)
+    labels.data[..., 0, 0, 0] = 3  # between the voxels of the field's grid
+    field = ZonedField(BEST, tissues=("tiny", *BOTH))
+    options = EstimateOptions("tre", sweeps=1, step=0.5)
+    found = estimate(field, replace(known, fixed_labels=labels), options)
+    order = [surface.tissue for surface in found.surfaces if surface.others == "held"]
+    assert order[-1] == "tiny"
+
+
+def test_a_choice_that_was_found_elsewhere_has_no_score_here():
+    settings = tuple(lattice(0.5))
+    flat = Surface("lung", "same setting", settings, (0.5,) * 6, Elasticity(0.21, 0.34), 0.01)
+    assert np.isnan(flat.reached)
+    assert str(flat.warning()).endswith("λ 0.21, μ 0.34 is what all tissues together led to")
+    assert replace(flat, chosen=settings[2]).reached == 0.5
 
 
 def test_the_heat_map_is_a_picture(tmp_path):

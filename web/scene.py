@@ -86,7 +86,7 @@ class Views:
 
     @property
     def slices(self) -> list[FlatView]:
-        """Axial, sagittal, coronal."""
+        """Axial, coronal, sagittal."""
         return self.app.view_manager.get_slice_views()
 
     @property

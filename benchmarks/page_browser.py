@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientSession, WSMsgType, web
+
+from Testing.web.conftest import browser_program
 
 PLAIN = (
     "--headless",
@@ -56,7 +57,7 @@ def browsing() -> Iterator[Driven]:
     """Chromium, without a window."""
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = browser_program()
     assert program is not None, "no chromium; on Debian: apt-get install chromium"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, *PLAIN, "--remote-debugging-port=0", f"--user-data-dir={profile}"]

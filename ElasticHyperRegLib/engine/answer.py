@@ -11,7 +11,7 @@ import torch
 
 from .. import __version__
 from ..field import inverse_map, jacobian_determinant, to_grid, with_initial, world_points
-from ..solver import Solution, SolverOptions, solve
+from ..solver import Solution, solve
 from ..types import Displacement, Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .elasticity import coefficients, one_setting, slip, used_elasticity
@@ -22,7 +22,7 @@ from .prepare import Prepared, initial_alignment, prepare, problem_of
 from .report import measures, regularity
 from .request import RegistrationRequest, RegistrationResult
 from .run import Run
-from .solver_settings import refine_settings, solver_settings
+from .solver_settings import solver_settings
 
 NO_MODEL_FITS = "none (no trained model fits)"
 NOT_REFINED = "not refined"
@@ -104,7 +104,7 @@ def answer(
         with run.step("refine") as done:
             prepared, initial, device = pair.prepared, pair.initial, pair.device
             problem = problem_of(prepared, coefficients(request), initial, device)
-            settings = _settings(request, choice.card)
+            settings = solver_settings(request.options, pair.grid.ndim, choice.card)
             solution = solve(problem, settings, start, done, run.cancelled)
             start = solution.u_mm
     d_mm = start.detach().cpu()
@@ -112,13 +112,6 @@ def answer(
         result = _result(request, pair, d_mm)
     facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
     return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])
-
-
-def _settings(request: RegistrationRequest, card: ModelCard | None) -> SolverOptions:
-    ndim = request.fixed.grid.ndim
-    if card is None:
-        return solver_settings(request.options, ndim)
-    return refine_settings(request.options, ndim, card)
 
 
 def _network_answer(request: RegistrationRequest, field: NetworkField) -> torch.Tensor:

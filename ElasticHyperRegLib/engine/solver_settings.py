@@ -20,28 +20,21 @@ are done.
 """
 
 
-def solver_settings(options: RegistrationOptions, ndim: int) -> SolverOptions:
-    """Settings of the solver alone; ``refine`` limits the iterations on the finest level."""
-    settings = SolverOptions.for_dimension(ndim)
-    if options.refine is None:
-        return settings
-    *coarse, finest = settings.levels
-    return replace(settings, levels=(*coarse, replace(finest, iterations=options.refine)))
-
-
-def refine_settings(
+def solver_settings(
     options: RegistrationOptions, ndim: int, card: ModelCard | None
 ) -> SolverOptions:
-    """Settings of the solver after a network: its finest levels, limited likewise.
+    """Settings of the solver alone, or of its finest levels after a model.
 
     Args:
-        options: how to register.
+        options: ``refine`` limits the iterations on the finest level.
         ndim: of the images.
-        card: of the model; ``None`` leaves all iterations.
+        card: of the model; ``None`` for the solver alone.
     """
-    settings = solver_settings(options, ndim)
-    levels = settings.levels[-LEVELS[ndim] :]
-    if options.refine is None and card is not None and card.model.ndim == 3:
+    settings = SolverOptions.for_dimension(ndim)
+    levels = settings.levels if card is None else settings.levels[-LEVELS[ndim] :]
+    if options.refine is not None:
+        levels = (*levels[:-1], replace(levels[-1], iterations=options.refine))
+    elif card is not None and card.model.ndim == 3:
         finish = zip(levels, VOLUME_FINISH, strict=True)
         levels = tuple(replace(level, iterations=count) for level, count in finish)
     return replace(settings, levels=levels)

@@ -78,12 +78,10 @@ class LiveController(LivePair):
         labels = nodes.get("labels"), nodes.get("moving_labels")
         options = ControllerOptions.of_state(state, open_session)
         controller = cls(scene, *volumes, *labels, options=options)
-        known = controller._settings.elasticity
-        saved = {name: Elasticity(*pair) for name, pair in state.elasticity.items()}
-        controller._settings.restore({n: saved[n] for n in known if n in saved}, state.locked)
+        controller._saved = state
+        controller._restore_settings()
         for record in state.kept:
             controller._kept.keep(Kept.of_record(record))
-        controller._saved = state
         return controller
 
     def store(self, state_node: Node) -> None:

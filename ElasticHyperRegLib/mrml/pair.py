@@ -286,8 +286,9 @@ class LivePair:
 
     def _ready(self, session: Any) -> list[Event]:
         self._session = session
-        if not session.tissues:
-            self._take_one_for_all()
+        if not session.tissues and EVERYWHERE not in self._settings.elasticity:
+            self._settings = TissueSettings((ONE_FOR_ALL,))  # whatever tissues are known
+            self._restore_settings()
         pair = self._nodes["fixed"], self._nodes["moving"]
         transform = self._saved.nodes.get("transform")
         frames = session.grid, transform, session.initial
@@ -311,14 +312,11 @@ class LivePair:
         )
         return [ready]
 
-    def _take_one_for_all(self) -> None:
-        """One row for everywhere: what answers obeys no tissues, though some are known."""
-        if EVERYWHERE in self._settings.elasticity:
-            return
-        self._settings = TissueSettings((ONE_FOR_ALL,))
-        if EVERYWHERE in self._saved.elasticity:
-            lam, mu = self._saved.elasticity[EVERYWHERE]
-            self._settings.restore({EVERYWHERE: Elasticity(lam, mu)}, self._saved.locked)
+    def _restore_settings(self) -> None:
+        """What was saved of the rows that there are."""
+        known = self._settings.elasticity
+        saved = {n: Elasticity(*pair) for n, pair in self._saved.elasticity.items() if n in known}
+        self._settings.restore(saved, self._saved.locked)
 
     def _estimated(self, found: Any) -> list[Event]:
         self.estimate_found = found

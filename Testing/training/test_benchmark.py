@@ -14,10 +14,10 @@ import torch
 from ElasticHyperRegLib import Elasticity, Grid, Image, LabelMap, RegistrationRequest
 from ElasticHyperRegLib.cli import extras
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY, RegistrationOptions
-from ElasticHyperRegLib.engine.solver_settings import refine_settings
+from ElasticHyperRegLib.engine.solver_settings import solver_settings
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.metrics import dice
-from ElasticHyperRegLib.weights import ModelCard, load_model
+from ElasticHyperRegLib.weights import ModelCard, find_model, load_model, read_card
 from Testing.training.layouts import acdc
 from Testing.unit.cli_help import refused, run
 from Testing.unit.tiny_models import TRAINING, constant, install, lively, tiny_spec
@@ -276,7 +276,8 @@ def test_a_model_and_its_refinement_share_their_choice(data, models, monkeypatch
 
 
 def test_the_finish_of_a_slice_network_takes_at_most_50_iterations():
-    levels = refine_settings(RegistrationOptions(), 2, None).levels
+    slices = read_card(find_model("cardiac-elas-g"))
+    levels = solver_settings(RegistrationOptions(), 2, slices).levels
     assert sum(level.iterations for level in levels) <= 50
 
 

@@ -275,8 +275,8 @@ def test_it_can_be_stopped(asked):
 
 
 def test_refine_limits_the_finest_level_alone():
-    plain = solver_settings(RegistrationOptions(), 3)
-    limited = solver_settings(RegistrationOptions(refine=7), 3)
+    plain = solver_settings(RegistrationOptions(), 3, None)
+    limited = solver_settings(RegistrationOptions(refine=7), 3, None)
     assert limited.levels[-1].iterations == 7
     assert limited.levels[:-1] == plain.levels[:-1]
     assert replace(limited, levels=plain.levels) == plain

@@ -21,7 +21,7 @@ from ElasticHyperRegLib import (
 from ElasticHyperRegLib.engine import NetworkField, NetworkOptions
 from ElasticHyperRegLib.engine.network_grid import network_grid, towards_ras
 from ElasticHyperRegLib.engine.prepare import prepare
-from ElasticHyperRegLib.engine.solver_settings import VOLUME_FINISH, refine_settings
+from ElasticHyperRegLib.engine.solver_settings import VOLUME_FINISH, solver_settings
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import to_grid, transform_points
 from ElasticHyperRegLib.solver import SolverOptions
@@ -303,9 +303,10 @@ def test_the_solver_goes_on_from_the_network(models):
 @pytest.mark.parametrize(("ndim", "levels"), [(2, 1), (3, 2)])
 def test_refining_is_the_finest_levels_with_at_most_so_many_iterations_of_the_last(ndim, levels):
     whole = SolverOptions.for_dimension(ndim).levels
-    usual = refine_settings(RegistrationOptions(), ndim, None)
+    slices = next(card for card in list_models() if card.name == "cardiac-elas-g")
+    usual = solver_settings(RegistrationOptions(), ndim, slices)
     assert usual.levels == whole[-levels:]
-    asked = refine_settings(RegistrationOptions(refine=5), ndim, None)
+    asked = solver_settings(RegistrationOptions(refine=5), ndim, slices)
     assert asked.levels == (*whole[-levels:-1], replace(whole[-1], iterations=5))
 
 
@@ -314,7 +315,7 @@ def test_a_model_of_volumes_is_finished_in_few_iterations_unless_told_otherwise(
     usual, asked = RegistrationOptions(), RegistrationOptions(refine=7)
 
     def iterations(options: RegistrationOptions, model: str) -> tuple[int, ...]:
-        levels = refine_settings(options, 3, cards[model]).levels
+        levels = solver_settings(options, 3, cards[model]).levels
         return tuple(level.iterations for level in levels)
 
     whole = tuple(level.iterations for level in SolverOptions.for_dimension(3).levels[-2:])

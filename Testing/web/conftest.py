@@ -84,12 +84,17 @@ def serving(*arguments: str) -> Iterator[Served]:
     assert left == [], "uploads, results or logs of a fault were left behind"
 
 
+def browser_program() -> str | None:
+    """Chromium, or what is built of it; ``None`` where there is none."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """Chromium, without a window."""
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = browser_program()
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
@@ -100,7 +105,7 @@ def chromium() -> Iterator[Any]:
 def browser() -> Iterator[Any]:
     """Chromium, once for all tests."""
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+    if browser_program() is None:
         pytest.skip("no chromium; on Debian: apt-get install chromium")
     with chromium() as started:
         yield started

@@ -244,6 +244,22 @@ def test_an_upload_that_says_that_it_is_too_large_is_not_taken(tmp_path):
     assert not (tmp_path / "upload").exists()
 
 
+def served_for(seconds: float, options: ServeOptions) -> list[str]:
+    """What ``serve`` says until it is stopped, which must not take long."""
+    said: list[str] = []
+
+    async def go() -> None:
+        serving = asyncio.create_task(serve(options, said.append))
+        while not said:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(serving, 5)
+
+    asyncio.run(go())
+    return said
+
+
 @pytest.mark.parametrize(("token", "opened"), [(None, 1), ("a secret of ours", 0)])
 def test_no_secret_is_handed_to_a_program_that_others_can_list(
     stand_in, monkeypatch, token, opened
@@ -251,16 +267,7 @@ def test_no_secret_is_handed_to_a_program_that_others_can_list(
     urls: list[str] = []
     monkeypatch.setattr("webbrowser.open", urls.append)
 
-    async def go() -> None:
-        serving = asyncio.create_task(serve(ServeOptions(token=token), said.append))
-        while not said:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(serving, 5)
-
-    said: list[str] = []
-    asyncio.run(go())
+    said = served_for(0.2, ServeOptions(token=token))
     assert len(urls) == opened and ("secret" in said[0]) == (token is not None)
 
 
@@ -268,17 +275,8 @@ def test_a_browser_of_the_terminal_holds_nothing_up(stand_in, monkeypatch):
     left = threading.Event()
     monkeypatch.setattr("webbrowser.open", lambda url: left.wait(20))
 
-    async def go() -> None:
-        serving = asyncio.create_task(serve(ServeOptions(), said.append))
-        while not said:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(serving, 5)
-
-    said: list[str] = []
     begun = time.monotonic()
-    asyncio.run(go())
+    served_for(0.1, ServeOptions())
     assert time.monotonic() - begun < 10
     left.set()
 

@@ -13,7 +13,7 @@ from ElasticHyperRegLib.energies import Coefficient
 from ElasticHyperRegLib.engine import NetworkField, RegistrationOptions, RegistrationRequest
 from ElasticHyperRegLib.engine.elasticity import coefficients
 from ElasticHyperRegLib.engine.prepare import prepare
-from ElasticHyperRegLib.engine.solver_settings import refine_settings, solver_settings
+from ElasticHyperRegLib.engine.solver_settings import solver_settings
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.field import to_grid
 from ElasticHyperRegLib.networks import RegistrationNetwork
@@ -77,14 +77,14 @@ def register_cases(
         settings: one a case.
         refine: iterations of the solver on the finest level, at most.
     """
-    options, ndim = RegistrationOptions(refine=refine), cases[0].fixed.grid.ndim
+    ndim = cases[0].fixed.grid.ndim
+    options = solver_settings(RegistrationOptions(refine=refine), ndim, contender.card)
     if contender.card is None:
-        return _solved(cases, settings, solver_settings(options, ndim), None, device)
+        return _solved(cases, settings, options, None, device)
     found = _predicted(contender.card, cases, settings, device)
     if not contender.refined:
         return found
-    finish = refine_settings(options, ndim, contender.card)
-    refined = _solved(cases, settings, finish, found.u_mm, device)
+    refined = _solved(cases, settings, options, found.u_mm, device)
     return Fields(refined.u_mm, found.seconds + refined.seconds)
 
 

@@ -12,7 +12,7 @@ import torch
 from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
 from ElasticHyperRegLib.engine.network_field import windowed
 from ElasticHyperRegLib.engine.network_grid import towards_ras
-from ElasticHyperRegLib.engine.prepare import MARGIN_MM, RIM_MM, with_margin
+from ElasticHyperRegLib.engine.prepare import RIM_MM, with_margin
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.grid import apply_matrix, coarser, resample, sample, voxel_points
 from ElasticHyperRegLib.io import read_image, read_labels
@@ -102,9 +102,8 @@ class Volume:
         data: (1, 1, K, J, I), 0 to 1.
         grid: of the file.
         labels: tissues, or None.
-        mask: where similarity counts, (1, 1, K, J, I) bool, or None: the one given with a rim,
-            within what the scanner saw, as in use.
-        guide: likewise what an alignment looks at, with a wider margin.
+        mask: the one given, or None.
+        seen: what the scanner saw, (1, 1, K, J, I) bool, or None for everything.
         points: (P, 3) RAS mm, or None.
         path: of the image.
     """
@@ -112,10 +111,14 @@ class Volume:
     data: torch.Tensor
     grid: Grid
     labels: LabelMap | None
-    mask: torch.Tensor | None
-    guide: torch.Tensor | None
+    mask: LabelMap | None
+    seen: torch.Tensor | None
     points: np.ndarray | None
     path: Path
+
+    def around_mask(self, margin_mm: float) -> torch.Tensor | None:
+        """What was seen within ``margin_mm`` of the mask, as in use; ``None`` for everything."""
+        return with_margin(self.mask, margin_mm, self.seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +151,13 @@ def read_volume(files: ScanFiles, reading: Reading) -> Volume:
     if labels is not None and reading.scheme:
         labels = load_scheme(reading.scheme).apply(_renumbered(labels, reading.numbers))
     points = None if files.points is None else reading.points(files.points, image.grid)
-    clean, seen = without_padding(image), field_of_view(image)
+    clean = without_padding(image)
     return Volume(
         windowed(clean.data, reading.window) if reading.window else normalised(clean),
         image.grid,
         labels,
-        with_margin(mask, RIM_MM, seen),
-        with_margin(mask, MARGIN_MM, seen),
+        mask,
+        field_of_view(image),
         points,
         files.image,
     )
@@ -190,8 +193,9 @@ def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Sc
     if volume.labels is not None:
         found = on_lattice(volume.labels.data, volume.grid, lattice, through, nearest=True)
         labels = found.astype(np.min_scalar_type(int(volume.labels.data.max())))
-    if volume.mask is not None:
-        mask = on_lattice(volume.mask, volume.grid, lattice, through, nearest=True) > 0
+    compared = volume.around_mask(RIM_MM)
+    if compared is not None:
+        mask = on_lattice(compared, volume.grid, lattice, through, nearest=True) > 0
     if volume.points is not None:
         to_lattice = lattice.ras_to_ijk @ np.linalg.inv(through)
         points = (volume.points @ to_lattice[:3, :3].T + to_lattice[:3, 3]).astype(np.float32)

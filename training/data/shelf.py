@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ElasticHyperRegLib.alignment import align
+from ElasticHyperRegLib.engine.prepare import MARGIN_MM
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.tissues import load_scheme
 from ElasticHyperRegLib.types import Grid
@@ -84,7 +85,9 @@ class Shelf:
         """
         still, moved = self._read(fixed), self._read(moving)
         lattice = self._lattice_of(still)
-        sides = [(volume.data, volume.grid, volume.guide) for volume in (still, moved)]
+        sides = [
+            (volume.data, volume.grid, volume.around_mask(MARGIN_MM)) for volume in (still, moved)
+        ]
         matrix = align(initial, sides[0], sides[1])
         return place(still, lattice), place(moved, lattice, matrix)
 

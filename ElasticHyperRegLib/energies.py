@@ -1,10 +1,11 @@
 """Deformation energies: linear elastic and diffusion, with scalar or map coefficients.
 
-Strain ε = (∇u + ∇uᵀ)/2. Elastic: W = μ tr(ε²) + λ/2 (tr ε)². Diffusion: W = α ‖∇u‖².
-Forward differences divided by the spacing, averaged over the cells between voxels, so a
-translation and an infinitesimal rotation cost nothing and a uniform strain costs the same on every
-grid. Source: Reithmeir et al., arXiv 2311.08239, eq. 3, with every derivative paired with the
-component it belongs to.
+Strain ε = (∇u + ∇uᵀ)/2. Elastic: W = μ tr(ε²) + λ/2 (tr ε)². Diffusion: W = α ‖∇u‖². In a
+corner of a cell between voxels ∇u is that of the edges that meet there, forward differences
+divided by the spacing. The mean over the domain is that over all corners of all cells, so a
+translation and an infinitesimal rotation cost nothing, a uniform strain costs the same on every
+grid, and a mirrored field what the field costs. Source: Reithmeir et al., arXiv 2311.08239, eq. 3,
+with every derivative paired with the component it belongs to.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from functools import reduce
 
 import torch
+from torch.nn import functional
 
 from .field import rotate_to_axes
 from .grid import gaussian_smooth
@@ -22,73 +24,80 @@ Coefficient = float | torch.Tensor
 """A number, or a map (N or 1, 1, *shape) on the grid of the displacement."""
 
 
-def forward_gradient(u_axes: torch.Tensor, spacing: tuple[float, ...]) -> list[list[torch.Tensor]]:
-    """``g[a][b]`` = ∂u_a/∂x_b by forward differences at the cells (N, *(n − 1)), mm per mm.
+def _slope_and_bend(
+    u: torch.Tensor, axis: int, spacing: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of the two edges at each voxel along tensor dimension ``axis``.
 
-    Args:
-        u_axes: (N, D, *shape) mm along the index axes i, j, k.
-        spacing: mm along i, j, k.
+    With their slopes f and b these are (f + b)/2 and ((f − b)/2)². At the border there is one.
     """
-    dim = u_axes.shape[1]
-    lengths = [max(n - 1, 1) for n in u_axes.shape[2:]]
-    gradient = []
-    for a in range(dim):
-        row = []
-        for b in range(dim):
-            row.append(_forward(u_axes[:, a], dim - b, spacing[b], lengths))
-        gradient.append(row)
-    return gradient
-
-
-def _forward(u: torch.Tensor, axis: int, spacing: float, lengths: list[int]) -> torch.Tensor:
-    """(u(x + e) − u(x)) / spacing along tensor dimension ``axis``, cropped to the cells."""
-    for dim, length in enumerate(lengths, start=1):
-        if dim != axis:
-            u = u.narrow(dim, 0, length)
     if u.shape[axis] == 1:
-        return torch.zeros_like(u)
-    length = u.shape[axis] - 1
-    return (u.narrow(axis, 1, length) - u.narrow(axis, 0, length)) / spacing
-
-
-def _at_cells(coefficient: Coefficient, like: torch.Tensor) -> Coefficient:
-    """Map coefficients at the base voxel of each cell, (N or 1, *cells)."""
-    if not isinstance(coefficient, torch.Tensor):
-        return coefficient
-    values = coefficient[:, 0].to(like)
-    for dim, length in enumerate(like.shape[1:], start=1):
-        values = values.narrow(dim, 0, length)
-    return values
+        return torch.zeros_like(u), torch.zeros_like(u)
+    edge = u.diff(dim=axis) / spacing
+    count = edge.shape[axis]
+    before, after = edge.narrow(axis, 0, count - 1), edge.narrow(axis, 1, count - 1)
+    ends = edge.narrow(axis, 0, 1), edge.narrow(axis, count - 1, 1)
+    slope = torch.cat([ends[0], (before + after) / 2, ends[1]], dim=axis)
+    rim = [0, 0] * (u.ndim - 1 - axis) + [1, 1]
+    return slope, functional.pad(((after - before) / 2).square(), rim)
 
 
 def _total(terms: Iterable[torch.Tensor]) -> torch.Tensor:
     return reduce(torch.add, terms)
 
 
+def _at_voxels(coefficient: Coefficient, like: torch.Tensor) -> Coefficient:
+    return coefficient[:, 0].to(like) if isinstance(coefficient, torch.Tensor) else coefficient
+
+
 def elastic_density(
     u_axes: torch.Tensor, spacing: tuple[float, ...], lam: Coefficient, mu: Coefficient
 ) -> torch.Tensor:
-    """W at each cell, (N, *(n − 1)); arguments as in ``forward_gradient``."""
-    g = forward_gradient(u_axes, spacing)
-    dim = len(g)
-    divergence = _total(g[a][a] for a in range(dim))
-    strain = _total(
-        (g[a][b] + g[b][a]).square() * (0.25 if a == b else 0.5)
-        for a in range(dim)
-        for b in range(a + 1)
-    )
-    return _at_cells(mu, divergence) * strain + (
-        _at_cells(lam, divergence) * divergence.square() / 2
-    )
+    """W at each voxel, (N, *shape): the mean over the corners of cells that lie there.
+
+    They take an edge before or after the voxel, axis by axis and independently: a mean square over
+    them is the square of the mean slopes and the variances of its terms.
+
+    Args:
+        u_axes: (N, D, *shape) mm along the index axes i, j, k.
+        spacing: mm along i, j, k.
+        lam: λ.
+        mu: μ.
+    """
+    dim = u_axes.shape[1]
+    both = [_slope_and_bend(u_axes, u_axes.ndim - 1 - b, spacing[b]) for b in range(dim)]
+    g = [[both[b][0][:, a] for b in range(dim)] for a in range(dim)]
+    v = [[both[b][1][:, a] for b in range(dim)] for a in range(dim)]
+    stretch = _total(v[a][a] for a in range(dim))
+    divergence = _total(g[a][a] for a in range(dim)).square() + stretch
+    strain = _total(g[a][a].square() for a in range(dim)) + stretch
+    for a in range(dim):
+        for b in range(a):
+            strain = strain + ((g[a][b] + g[b][a]).square() + v[a][b] + v[b][a]) / 2
+    return _at_voxels(mu, strain) * strain + _at_voxels(lam, strain) * divergence / 2
 
 
 def diffusion_density(
     u_axes: torch.Tensor, spacing: tuple[float, ...], alpha: Coefficient
 ) -> torch.Tensor:
-    """α ‖∇u‖² at each cell, (N, *(n − 1))."""
-    g = forward_gradient(u_axes, spacing)
-    total = _total(d.square() for row in g for d in row)
-    return _at_cells(alpha, total) * total
+    """α ‖∇u‖² at each voxel, (N, *shape); arguments as in ``elastic_density``."""
+    total = torch.zeros_like(u_axes[:, 0])
+    for b in range(u_axes.shape[1]):
+        slope, bend = _slope_and_bend(u_axes, u_axes.ndim - 1 - b, spacing[b])
+        total = total + (slope.square() + bend).sum(1)
+    return _at_voxels(alpha, total) * total
+
+
+def domain_mean(density: torch.Tensor) -> torch.Tensor:
+    """Mean over all corners of all cells, (N,), of ``density`` (N, *shape) at the voxels.
+
+    By the trapezoidal rule: what lies on the border counts half, as half of it is inside.
+    """
+    while density.ndim > 1:
+        length = density.shape[-1]
+        ends = density[..., 0] + density[..., -1]
+        density = (density.sum(-1) - ends / 2) / (length - 1) if length > 1 else density[..., 0]
+    return density
 
 
 def elastic_energy(
@@ -101,13 +110,12 @@ def elastic_energy(
         lam: λ, or Λ as a map painted from the fixed labels.
         mu: μ, or Γ as a map.
     """
-    density = elastic_density(rotate_to_axes(u_mm, grid), grid.spacing, lam, mu)
-    return density.flatten(1).mean(1)
+    return domain_mean(elastic_density(rotate_to_axes(u_mm, grid), grid.spacing, lam, mu))
 
 
 def diffusion_energy(u_mm: torch.Tensor, grid: Grid, alpha: Coefficient) -> torch.Tensor:
     """Mean of α ‖∇u‖² over the domain, one value a sample: (N,)."""
-    return diffusion_density(rotate_to_axes(u_mm, grid), grid.spacing, alpha).flatten(1).mean(1)
+    return domain_mean(diffusion_density(rotate_to_axes(u_mm, grid), grid.spacing, alpha))
 
 
 def smooth_map(coefficient: torch.Tensor, grid: Grid, sigma_mm: float) -> torch.Tensor:

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.energies import elastic_density, forward_gradient
+from ElasticHyperRegLib.energies import domain_mean, elastic_density
 from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.networks import RegistrationNetwork
 from ElasticHyperRegLib.solver import Problem, SolverOptions, solve
@@ -54,7 +54,7 @@ SOFT, STIFF = (0.0, 0.1), (0.0, 0.6)
 UNEVEN, UNEVEN_SEED = 8, 7
 """How many settings are drawn tissue by tissue."""
 FEWEST = 500
-"""Cells of a tissue, in all pairs together, without which its shear is not looked at."""
+"""Voxels of a tissue, in all pairs together, without which its shear is not looked at."""
 PASSES, TOLERANCE = 100, 1e-5
 """Of the solver on the finest level of a volume."""
 WIDE = 100
@@ -117,7 +117,7 @@ def measured(
     return (
         float(found.total.mean()),
         float(found.similarity.mean()) / weight,
-        float(energy.mean()),
+        float(domain_mean(energy).mean()),
     )
 
 
@@ -168,15 +168,8 @@ def uneven(case: Case) -> float:
 
 
 def shear(u_mm: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
-    """Deviatoric strain's squared norm at the cells, (N, *cells)."""
-    g = forward_gradient(u_mm, spacing)
-    mean = torch.stack([g[a][a] for a in range(len(g))]).mean(0)
-    total = torch.zeros_like(mean)
-    for a in range(len(g)):
-        for b in range(len(g)):
-            strain = (g[a][b] + g[b][a]) / 2 - (mean if a == b else 0)
-            total = total + strain.square()
-    return total
+    """Deviatoric strain's squared norm, tr(ε²) − (tr ε)²/D, at the voxels, (N, *shape)."""
+    return elastic_density(u_mm, spacing, -2 / len(spacing), 1.0)
 
 
 Effects = dict[str, dict[str, float]]
@@ -187,12 +180,11 @@ def tissue_effects(case: Case, register: Callable[[Case, torch.Tensor], torch.Te
     """What raising one tissue's μ from ``SOFT`` to ``STIFF`` does to the shear of all.
 
     Args:
-        case: with labels; tissues of fewer than ``FEWEST`` cells are left out.
+        case: with labels; tissues of fewer than ``FEWEST`` voxels are left out.
         register: values (1, T, H) → displacement (N, D, *shape) in voxels.
     """
     assert case.batch.fixed_labels is not None  # a model that obeys tissues was trained with them
     labels = case.batch.fixed_labels[:, 0]
-    labels = labels[(slice(None), *[slice(-1)] * (labels.ndim - 1))]
     present = {
         label: name for label, name in case.tissues.items() if (labels == label).sum() >= FEWEST
     }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from ElasticHyperRegLib.energies import diffusion_density, elastic_density
+from ElasticHyperRegLib.energies import diffusion_density, domain_mean, elastic_density
 from ElasticHyperRegLib.field import warp_voxels
 from ElasticHyperRegLib.networks import ModelSpec
 from ElasticHyperRegLib.similarity import LocalNCC
@@ -97,7 +97,7 @@ def objective(
         total = total + share * ncc.mean(apart * _pooled(weight, factor))
         shares += share
     density = energy_density(u_mm, about.spacing, setting, about.spec)
-    return Objective(total / shares, density.flatten(1).mean(1))
+    return Objective(total / shares, domain_mean(density))
 
 
 def _pooled(data: torch.Tensor, factor: int) -> torch.Tensor:
@@ -111,7 +111,7 @@ def _pooled(data: torch.Tensor, factor: int) -> torch.Tensor:
 def energy_density(
     u_mm: torch.Tensor, spacing: tuple[float, ...], setting: Conditioning, spec: ModelSpec
 ) -> torch.Tensor:
-    """W of the model's regulariser at each cell, (N, *(n − 1))."""
+    """W of the model's regulariser at each voxel, (N, *shape)."""
 
     def spread(value: torch.Tensor) -> torch.Tensor:
         return value.expand(-1, 1, *u_mm.shape[2:])

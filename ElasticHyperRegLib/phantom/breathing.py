@@ -54,9 +54,9 @@ def solve_grid() -> Grid:
 
 
 def elastic_body(body: Body, stiffness: Mapping[str, Elasticity], grid: Grid) -> ElasticBody:
-    """Mean λ and μ of the tissues in each cell of ``grid``, from eight samples a cell."""
+    """Mean λ and μ of the tissues about each voxel of ``grid``, from eight samples of it."""
     halves = tuple(s / 2 for s in grid.spacing)
-    first = tuple(grid.origin + np.asarray(halves) / 2)
+    first = tuple(grid.origin - np.asarray(halves) / 2)
     fine = Grid.from_spacing(tuple(2 * n for n in grid.shape), halves, first)
     layers = [labels_of(body.solids(layer)) for layer in positions(fine).split(4, dim=1)]
     tissue = torch.cat(layers)[None, None].long()

@@ -6,12 +6,13 @@ prescribed components held (small strains: the answer is taken as the displaceme
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from ..energies import elastic_density
+from ..energies import domain_mean, elastic_density
 from ..errors import ElasticHyperRegError
 
 
@@ -20,7 +21,7 @@ class ElasticBody:
     """Stiffness on a grid with axes along the components of the displacement.
 
     Args:
-        lam: λ (1, 1, *shape), at the base voxel of each cell between voxels.
+        lam: λ (1, 1, *shape).
         mu: μ, likewise.
         spacing: mm along i, j, k.
     """
@@ -34,24 +35,37 @@ class ElasticBody:
 
         It is zero at rest where no displacement is prescribed, and the reaction where one is.
         """
+        cells = math.prod(n - 1 for n in self.mu.shape[2:])
         with torch.enable_grad():
             leaf = u.detach().requires_grad_()
-            energy = elastic_density(leaf, self.spacing, self.lam, self.mu).sum()
-            return torch.autograd.grad(energy, leaf)[0]
+            density = elastic_density(leaf, self.spacing, self.lam, self.mu)
+            return torch.autograd.grad(cells * domain_mean(density).sum(), leaf)[0]
 
     def diagonal(self) -> torch.Tensor:
-        """Diagonal of the linear map ``force``, (1, D, *shape); 1 where no cell reaches."""
-        dim, shape = len(self.spacing), self.mu.shape[2:]
-        inside = functional.pad(self.mu.new_ones([1, 1, *(n - 1 for n in shape)]), [0, 1] * dim)
+        """Diagonal of the linear map ``force``, (1, D, *shape)."""
+        dim = len(self.spacing)
         rows = []
         for a in range(dim):
             row = torch.zeros_like(self.mu)
             for b in range(dim):
-                c = inside * (2 * self.mu + self.lam if a == b else self.mu)
-                row += (c + c.roll(1, -1 - b)) / self.spacing[b] ** 2
+                edges = self._edges(2 * self.mu + self.lam if a == b else self.mu, b)
+                around = functional.pad(edges, [0, 0] * b + [1, 1])
+                row += around.unfold(-1 - b, 2, 1).sum(-1)
             rows.append(row)
-        diagonal = torch.cat(rows, dim=1)
-        return torch.where(diagonal > 0, diagonal, 1.0)
+        return torch.cat(rows, dim=1)
+
+    def _edges(self, stiffness: torch.Tensor, axis: int) -> torch.Tensor:
+        """Of the edges along index axis ``axis``, by squared length: the mean of both ends.
+
+        Edges on the border belong to fewer cells and count less.
+        """
+        for other in range(len(self.spacing)):
+            if other != axis:
+                halved = torch.ones_like(stiffness)
+                halved.narrow(-1 - other, 0, 1).mul_(0.5)
+                halved.narrow(-1 - other, -1, 1).mul_(0.5)
+                stiffness = stiffness * halved
+        return stiffness.unfold(-1 - axis, 2, 1).mean(-1) / self.spacing[axis] ** 2
 
 
 def equilibrium(

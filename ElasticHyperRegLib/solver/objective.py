@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..energies import Coefficient, elastic_density
+from ..energies import Coefficient, domain_mean, elastic_density
 from ..grid import apply_matrix, coarser, resample, resize, sample_fractions, voxel_points
 from ..similarity import LocalNCC
 from ..types import Grid
@@ -70,7 +70,7 @@ class Objective:
         """The elastic term, (N,)."""
         spacing = self.field_grid.spacing
         scale = u_vox.new_tensor(spacing).view(1, -1, *([1] * (u_vox.ndim - 2)))
-        return elastic_density(u_vox * scale, spacing, self.lam, self.mu).flatten(1).mean(1)
+        return domain_mean(elastic_density(u_vox * scale, spacing, self.lam, self.mu))
 
     def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:
         """E(u), (N,); ``u_vox`` (N, D, *field_grid.shape) in voxels of the field's grid."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -102,7 +105,8 @@ def test_a_map_counts_where_it_is_painted():
     soft = torch.zeros(1, 1, *grid.shape, dtype=torch.float64)
     soft[..., :4] = 0.6
     full = elastic_energy(u_mm, grid, 0.0, 0.6).item()
-    assert elastic_energy(u_mm, grid, 0.0, soft).item() == pytest.approx(full / 2)
+    # Of the eight layers of cells three lie within the soft part, and half of the fourth.
+    assert elastic_energy(u_mm, grid, 0.0, soft).item() == pytest.approx(full * 3.5 / 8)
 
 
 def test_smoothing_a_map_is_in_millimetres_and_keeps_its_mean():
@@ -122,3 +126,70 @@ def test_energy_of_a_batch_is_that_of_its_members():
     batch = elastic_energy(u_mm, grid, LAM, MU)
     single = torch.stack([elastic_energy(u[None], grid, LAM, MU)[0] for u in u_mm])
     assert torch.allclose(batch, single)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**31), flips=st.lists(st.booleans(), min_size=3, max_size=3))
+def test_mirroring_changes_nothing(seed, flips):
+    grid = Grid.from_spacing((3, 4, 2), (1.0, 2.0, 3.0))
+    generator = torch.Generator().manual_seed(seed)
+    u_mm = torch.randn(1, 3, *grid.shape, dtype=torch.float64, generator=generator)
+    lam, mu = torch.rand(2, 1, 1, *grid.shape, dtype=torch.float64, generator=generator)
+    truth = elastic_energy(u_mm, grid, lam, mu).item()
+    axes = [axis for axis, flip in enumerate(flips) if flip]
+    dims = [-1 - axis for axis in axes]
+    mirrored = u_mm.flip(dims)
+    mirrored[:, axes] *= -1
+    found = elastic_energy(mirrored, grid, lam.flip(dims), mu.flip(dims)).item()
+    assert found == pytest.approx(truth, rel=1e-12)
+
+
+def corner_energies(
+    u: torch.Tensor, spacing: tuple[float, ...], lam: torch.Tensor, mu: torch.Tensor
+) -> Iterator[float]:
+    """W in every corner of every cell, one after the other, straight from its definition."""
+    dim = len(u)
+    sides = list(itertools.product((0, 1), repeat=dim))
+    for cell in itertools.product(*(range(n - 1) for n in u.shape[1:])):
+        for side in sides:
+            corner = tuple(c + s for c, s in zip(cell, side, strict=True))
+            gradient = np.zeros((dim, dim))
+            for axis in range(dim):
+                ends = [
+                    (*corner[:axis], cell[axis] + there, *corner[axis + 1 :]) for there in (0, 1)
+                ]
+                for a in range(dim):
+                    rise = (u[a][ends[1]] - u[a][ends[0]]).item()
+                    gradient[a, dim - 1 - axis] = rise / spacing[dim - 1 - axis]
+            strain = (gradient + gradient.T) / 2
+            stretch = np.trace(strain)
+            yield mu[corner].item() * (strain**2).sum() + lam[corner].item() / 2 * stretch**2
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4)])
+def test_every_corner_of_every_cell_counts_the_same(shape):
+    grid = Grid.from_spacing(shape, (1.0, 2.0, 3.0)[: len(shape)])
+    u_mm = torch.randn(1, len(shape), *shape, dtype=torch.float64)
+    lam, mu = torch.rand(2, 1, 1, *shape, dtype=torch.float64)
+    every = corner_energies(u_mm[0], grid.spacing, lam[0, 0], mu[0, 0])
+    found = elastic_energy(u_mm, grid, lam, mu).item()
+    assert found == pytest.approx(np.mean(list(every)), rel=1e-12)
+
+
+def test_a_thin_stack_is_held_on_both_sides():
+    grid = Grid.from_spacing((2, 5, 5), (1.0, 1.0, 4.0))
+    costs = []
+    for place in (0, -1):
+        u_mm = torch.zeros(1, 3, *grid.shape, dtype=torch.float64)
+        u_mm[0, 0, place, place, place] = 1.0
+        costs.append(elastic_energy(u_mm, grid, LAM, MU).item())
+    assert costs[0] == pytest.approx(costs[1], rel=1e-12)
+    assert costs[0] > 0
+
+
+def test_diffusion_of_a_corner():
+    grid = Grid.from_spacing((3, 3), (1.0, 2.0))
+    u_mm = torch.zeros(1, 2, 3, 3, dtype=torch.float64)
+    u_mm[0, 0, 0, 0] = 1.0
+    # Two of the edges are not 0; each is in one of four cells, there in two corners of four.
+    assert diffusion_energy(u_mm, grid, 1.0).item() == pytest.approx((1 + 0.25) / 8)

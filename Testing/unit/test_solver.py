@@ -213,3 +213,18 @@ def test_the_search_ends_with_the_image():
     problem, _ = pair(micrometres, 1e-3)
     search = dataclasses.replace(QUICK, search_mm=30.0)  # in steps of the image's 0.012 mm
     assert solve(problem, search).u_mm.abs().max() < 0.1
+
+
+def test_a_mirrored_pair_has_the_mirrored_answer():
+    grid = Grid.from_spacing((6, 48, 40), (1.5, 1.5, 6.0))
+    moving = texture(grid)
+    fixed = warp(moving, smooth_field(grid, 3.0), grid, grid)
+    problem = Problem(fixed, moving, grid, grid, 0.1, 0.6)
+    u_mm = solve(problem, SolverOptions.for_dimension(3)).u_mm
+    for axis in range(3):
+        dim = 4 - axis
+        images = {"fixed": fixed.flip(dim), "moving": moving.flip(dim)}
+        back = solve(dataclasses.replace(problem, **images), SolverOptions.for_dimension(3)).u_mm
+        back = back.flip(dim)
+        back[:, axis] *= -1
+        assert (back - u_mm).norm() < 0.06 * u_mm.norm()

@@ -223,8 +223,7 @@ def test_a_mirrored_pair_has_the_mirrored_answer():
     u_mm = solve(problem, SolverOptions.for_dimension(3)).u_mm
     for axis in range(3):
         dim = 4 - axis
-        images = {"fixed": fixed.flip(dim), "moving": moving.flip(dim)}
-        back = solve(dataclasses.replace(problem, **images), SolverOptions.for_dimension(3)).u_mm
-        back = back.flip(dim)
+        mirrored = dataclasses.replace(problem, fixed=fixed.flip(dim), moving=moving.flip(dim))
+        back = solve(mirrored, SolverOptions.for_dimension(3)).u_mm.flip(dim)
         back[:, axis] *= -1
         assert (back - u_mm).norm() < 0.06 * u_mm.norm()

@@ -190,6 +190,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/session.py
   ElasticHyperRegLib/session/solver_field.py
   ElasticHyperRegLib/session/tangent.py
+  ElasticHyperRegLib/session/threads.py
   ElasticHyperRegLib/session/values.py
   ElasticHyperRegLib/session/worker.py
   ElasticHyperRegLib/similarity/__init__.py

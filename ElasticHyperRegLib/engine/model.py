@@ -101,7 +101,7 @@ def _best(request: RegistrationRequest) -> ModelChoice:
     """The fitting model that obeys the tissues most directly, then one trained on images alone.
 
     Labels in training buy Dice, by which cards measure, with conditioning, which they do not.
-    Then the quickest, as a slider waits for it and the solver finishes it anyway, then the best.
+    Then the best: one that looks more than once takes longer and is nearer to the solver.
     """
     if request.options.sliding:
         return ModelChoice(None, "no model knows borders that slide")
@@ -123,10 +123,9 @@ def _rank(card: ModelCard, request: RegistrationRequest) -> tuple[float, ...]:
     spacing = np.mean([abs(log(a / b)) for a, b in _spacings(card, request.fixed.grid)])
     worth = max(measured(card).values(), default=0.0)
     known = 0 if uniform else len(strangers)
-    looks = getattr(card.model.options, "passes", 1)
     obeys = order.index(card.model.conditioning)
     labelled = card.training.supervision != "images"
-    return known, obeys, round(float(spacing), 1), labelled, looks, -worth
+    return known, obeys, round(float(spacing), 1), labelled, -worth
 
 
 def _fault(card: ModelCard, request: RegistrationRequest) -> str:

@@ -4,7 +4,14 @@ from .build import build
 from .conditioning import encode_angles, paint
 from .hypermorph import HyperMorph
 from .lapirn import LapIRN
-from .network import Flow, Generated, PairFeatures, RegistrationNetwork, portion
+from .network import (
+    Flow,
+    Generated,
+    PairFeatures,
+    RegistrationNetwork,
+    channels_last,
+    portion,
+)
 from .records import read_record, spec_from_table, spec_to_table
 from .specs import LITERATURE, SPECS, HyperMorphOptions, LapIRNOptions, ModelSpec
 
@@ -21,6 +28,7 @@ __all__ = [
     "PairFeatures",
     "RegistrationNetwork",
     "build",
+    "channels_last",
     "encode_angles",
     "paint",
     "portion",

@@ -19,6 +19,7 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
+    channels_last,
     from_cells,
     full_precision,
     initialise_flow,
@@ -72,7 +73,10 @@ class HyperMorph(RegistrationNetwork):
         v_cells = pair.new_zeros(len(pair), self.spec.ndim, *pair.shape[2:])
         for number in range(self.passes):
             seen = self._through(pair, v_cells) if number else pair
-            v_cells = v_cells + self._look(torch.cat([seen, v_cells], dim=1), generated)
+            shown = torch.cat([seen, v_cells], dim=1)
+            if len(generated[0]) == 1:  # weights of their own fold a batch into the channels
+                shown = channels_last(shown)
+            v_cells = v_cells + self._look(shown, generated)
         return self.whole(v_cells, features)
 
     def _look(self, x: torch.Tensor, generated: Generated) -> torch.Tensor:

@@ -53,6 +53,7 @@ from .fields import Fields
 from .live import Live
 from .measure import Measure
 from .opening import first_notes, live_choice, preview_note, request_of
+from .threads import give_back_threads
 from .values import Values, setting
 from .worker import Turn, Worker
 
@@ -114,6 +115,7 @@ class Session:
         self._asked = Setting(given.elasticity)
         self._worker = Worker(f"elastic-hyperreg-session-{next(_serial)}")
         self._finish = weakref.finalize(self, self._worker.close)
+        give_back_threads()
 
     @classmethod
     def from_request(cls, request: RegistrationRequest) -> Session:

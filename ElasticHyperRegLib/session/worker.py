@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from ..errors import Cancelled, InputError
+from .threads import give_back_threads
 
 T = TypeVar("T")
 OnError = Callable[[Exception], None]
@@ -157,6 +158,7 @@ class Worker:
 
     def _serve(self) -> None:
         while True:
+            give_back_threads()
             with self._news:
                 self._news.wait_for(lambda: self._closed or self._waiting or self._errands)
                 if self._closed and not self._errands:

@@ -7,6 +7,7 @@ stretches across the plane, but the material is as resistant there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -14,8 +15,10 @@ import torch
 from torch.nn import functional
 
 from ..energies import Coefficient
-from ..engine.elasticity import BACKGROUND, EVERYWHERE
+from ..engine.elasticity import BACKGROUND, EVERYWHERE, tissue_names
+from ..engine.sliding import SlidingBorder, bands
 from ..field import displacement_gradient
+from ..grid import resample
 from ..types import Grid, LabelMap
 from .evidence import Evidence
 from .place import Place
@@ -102,7 +105,11 @@ def equilibrium_residual(
 
 
 def readouts(
-    u_mm: torch.Tensor, grid: Grid, elasticity: Setting, labels: LabelMap | None = None
+    u_mm: torch.Tensor,
+    grid: Grid,
+    elasticity: Setting,
+    labels: LabelMap | None = None,
+    sliding: Sequence[SlidingBorder] = (),
 ) -> Readouts:
     """Strain and stress of u, with means by tissue.
 
@@ -112,9 +119,13 @@ def readouts(
         grid: of ``u_mm``.
         elasticity: (λ, μ) of the tissues.
         labels: tissues of the fixed image, on any grid.
+        sliding: borders about which μ is lowered; they need the labels.
     """
     place = Place(grid, Evidence(fixed_labels=labels), u_mm.device)
     lam, mu = painted(place, elasticity)
+    if labels is not None and sliding:
+        band = bands(labels, tissue_names(labels), sliding).to(u_mm.device)
+        mu = mu * resample(band, labels.grid, grid)
     tensor = strain(u_mm, grid)
     shape = von_mises_strain(tensor)
     force, steepness = _squared_slopes(stress(tensor, lam, mu), grid)

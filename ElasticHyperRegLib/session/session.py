@@ -273,7 +273,8 @@ class Session:
         u_mm = answer.displacement.u_mm
         d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
         setting = Setting.read(dict(answer.elasticity))
-        return readouts(d_mm, self.grid, setting, self._request.fixed_labels)
+        request = self._request
+        return readouts(d_mm, self.grid, setting, request.fixed_labels, request.options.sliding)
 
     def cancel(self) -> None:
         """Drop what is queued and running; nothing of it is delivered. The session goes on."""

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import Elasticity, Grid, LabelMap
+from ElasticHyperRegLib.engine.elasticity import tissue_names
+from ElasticHyperRegLib.engine.sliding import SlidingBorder, bands
 from ElasticHyperRegLib.estimation import (
     Setting,
     equilibrium_residual,
@@ -129,6 +131,21 @@ def test_readouts_tell_tissues_apart(grid):
         assert found[name]["von_mises_stress"] == pytest.approx(math.sqrt(3) * mu * gamma, rel=1e-3)
         assert found[name]["volumetric_strain"] == pytest.approx(0, abs=1e-5)
     assert set(found) == {"everywhere", "soft", "hard"}
+
+
+def test_a_sliding_border_bears_less_stress():
+    grid = GRIDS[0]
+    labels = two_tissues(grid)
+    setting = Setting(Elasticity(0.1, 0.4))
+    u_mm = linear_field(grid, np.diag([0.1, 0.0, 0.0])).float()
+    border = SlidingBorder("soft", "hard", width_mm=4 * min(grid.spacing), shear=0.1)
+    held, sliding = (readouts(u_mm, grid, setting, labels, borders) for borders in ((), (border,)))
+    part = (sliding.von_mises_stress / held.von_mises_stress)[0, 0]
+    names = tissue_names(labels)
+    assert torch.allclose(part, bands(labels, names, (border,))[0, 0], atol=1e-3)
+    assert part.min() < 0.5
+    assert part.max() == pytest.approx(1)
+    assert torch.equal(sliding.von_mises_strain, held.von_mises_strain)
 
 
 def test_a_tissue_in_equilibrium_says_so_though_its_border_is_not():

@@ -160,6 +160,11 @@ def spoiled(root: Path, fault: str) -> Path:
         write_volume(mask, (blob() > 0).astype(np.int16), (1.5, 1.5, 2.5))
     elif fault == "nan":
         write_raw(image, np.where(blob() > 0, np.nan, blob()), (1.5,) * 3)
+    elif fault == "unseen mask":
+        padded, unseen = blob(), np.zeros_like(blob(), dtype=np.int16)
+        padded[..., :7], unseen[..., 0] = -2048.0, 1
+        write_volume(image, padded, (1.5,) * 3)
+        write_volume(mask, unseen, (1.5,) * 3)
     elif fault == "points":
         points.write_text("1,2\n")
     elif fault == "words":
@@ -177,7 +182,17 @@ def spoiled(root: Path, fault: str) -> Path:
 
 @pytest.mark.parametrize(
     "fault",
-    ["missing", "no mask", "spacing", "mask spacing", "nan", "points", "words", "json"],
+    [
+        "missing",
+        "no mask",
+        "spacing",
+        "mask spacing",
+        "unseen mask",
+        "nan",
+        "points",
+        "words",
+        "json",
+    ],
 )
 def test_fault_is_one_line_that_names_the_file(tmp_path: Path, fault: str) -> None:
     root = learn2reg(tmp_path, "NLST", {"train": pairs_of("0001", "0002")})

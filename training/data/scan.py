@@ -186,6 +186,9 @@ def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Sc
     Args:
         matrix: (4, 4) RAS mm, points of ``lattice`` → points of ``volume`` (an alignment);
             None leaves them where they are.
+
+    Raises:
+        InputError: nothing of the mask was seen by the scanner.
     """
     through = np.eye(4) if matrix is None else matrix
     image = on_lattice(volume.data, volume.grid, lattice, through)
@@ -195,6 +198,11 @@ def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Sc
         labels = found.astype(np.min_scalar_type(int(volume.labels.data.max())))
     compared = volume.around_mask(RIM_MM)
     if compared is not None:
+        if not bool(compared.any()):
+            raise InputError(
+                f"a mask that lies outside the field of view of {volume.path}",
+                "some voxels that the scanner saw",
+            )
         mask = on_lattice(compared, volume.grid, lattice, through, nearest=True) > 0
     if volume.points is not None:
         to_lattice = lattice.ras_to_ijk @ np.linalg.inv(through)

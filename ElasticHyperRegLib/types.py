@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 DIRECTION_TOLERANCE = 1e-3
 
 
+def is_affine(matrix: np.ndarray) -> bool:
+    """Whether a square matrix maps points with a 1 at the end to such points: last row 0 … 0 1."""
+    return bool(np.allclose(matrix[-1], np.eye(len(matrix))[-1], rtol=0, atol=1e-9))
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A regular lattice of voxel centres in the world.
@@ -48,6 +53,11 @@ class Grid:
         if matrix.shape != (dim + 1, dim + 1) or not np.isfinite(matrix).all():
             raise InputError(
                 f"an ijk_to_ras of shape {matrix.shape}", f"a finite {dim + 1}×{dim + 1} matrix"
+            )
+        if not is_affine(matrix):
+            raise InputError(
+                f"an ijk_to_ras whose last row is {matrix[-1].tolist()}",
+                "0 … 0 1, as it maps column vectors",
             )
         if min(self.spacing) <= 0:
             raise InputError(f"a voxel spacing of {self.spacing} mm", "positive spacings")

@@ -135,7 +135,7 @@ def _result(
     before = outcome(side, labels, torch.zeros_like(u_mm), fixed)
     after = outcome(side, labels, u_mm, fixed)
     found = measures(request, pair.prepared.fixed, before, after, u_mm)
-    if slipped := slip(request, u_mm):
+    if slipped := slip(request, d_mm):
         found["sliding"] = slipped
     return RegistrationResult(
         request=request,

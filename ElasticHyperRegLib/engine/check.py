@@ -7,7 +7,7 @@ import torch
 
 from ..alignment import KINDS
 from ..errors import InputError
-from ..types import Grid, Image, LabelMap
+from ..types import Grid, Image, LabelMap, is_affine
 from ..weights import find_model, read_card
 from .elasticity import check_sliding, check_tissues
 from .model import AUTO, NONE
@@ -86,10 +86,10 @@ def _check_initial(options: RegistrationOptions, ndim: int) -> None:
         return
     matrix = np.array(options.initial, dtype=np.float64)
     fits = matrix.shape == (ndim + 1, ndim + 1) and np.isfinite(matrix).all()
-    if not (fits and np.linalg.det(matrix[:-1, :-1]) > 0):
+    if not (fits and is_affine(matrix) and np.linalg.det(matrix[:-1, :-1]) > 0):
         raise InputError(
             f"an initial alignment of shape {matrix.shape}",
-            f"an invertible {ndim + 1}×{ndim + 1} matrix without a reflection",
+            f"an invertible {ndim + 1}×{ndim + 1} matrix without a reflection, last row 0 … 0 1",
         )
 
 

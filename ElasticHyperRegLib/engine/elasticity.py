@@ -76,13 +76,13 @@ def check_sliding(request: RegistrationRequest) -> None:
             check_sides(labels, tissue_names(labels), border)
 
 
-def slip(request: RegistrationRequest, u_mm: torch.Tensor) -> dict[str, dict[str, float]]:
-    """Border → the shear along it, of every border that may slide."""
+def slip(request: RegistrationRequest, d_mm: torch.Tensor) -> dict[str, dict[str, float]]:
+    """Border → the shear along it under the elastic part, of every border that may slide."""
     labels = request.fixed_labels
     if labels is None:
         return {}
     names = tissue_names(labels)
-    return {b.name: shear_at(u_mm, labels, names, b) for b in request.options.sliding}
+    return {b.name: shear_at(d_mm, labels, names, b) for b in request.options.sliding}
 
 
 def used_elasticity(request: RegistrationRequest) -> dict[str, list[float]]:

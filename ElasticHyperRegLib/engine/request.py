@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class RegistrationRequest:
         fixed_points: landmarks (P, 3) RAS mm in the fixed image, for metrics only.
         moving_points: the same landmarks in the moving image.
         options: how to register.
+
+    A label that has a name in one of the two label maps alone has it in the other too.
     """
 
     fixed: Image
@@ -44,6 +46,12 @@ class RegistrationRequest:
     fixed_points: np.ndarray | None = None
     moving_points: np.ndarray | None = None
     options: RegistrationOptions = field(default_factory=lambda: RegistrationOptions())
+
+    def __post_init__(self) -> None:
+        fixed, moving = self.fixed_labels, self.moving_labels
+        if fixed is not None and moving is not None:
+            object.__setattr__(self, "fixed_labels", _named_like(fixed, moving))
+            object.__setattr__(self, "moving_labels", _named_like(moving, fixed))
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,21 @@ class RegistrationResult:
     jacobian: torch.Tensor
     metrics: dict[str, Any]
     stopped: str
+
+
+def _named_like(labels: LabelMap, other: LabelMap) -> LabelMap:
+    """``labels`` with the names that ``other`` has for values that occur without one."""
+    own = labels.names
+    lent = {
+        label: name
+        for label, name in other.names.items()
+        if label not in own and name not in own.values()
+    }
+    if not lent:
+        return labels
+    here = labels.present()
+    lent = {label: name for label, name in lent.items() if label in here}
+    return replace(labels, names={**own, **lent}) if lent else labels
 
 
 Progress = Callable[[str, float], None]

@@ -80,15 +80,16 @@ def bands(
 
 
 def shear_at(
-    u_mm: torch.Tensor, labels: LabelMap, names: Mapping[int, str], border: SlidingBorder
+    d_mm: torch.Tensor, labels: LabelMap, names: Mapping[int, str], border: SlidingBorder
 ) -> dict[str, float]:
     """How far the sides slid past each other.
 
-    With n the normal of the border, ∇u n − (n·∇u n) n is the change of the tangential
+    With n the normal of the border, ∇d n − (n·∇d n) n is the change of the tangential
     displacement per mm along n; its length is the shear.
 
     Args:
-        u_mm: (1, D, *shape) RAS mm on the grid of ``labels``.
+        d_mm: (1, D, *shape) RAS mm on the grid of ``labels``: the elastic part, as the rotation
+            of an alignment would pass for shear.
 
     Returns:
         ``shear_mean``, ``shear_p95`` (mm per mm) over the band's inner half, where it is widest
@@ -98,7 +99,7 @@ def shear_at(
     grid = labels.grid
     near = _closeness(one, other, grid, border.width_mm)[0, 0] >= 0.5
     normal = _normal(one, grid)
-    along = torch.einsum("nab...,nb...->na...", displacement_gradient(u_mm, grid), normal)
+    along = torch.einsum("nab...,nb...->na...", displacement_gradient(d_mm, grid), normal)
     tangential = along - (along * normal).sum(1, keepdim=True) * normal
     values = tangential.norm(dim=1)[0][near].double().numpy()
     if values.size == 0:

@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 import torch
 
-from ..grid import apply_matrix, resample, voxel_points
+from ..grid import apply_matrix, precise, resample, voxel_points
 from ..types import Grid, LabelMap
 from .evidence import Evidence
 
@@ -67,17 +67,14 @@ class Place:
         counts = self.numbers.flatten().bincount(minlength=len(self.names) + 1)
         return dict(zip(self.names, counts[1:].tolist(), strict=True))
 
-    def _table(self, own: LabelMap | None) -> torch.Tensor:
-        """Value in ``own`` → number of its tissue; the last entry stands for all larger values."""
+    def _table(self, own: LabelMap | None) -> dict[int, int]:
+        """Value in ``own`` → number of its tissue, in ascending order."""
         maps = (self.evidence.fixed_labels, self.evidence.moving_labels)
         named = [label for labels in maps if labels is not None for label in labels.names]
-        known = sorted({0, *self._present, *named} - {label for label in named if label < 0})
-        table = torch.zeros(known[-1] + 2, dtype=torch.int64)
-        for label in known[1:]:
-            name = self._name(label, own)
-            if name in self.names:
-                table[label] = 1 + self.names.index(name)
-        return table
+        names = {label: self._name(label, own) for label in sorted({*self._present, *named} - {0})}
+        return {
+            label: 1 + self.names.index(name) for label, name in names.items() if name in self.names
+        }
 
     def moving_numbers(self, values: torch.Tensor) -> torch.Tensor:
         """Label values of the moving image → numbers of tissues; 0 what the fixed does not show."""
@@ -88,8 +85,16 @@ class Place:
         return self._numbered(labels.data, labels)
 
     def _numbered(self, values: torch.Tensor, own: LabelMap | None) -> torch.Tensor:
-        table = self._table(own).to(values.device)
-        return table[values.long().clamp(0, len(table) - 1)]
+        table = self._table(own)
+        values = values.long()
+        if not table:
+            return torch.zeros_like(values)
+        # Looked up, not indexed: the labels of an atlas run to hundreds of millions.
+        known, numbers = (
+            torch.tensor(list(row), device=values.device) for row in (table, table.values())
+        )
+        place = torch.searchsorted(known, values).clamp_max(len(known) - 1)
+        return torch.where(known[place] == values, numbers[place], 0)
 
     def by_tissue(self, values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
         """Weighted means of ``values`` (1, 1, *grid.shape): over everything, then by tissue.
@@ -97,13 +102,14 @@ class Place:
         Returns:
             (1 + len(names),); ``nan`` where there is no weight.
         """
-        counted = torch.ones_like(values) if weight is None else weight.to(values)
-        both = torch.stack([(values * counted).flatten(), counted.flatten()])
-        parts = values.new_zeros(2, len(self.names) + 1)
+        exact = values.to(precise(values.device))  # in float32 a sum of millions stands still
+        counted = torch.ones_like(exact) if weight is None else weight.to(exact)
+        both = torch.stack([(exact * counted).flatten(), counted.flatten()])
+        parts = exact.new_zeros(2, len(self.names) + 1)
         parts = parts.index_add(1, self.numbers.flatten(), both)
         total, weights = torch.cat([parts.sum(1, keepdim=True), parts[:, 1:]], dim=1)
         means = total / weights.clamp_min(SMALLEST_WEIGHT)
-        return torch.where(weights > SMALLEST_WEIGHT, means, nan)
+        return torch.where(weights > SMALLEST_WEIGHT, means, nan).to(values)
 
     def _name(self, label: int, own: LabelMap | None) -> str:
         """Name of a value in ``own``; where that has none, in the other map."""

@@ -147,7 +147,7 @@ class Landmarks(Term):
 
     def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:
         """Minus the mean distance, of all landmarks and of those in each tissue."""
-        moved = sample(d_mm, self._voxels).double()
+        moved = sample(d_mm, self._voxels).to(precise(d_mm.device))
         there = self._points + with_initial(moved, self._points, self.place.initial)
         distances = (there - self._truth).square().sum(1).clamp_min(1e-12).sqrt().flatten().float()
         return torch.stack([-distances.mean(), *self._by_tissue(-distances)])

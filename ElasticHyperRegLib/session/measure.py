@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..engine import AlignedPair, RegistrationRequest
+from ..engine.elasticity import tissue_names
 from ..field import jacobian_determinant, transform_points, warp_labels, world_points
 from ..grid import apply_matrix, resample
 from ..metrics import dice, folds_fraction, jacobian_summary, mean_dice, tre_mm
@@ -33,8 +34,11 @@ class Measure:
         shift = np.array(pair.initial) - np.diag([*[1.0] * grid.ndim, 0.0])
         self._shift = apply_matrix(shift, world_points(grid, rest))
         self._labels: LabelMap | None = None
+        self._lost: set[str] = set()
         if request.fixed_labels is not None and request.moving_labels is not None:
             self._labels = _on(request.fixed_labels, grid)
+            names = tissue_names(request.fixed_labels)
+            self._lost = {*names.values()} - {*tissue_names(self._labels).values()}
         self._before = self._scores(rest)
 
     def whole(self, d_mm: torch.Tensor) -> tuple[Displacement, torch.Tensor]:
@@ -57,7 +61,7 @@ class Measure:
         record: Record = {
             name: {"before": before, "after": after[name]}
             for name, before in self._before.items()
-            if name != "dice"
+            if name != "dice" and name in after
         }
         if "dice" in after:
             before = self._before["dice"]
@@ -76,6 +80,8 @@ class Measure:
             moving = request.moving_labels
             data = warp_labels(moving.data, u_mm, self._grid, moving.grid)
             overlap = dice(self._labels, LabelMap(data, self._grid, moving.names))
+            # A fixed tissue too small for this grid cannot be met, however good the field is.
+            overlap = {name: v for name, v in overlap.items() if name not in self._lost}
             if overlap:
                 scores |= {"dice": overlap, "mean_dice": mean_dice(overlap)}
         if request.fixed_points is not None and request.moving_points is not None:

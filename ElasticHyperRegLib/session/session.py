@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from time import perf_counter
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -57,6 +58,7 @@ from .threads import give_back_threads
 from .values import Values, setting
 from .worker import Turn, Worker
 
+T = TypeVar("T")
 NEIGHBOUR = 0.1
 """How far the settings that ``sensitivity`` compares lie from the present one."""
 _serial = count(1)
@@ -101,16 +103,18 @@ class Session:
         self._request = request = request_of((fixed, moving, labels), given, model, device)
         check_request(request)
         self._run = Run()
-        self._pair = align_pair(request, pick(device), self._run)
         choice = live_choice(request)
-        self._fields = Fields(request, self._pair, choice.card)
+        with enough_memory(request):
+            self._pair = align_pair(request, pick(device), self._run)
+            self._fields = Fields(request, self._pair, choice.card)
         self._notes = first_notes(request, choice)
         self.model_name = self._fields.model.name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid
         self._notes += preview_note(self.grid, request.fixed.grid)
         self.initial: np.ndarray = self._pair.initial
-        self._measure = Measure(request, self._pair, self.grid)
+        with enough_memory(request):
+            self._measure = Measure(request, self._pair, self.grid)
         self._live = Live(self._fields, given.refine)
         self._asked = Setting(given.elasticity)
         self._worker = Worker(f"elastic-hyperreg-session-{next(_serial)}")
@@ -229,7 +233,7 @@ class Session:
             halt = _either(stop, cancelled)
             return estimate(self._fields.model, evidence, options, on_progress, halt, on_surface)
 
-        return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
+        return self._errand(work)
 
     def sensitivity(
         self,
@@ -263,7 +267,7 @@ class Session:
             model = self._compared_by(compared[0], halt)
             return spread(model, compared, labels, self.initial, on_progress, halt)
 
-        return self._worker.run(lambda stop: self._fields.guarded(lambda: work(stop)))
+        return self._errand(work)
 
     def readouts(self, answer: Answer) -> Readouts:
         """Strain, relative stress and equilibrium residual of an answer, as maps and by tissue.
@@ -319,6 +323,15 @@ class Session:
         # A field with one setting everywhere is still searched from each tissue's own start.
         check_tissues(objective.tissues, self._request.fixed_labels)
         return objective
+
+    def _errand(self, work: Callable[[Callable[[], bool]], T]) -> T:
+        """Have ``work`` done by the thread, where its memory lasts, and wait for it."""
+
+        def done(stop: Callable[[], bool]) -> T:
+            with enough_memory(self._request):
+                return self._fields.guarded(lambda: work(stop))
+
+        return self._worker.run(done)
 
     def _compared_by(self, first: Setting, halt: Callable[[], bool]) -> FieldModel:
         """What answers the settings of a sensitivity map."""
@@ -380,7 +393,7 @@ class Session:
     ) -> NetworkField:
         """The network that answers live where it is the one wanted, else another."""
         mine = self._fields.exact_network
-        if mine is not None and mine.name == card.name:
+        if mine is not None and mine.name == card.name and pair.device.type == "cpu":
             return mine
         return bind_model(card, request, pair)
 

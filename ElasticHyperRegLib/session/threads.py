@@ -35,5 +35,8 @@ def _gnu_openmp() -> ctypes.CDLL | None:
     paths = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}
     if len(paths) != 1:
         return None
-    library = ctypes.CDLL(paths.pop())
+    try:
+        library = ctypes.CDLL(paths.pop())
+    except OSError:  # replaced on the disk since it was loaded
+        return None
     return library if hasattr(library, "omp_pause_resource_all") else None

@@ -80,7 +80,8 @@ class SolverOptions:
             the spacing of the next.
         step: size of an update in voxels of the field's grid, before smoothing.
         squarings: of each update's exponential.
-        tolerance: a level has converged when ten iterations improve the objective by less.
+        tolerance: a level has converged when its last iterations (ten of ``descent``, five of
+            ``settle``) improve the objective by less.
         search_mm: range of the discrete search before the first level; 0 leaves it out.
         search_window: side of its NCC box in voxels of the coarsest level.
     """

@@ -119,11 +119,29 @@ def test_without_tissues_there_are_no_maps():
 
 def test_unnamed_labels_go_by_their_number():
     request = painted(**{"2": Elasticity(0.1, 0.4)})
-    plain = replace(request, fixed_labels=replace(request.fixed_labels, names={}))
+    unnamed = replace(request.fixed_labels, names={})
+    plain = replace(request, fixed_labels=unnamed, moving_labels=None)
     check_request(plain)
     assert set(used_elasticity(plain)) == {"background", "1", "2"}
     with pytest.raises(InputError, match=r"for 2; expected tissues of fixed labels: backgr.*organ"):
         check_request(request)
+
+
+def test_a_name_that_one_label_map_has_holds_for_both():
+    request = painted(organ=Elasticity(0.1, 0.4))
+    named, unnamed = request.fixed_labels, replace(request.fixed_labels, names={})
+    lent = replace(request, fixed_labels=unnamed)
+    check_request(lent)
+    assert set(used_elasticity(lent)) == {"background", "body", "organ"}
+    assert unnamed.names == {}
+    back = replace(request, moving_labels=replace(request.moving_labels, names={}))
+    assert back.moving_labels.names == named.names
+    # A name that stands for another label already, or a label that does not occur, lends nothing.
+    own = replace(named, names={1: "organ"})
+    assert replace(request, fixed_labels=own).fixed_labels.names == {1: "organ"}
+    more = replace(request.moving_labels, names={**named.names, 7: "tumour"})
+    kept = replace(request, fixed_labels=unnamed, moving_labels=more).fixed_labels.names
+    assert kept == named.names
 
 
 def test_tissues_need_labels():

@@ -34,6 +34,7 @@ QUICK = RegistrationOptions(initial="none", refine=3, device="cpu")
         ({"initial": "deformable"}, "alignment 'deformable'; expected none, translation"),
         ({"initial": ((1.0, 0.0), (0.0, 1.0))}, r"shape \(2, 2\); expected an invertible 4×4"),
         ({"initial": tuple(map(tuple, np.diag([-1.0, 1, 1, 1])))}, "without a reflection"),
+        ({"initial": tuple(map(tuple, np.eye(4) + np.eye(4, k=-3)))}, "last row 0 … 0 1"),
     ],
 )
 def test_options_that_cannot_be(option, words):

@@ -54,6 +54,25 @@ def test_dice_is_that_of_the_metrics():
         assert found[name] == pytest.approx(value, abs=2e-3)
 
 
+def test_a_mean_of_millions_is_exact():
+    grid = Grid.from_spacing((24, 384, 384), (1.0, 1.0, 1.0))
+    place = Place(grid, Evidence(), CPU)
+    values = torch.full((1, 1, *grid.shape), 0.0123)
+    assert place.by_tissue(values).tolist() == pytest.approx([0.0123], rel=1e-5)
+
+
+def test_labels_of_an_atlas_cost_no_more_than_others():
+    grid = Grid.from_spacing((4, 5, 6), (1.0, 1.0, 1.0))
+    data = torch.zeros(1, 1, *grid.shape, dtype=torch.int32)
+    data[..., 2:4], data[..., 4:] = 614_454_277, 7
+    labels = LabelMap(data, grid, {7: "seven"})
+    place = Place(grid, Evidence(fixed_labels=labels, moving_labels=labels), CPU)
+    assert place.names == ("seven", "614454277")
+    assert place.voxels == {"seven": 40, "614454277": 40}
+    strange = torch.tensor([-3, 0, 7, 8, 614_454_277, 2**31 - 1])
+    assert place.moving_numbers(strange).tolist() == [0, 0, 1, 0, 2, 0]
+
+
 def test_landmark_error_is_that_of_the_metrics():
     known = small_evidence()
     grid = given(known.fixed_labels, "fixed").grid

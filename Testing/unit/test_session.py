@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import Elasticity, Grid, InputError, RegistrationOptions, register
+from ElasticHyperRegLib.engine import Run, align_pair
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.estimation import EstimateOptions, Setting, Surface
 from ElasticHyperRegLib.estimation.settings import around
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
+from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.session import Session, SessionInputs
+from ElasticHyperRegLib.session.measure import Measure
 from ElasticHyperRegLib.session.opening import preview_note
 from Testing.unit.live_answers import Answers, ask
 from Testing.unit.small_pair import small_request
@@ -64,6 +67,37 @@ def test_answers_become_better_until_the_last(session):
     }
     seconds = [answer.seconds for answer in answers]
     assert seconds == sorted(seconds)
+
+
+def test_a_tissue_that_the_live_grid_has_lost_is_not_scored():
+    request = small_request(options=ALONE)
+    fixed, moving = (
+        torch.zeros_like(labels.data) for labels in (request.fixed_labels, request.moving_labels)
+    )
+    fixed[0, 0, 2, 2, 2], moving[0, 0, 4:16, 4:20, 4:20] = 1, 1
+    names = {1: "lesion"}
+    lesion = replace(
+        request,
+        fixed_labels=replace(request.fixed_labels, data=fixed, names=names),
+        moving_labels=replace(request.moving_labels, data=moving, names=names),
+    )
+    pair = align_pair(lesion, torch.device("cpu"), Run())
+    grid = coarser(request.fixed.grid, tuple(3 * s for s in request.fixed.grid.spacing))
+    measure = Measure(lesion, pair, grid)
+    found = measure.evidence(torch.zeros(1, 3, *grid.shape))
+    assert set(found) == {"tre_mm"}
+
+
+def test_no_memory_for_a_session_is_one_line(session, monkeypatch):
+    def full(*given: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="no memory for .*crop"):
+        patch.setattr("ElasticHyperRegLib.session.session.align_pair", full)
+        Session.from_request(small_request(options=ALONE))
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="no memory for .*crop"):
+        patch.setattr("ElasticHyperRegLib.session.session.estimate", full)
+        session.estimate()
 
 
 def test_an_answer_holds_the_whole_map_and_its_figures(session):

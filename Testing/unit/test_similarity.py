@@ -27,7 +27,7 @@ def brute_force(
         cov = (weight * fixed[box] * warped[box]).sum() / total - mean_f * mean_w
         var_f = ((weight * fixed[box] ** 2).sum() / total - mean_f**2).clamp_min(0)
         var_w = ((weight * warped[box] ** 2).sum() / total - mean_w**2).clamp_min(0)
-        result[(0, 0, *index)] = cov * cov.abs() / (var_f * var_w + EPSILON**2)
+        result[(0, 0, *index)] = cov * cov.abs() / (var_f * var_w + EPSILON)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,6 +93,21 @@ def test_the_frame_of_the_image_does_not_matter(oblique_grid):
     )
     found = shear_at(turned, labels, NAMES, SlidingBorder("lung", "wall", width_mm=8.0))
     assert found["shear_mean"] == pytest.approx(0.3, rel=1e-4)
+
+
+def test_an_alignment_that_turns_does_not_slide():
+    fixed, _, labels = slid_halves()
+    angle = np.radians(8)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    grid = Grid(fixed.grid.shape, turn @ fixed.grid.ijk_to_ras)
+    options = RegistrationOptions(
+        initial=tuple(map(tuple, turn)), model="none", sliding=(SlidingBorder("left", "right", 8),)
+    )
+    request = RegistrationRequest(
+        fixed, Image(fixed.data, grid), fixed_labels=labels, options=options
+    )
+    assert register(request).metrics["sliding"]["left|right"]["slip_mm"] < 0.1
 
 
 def test_a_marked_border_reaches_the_solver_and_the_metrics():

@@ -14,6 +14,8 @@ MakeGrid = Callable[..., Grid]
 
 SHEARED = np.eye(4)
 SHEARED[0, 1] = 0.1
+MOVED = np.eye(4)
+MOVED[0, 3] = 6.0
 NOT_A_NUMBER = np.eye(4)
 NOT_A_NUMBER[2, 3] = np.nan
 
@@ -25,6 +27,7 @@ NOT_A_NUMBER[2, 3] = np.nan
         ((3, 4, 5), NOT_A_NUMBER, "expected a finite 4×4 matrix"),
         ((3, 4, 5), np.eye(3), "an ijk_to_ras of shape (3, 3); expected a finite 4×4 matrix"),
         ((3, 4, 5), np.diag([1.0, 0.0, 1.0, 1.0]), "expected positive spacings"),
+        ((3, 4, 5), MOVED.T, "last row is [6.0, 0.0, 0.0, 1.0]; expected 0 … 0 1"),
         ((3, -4, 5), np.eye(4), "a grid of shape (3, -4, 5); expected 2 or 3 positive sizes"),
         ((3, 0), np.eye(3), "a grid of shape (3, 0); expected 2 or 3 positive sizes"),
         ((3,), np.eye(2), "a grid of shape (3,); expected 2 or 3 positive sizes"),

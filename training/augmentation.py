@@ -70,13 +70,18 @@ def augment(
     return batch
 
 
-def _swapped(batch: Batch, chosen: np.ndarray) -> Batch:
+def check_swap(batch: Batch) -> None:
+    """Refuse pairs that cannot change places, as ``augment`` does."""
     if batch.displacement is not None:
         raise InputError(
             "pairs whose displacement is known, to be swapped", "swap = 0 for synthetic pairs"
         )
     if (batch.fixed_labels is None) != (batch.moving_labels is None):
         raise InputError("pairs with labels on one side alone, to be swapped", "swap = 0 for them")
+
+
+def _swapped(batch: Batch, chosen: np.ndarray) -> Batch:
+    check_swap(batch)
     where = torch.from_numpy(chosen).view(-1, *[1] * (batch.fixed.ndim - 1))
     everywhere = torch.ones_like(batch.fixed, dtype=torch.bool)
 

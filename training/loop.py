@@ -177,9 +177,10 @@ def batch_loss(
     found = objective(batch.fixed, warped, u_mm, setting, about, masks)
     loss = equally_loud(found.total, setting)
     if options.labels:
-        loss = loss + options.labels * soft_dice_loss(*_labels(batch), flow.displacement, tissues)
+        both = known_labels(batch)
+        loss = loss + options.labels * soft_dice_loss(*both, flow.displacement, tissues)
     if truth := _truth_weight(config, seed[1]):
-        loss = loss + truth * squared_distance(u_mm, _known(batch) * scale)
+        loss = loss + truth * squared_distance(u_mm, known_displacement(batch) * scale)
     return loss
 
 
@@ -203,7 +204,8 @@ def _truth_weight(config: TrainingConfig, step: int) -> float:
     return config.optimisation.truth * max(0.0, 1 - 2 * step / config.optimisation.steps)
 
 
-def _labels(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def known_labels(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those of both images, or a refusal: the loss is to weigh them."""
     if batch.fixed_labels is None or batch.moving_labels is None:
         raise InputError(
             "a weight of the labels for pairs without labels", "labelled pairs", "set labels to 0"
@@ -211,7 +213,8 @@ def _labels(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return batch.fixed_labels, batch.moving_labels
 
 
-def _known(batch: Batch) -> torch.Tensor:
+def known_displacement(batch: Batch) -> torch.Tensor:
+    """The truth, or a refusal: the loss is to weigh it."""
     if batch.displacement is None:
         raise InputError(
             "a truth weight for pairs whose displacement is not known",

@@ -11,6 +11,8 @@ from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.weights import ModelCard
 
+from .augmentation import check_swap
+from .batches import collate
 from .checkpoint import origin
 from .config import TrainingConfig, read_config
 from .data import open_source, refuse_shared_patients
@@ -18,7 +20,7 @@ from .data.pair import PairSource, lattice_text, same_spacing
 from .export import export
 from .hardware import Hardware
 from .journal import earlier_starts, tensorboard_writer, this_start, write_record
-from .loop import Progress, Sources, fit, no_fixed_labels
+from .loop import Progress, Sources, fit, known_displacement, known_labels, no_fixed_labels
 from .place import Place, SharedFault, launched, peer_ended
 from .state import begin
 
@@ -140,5 +142,20 @@ def _check_model(config: TrainingConfig, source: PairSource) -> None:
             f"{config.name} with the tissues {', '.join(spec.tissues)}",
             f"those of {config.data.source}, in order: {', '.join(names) or 'none'}",
         )
-    if spec.tissues and source.sample(0, np.random.default_rng(0)).fixed_labels is None:
+    _check_pair(config, source)
+
+
+def _check_pair(config: TrainingConfig, source: PairSource) -> None:
+    """Whether pairs have what model, loss and variation need: known before anything is written."""
+    weights, swap = config.optimisation, config.augmentation.swap
+    if not (config.model.tissues or weights.labels or weights.truth or swap):
+        return
+    batch = collate([source.sample(0, np.random.default_rng(0))])
+    if config.model.tissues and batch.fixed_labels is None:
         raise no_fixed_labels(config)
+    if weights.labels:
+        known_labels(batch)
+    if weights.truth:
+        known_displacement(batch)
+    if swap:
+        check_swap(batch)

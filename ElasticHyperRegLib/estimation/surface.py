@@ -58,6 +58,11 @@ class Surface:
         return max(self.scores)
 
     @property
+    def peak(self) -> Elasticity:
+        """The setting of the highest score, however many others are as good."""
+        return self.settings[self.scores.index(self.best)]
+
+    @property
     def reached(self) -> float:
         """The score of what was chosen; NaN where that was found elsewhere, see ``chosen``."""
         scores = dict(zip(self.settings, self.scores, strict=True))

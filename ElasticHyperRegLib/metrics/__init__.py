@@ -13,7 +13,13 @@ from .field import (
 from .intensity import ncc
 from .landmarks import tre_mm, tre_summary
 from .overlap import dice, mean_dice
-from .surface import SurfaceDistances, hd95_mm, surface_distance_mm, surface_distances
+from .surface import (
+    SurfaceDistances,
+    hd95_mm,
+    mask_hd95_mm,
+    surface_distance_mm,
+    surface_distances,
+)
 
 __all__ = [
     "SurfaceDistances",
@@ -23,6 +29,7 @@ __all__ = [
     "inverse_consistency_mm",
     "jacobian_by_tissue",
     "jacobian_summary",
+    "mask_hd95_mm",
     "mean_dice",
     "ncc",
     "surface_distance_mm",

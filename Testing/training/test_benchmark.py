@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from ElasticHyperRegLib import Elasticity, Grid, Image, LabelMap, RegistrationRequest
+from ElasticHyperRegLib import (
+    Elasticity,
+    Grid,
+    Image,
+    InputError,
+    LabelMap,
+    RegistrationRequest,
+)
 from ElasticHyperRegLib.cli import extras
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY, RegistrationOptions
 from ElasticHyperRegLib.engine.solver_settings import solver_settings
@@ -253,6 +260,38 @@ def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
     assert best.mean_dice >= other.mean_dice
 
 
+def test_the_papers_way_takes_the_highest_score_itself(data, models, coarse):
+    card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
+    cases = acdc_cases(data, "train")
+    chosen = subject_choice(card, cases, CPU, "dice").settings
+    contender = parse_contender("net")
+    for case, setting in zip(cases, chosen, strict=True):
+        others = [Elasticity(lam, mu) for lam in (0, 0.5, 1) for mu in (0, 0.5, 1) if lam + mu <= 1]
+        dices = [
+            score([case], register_cases(contender, [case], [Setting(s)], CPU), "", "").mean_dice
+            for s in (setting.default, *others)
+        ]
+        assert dices[0] == pytest.approx(max(dices), abs=1e-3)
+
+
+def test_a_diffusion_model_has_its_own_weight_and_an_elastic_finish(data, models):
+    spec = tiny_spec("diff-g", 2)
+    metrics = {"train": {"dice at 0.1": 0.8}}
+    card = install(lively(spec), models / "net", MR, metrics=metrics)
+    assert global_choice(card, "train", 1).parameters.startswith("global: α 0.1, the best")
+    options = {"refine": 1, "subject_wise": False}
+    plain, refined = rows_of(data, "net", "net+refine", **options)[1:]
+    assert "elastic" not in plain.parameters
+    assert refined.parameters.endswith("; the solver's energy is elastic, λ 0, μ as α")
+
+
+def test_a_model_for_other_intensities_is_refused(data, models):
+    ct = {**MR, "intensity_window": [-1000.0, 600.0]}
+    install(lively(tiny_spec("elas-g", 2)), models / "net", ct)
+    with pytest.raises(InputError, match="for intensities of .*one without a window"):
+        rows_of(data, "net")
+
+
 def test_tissues_are_chosen_one_by_one(data, models, coarse):
     tissues = ("background", *TISSUES)
     card = install(lively(tiny_spec("elas-sas", 2, tissues=tissues), scale=3.0), models / "sas", MR)
@@ -302,6 +341,7 @@ def test_command_writes_the_table(capsys, data, tmp_path, models):
     assert records[2]["by_scored_labels"] is True
     assert "velocity_folds_fraction" in records[2]
     assert "velocity_folds_fraction" not in records[1]
+    assert all(0 < record["mask_hd95_mm"] < record["hd95_mm"] for record in records)
     text = (out / "table.md").read_text("utf-8")
     assert text.startswith("# acdc, train: 2 pairs\n")
     assert "as the card says †" in text
@@ -318,6 +358,7 @@ def test_given_values_are_obeyed(capsys, data, tmp_path, models):
     assert run(capsys, *words, "--out", out, "--elasticity", "0.1,0.3")[0] == 0
     records = json.loads((out / "table.json").read_text("utf-8"))
     assert [record["parameters"] for record in records] == ["none", "given: λ 0.1, μ 0.3"]
+    assert not any("mask_hd95_mm" in record for record in records)
     differing = ("--elasticity", "myocardium=0.1,0.3")
     line = refused(capsys, *words, "--out", tmp_path / "other", *differing)
     assert "different λ and μ for myocardium; expected one setting for everywhere" in line

@@ -137,6 +137,13 @@ def _spacing_lost(root: Path) -> Path:
     return root / "testing/patient101/patient101_frame01.nii.gz"
 
 
+def _header_lost(root: Path) -> Path:
+    for path in (root / "testing/patient101").glob("*.nii.gz"):
+        values = heart(radius=9.0)
+        write_volume(path, values if "_gt" in path.name else scan(values), (1.0, 1.0, 1.0))
+    return root / "testing/patient101/patient101_frame01.nii.gz"
+
+
 def _nan(root: Path) -> Path:
     values = scan(heart())
     values[2, 3, 4] = np.nan
@@ -157,6 +164,7 @@ FAULTS = (
     _wrong_spacing,
     _wrong_spacing_everywhere,
     _spacing_lost,
+    _header_lost,
     _nan,
     _no_right_ventricle,
 )

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from ElasticHyperRegLib import Grid, InputError
 from ElasticHyperRegLib.field import compose, jacobian_determinant
 from training.data import PairSample, PairSource, open_source
+from training.data.mixture import MixtureSource
 from training.data.motion import Motion, moved, smooth_noise
 from training.data.phantom import PhantomSourceOptions, make_aligned
 
 from .layouts import blob, write_volume
+from .small_source import Discs
 
 SHAPES: dict[str, Any] = {"size": [48, 40], "motion_mm": 15.0, "noise": 0.0}
 PHANTOM: dict[str, Any] = {"size": [32, 32, 32], "phantoms": 2, "held_out": 1, "initial": "none"}
@@ -222,6 +224,27 @@ def test_mixture_draws_its_parts_by_weight() -> None:
         many += int(labels.max()) > 2
     assert 5 <= many <= 25
     assert same(source.sample(0, rng(1)), source.sample(0, rng(1)))
+
+
+class Numbered(Discs):
+    """Notes which pairs are asked for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.drawn = [0] * count
+
+    def sample(self, index: int, rng: np.random.Generator) -> PairSample:
+        self.drawn[index] += 1
+        return super().sample(index, rng)
+
+
+def test_a_mixture_draws_evenly_within_a_part() -> None:
+    parts = [Numbered(6), Numbered(2)]
+    source = MixtureSource([*parts], [1.0, 1.0])
+    for seed in range(2400):
+        source.sample(seed % len(source), rng(seed))
+    assert parts[0].drawn == pytest.approx([200] * 6, rel=0.25)
+    assert parts[1].drawn == pytest.approx([600] * 2, rel=0.1)
 
 
 def test_roots_of_a_mixture_are_relative_to_its_own(tmp_path: Path) -> None:

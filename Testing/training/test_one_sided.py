@@ -88,6 +88,28 @@ def test_tissues_without_fixed_labels_are_refused_before_anything_is_written(tmp
         open_sources(settings, folders(tmp_path / "one", "moving_labels"))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimisation": {"labels": 1.0}}, "a weight of the labels for pairs without labels"),
+        ({"optimisation": {"truth": 1.0}}, "a truth weight for pairs"),
+        ({"augmentation": {"swap": 0.5}}, "labels on one side alone, to be swapped"),
+    ],
+)
+def test_what_pairs_lack_is_told_before_anything_is_written(tmp_path, change, words):
+    kept = {"initial": "none"}
+    settings = config()
+    settings = replace(
+        settings,
+        model=replace(settings.model, ndim=3),
+        data=DataConfig("own", "train", "val", "", "", kept, kept),
+    )
+    for part, values in change.items():
+        settings = replace(settings, **{part: replace(getattr(settings, part), **values)})
+    with pytest.raises(InputError, match=words):
+        open_sources(settings, folders(tmp_path, "fixed_labels"))
+
+
 def test_a_swap_brings_a_single_mask_along():
     mask = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
     mask[..., : SIZE // 2] = True

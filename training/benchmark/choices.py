@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from ElasticHyperRegLib.engine import RegistrationRequest
 from ElasticHyperRegLib.engine.model import measured
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
-from ElasticHyperRegLib.estimation import EstimateOptions, Evidence, Setting, estimate
+from ElasticHyperRegLib.estimation import Estimate, EstimateOptions, Evidence, Setting, estimate
 from ElasticHyperRegLib.types import Elasticity
 from ElasticHyperRegLib.weights import ModelCard, load_model
 
@@ -55,7 +55,7 @@ def global_choice(card: ModelCard | None, split: str, count: int) -> Choice:
         return Choice((Setting(DEFAULT_ELASTICITY),) * count, text, split in DEFAULT_CHOSEN_ON)
     best = max(worth, key=lambda value: worth[value])
     splits = ", ".join(card.metrics)
-    text = f"global: {_text(best)}, the best on {splits} as the card says"
+    text = f"global: {_text(best, card)}, the best on {splits} as the card says"
     return Choice((Setting(best),) * count, text, split in card.metrics)
 
 
@@ -77,7 +77,7 @@ def subject_choice(
     settings = []
     for number, field in enumerate(bound_fields(load_model(card.folder), cases, device)):
         found = estimate(field, _evidence(cases[number], by_labels), options)
-        chosen = found.setting
+        chosen = _peaks(found) if by_labels else found.setting
         settings.append(chosen if field.tissues else Setting(chosen.default))
         tick((number + 1) / len(cases))
     text = (
@@ -88,6 +88,15 @@ def subject_choice(
     return Choice(tuple(settings), text, by_labels)
 
 
+def _peaks(found: Estimate) -> Setting:
+    """The highest score of each tissue, as published: what is as good does not count."""
+    setting = replace(found.setting, default=found.surface().peak)
+    for tissue in found.tissues:
+        if any(surface.tissue == tissue for surface in found.surfaces):
+            setting = setting.with_tissue(tissue, found.surface(tissue).peak)
+    return setting
+
+
 def _evidence(case: RegistrationRequest, labels: bool) -> Evidence:
     identity = np.eye(case.fixed.grid.ndim + 1)
     if labels:
@@ -95,5 +104,7 @@ def _evidence(case: RegistrationRequest, labels: bool) -> Evidence:
     return Evidence(fixed=case.fixed, moving=case.moving, initial=identity)
 
 
-def _text(value: Elasticity) -> str:
+def _text(value: Elasticity, card: ModelCard | None = None) -> str:
+    if card is not None and len(card.model.hyper) == 1:
+        return f"α {value.lam + value.mu:g}"
     return f"λ {value.lam:g}, μ {value.mu:g}"

@@ -14,6 +14,7 @@ from ElasticHyperRegLib.engine import NetworkField, RegistrationOptions, Registr
 from ElasticHyperRegLib.engine.elasticity import coefficients
 from ElasticHyperRegLib.engine.prepare import prepare
 from ElasticHyperRegLib.engine.solver_settings import solver_settings
+from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.field import to_grid
 from ElasticHyperRegLib.networks import RegistrationNetwork
@@ -45,11 +46,17 @@ def parse_contender(name: str) -> Contender:
     """``solver``, a model's name or folder, or that with ``+refine``.
 
     Raises:
-        InputError: no such model.
+        InputError: no such model, or one for intensities that the table's images do not have.
     """
     if name == SOLVER:
         return Contender(name, None, False)
-    return Contender(name, read_card(find_model(name.removesuffix(REFINE))), name.endswith(REFINE))
+    card = read_card(find_model(name.removesuffix(REFINE)))
+    if card.expects.intensity_window is not None:
+        raise InputError(
+            f"the model '{card.name}', for intensities of {card.expects.intensity_window}",
+            "one without a window: the table's images run from 0 to 1",
+        )
+    return Contender(name, card, name.endswith(REFINE))
 
 
 def bound_fields(

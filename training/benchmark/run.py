@@ -19,7 +19,7 @@ from ElasticHyperRegLib.weights import ModelCard, list_models
 
 from .acdc import acdc_cases
 from .choices import LABEL_FREE, Choice, Tick, given_choice, global_choice, subject_choice
-from .contenders import REFINE, SOLVER, parse_contender, register_cases
+from .contenders import REFINE, SOLVER, Contender, parse_contender, register_cases
 from .score import Fields, Row, score
 
 Cases = Callable[[Path, str], list[RegistrationRequest]]
@@ -43,6 +43,7 @@ class Benchmark(NamedTuple):
             card.name
             for card in list_models()
             if (card.expects.modality, card.model.ndim) == (self.modality, self.ndim)
+            and card.expects.intensity_window is None
         ]
         return (SOLVER, *(name + after for name in names for after in ("", REFINE)))
 
@@ -101,7 +102,7 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
             chosen[home] = list(_choices(card, cases, options, device, tick))
         for choice in chosen[home]:
             fields = register_cases(contender, cases, choice.settings, device, options.refine)
-            row = score(cases, fields, contender.name, choice.parameters)
+            row = score(cases, fields, contender.name, choice.parameters + _refined_by(contender))
             rows.append(
                 replace(
                     row,
@@ -111,6 +112,14 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
             )
     progress("done", 1.0)
     return rows
+
+
+def _refined_by(contender: Contender) -> str:
+    """What is to be known of the finish of a model that is not elastic itself."""
+    card = contender.card
+    if card is None or len(card.model.hyper) > 1 or not contender.refined:
+        return ""
+    return "; the solver's energy is elastic, λ 0, μ as α"
 
 
 def _choices(

@@ -28,8 +28,10 @@ from .prepare import (
 )
 
 SPACING_MM = 1.8
-SMALLEST_MM = 20
-"""Of a heart; smaller where the spacing in the header is wrong."""
+ACROSS_MM = (20, 200)
+"""Of a heart within its slices; others mean that the spacing in the header is wrong."""
+LOST = (1.0, 1.0, 1.0)
+"""Spacing in a header that has lost it; ACDC has 1.2 to 1.9 mm in slices 5 to 10 mm apart."""
 SIZE = 128
 LABELS = {0: "background", 1: "right_ventricle", 2: "myocardium", 3: "left_ventricle"}
 TISSUES = set(LABELS) - {0}
@@ -182,6 +184,12 @@ def prepare(folder: Path, slices: Slices) -> Prepared:
         paths.append(path)
     (fixed, fixed_labels), (moving, moving_labels) = volumes
     require_grid(moving.grid, fixed.grid, paths[1], paths[0])
+    if np.allclose(fixed.grid.spacing, LOST):
+        raise InputError(
+            f"{paths[0]}: voxels of 1×1×1 mm",
+            "those of the scanner",
+            "mend the spacing in its header",
+        )
     whole = [isotropic(v, SPACING_MM) for v in (fixed, moving, fixed_labels, moving_labels)]
     low, high = _bounding_box(whole[2], paths[0])
     middle, row, column = ((low + high) // 2).tolist()
@@ -194,10 +202,10 @@ def _bounding_box(labels: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarra
     where = np.argwhere(labels > 0)
     low, high = where.min(axis=0), where.max(axis=0)
     across = float(max(high[1:] - low[1:])) * SPACING_MM
-    if not SMALLEST_MM <= across < SIZE * SPACING_MM:
+    if not ACROSS_MM[0] <= across <= ACROSS_MM[1]:
         raise InputError(
             f"{path}: a heart {across:.0f} mm across",
-            f"{SMALLEST_MM} to {SIZE * SPACING_MM:.0f} mm",
+            f"{ACROSS_MM[0]} to {ACROSS_MM[1]} mm",
             "check the voxel spacing in its header",
         )
     return low, high

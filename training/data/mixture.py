@@ -51,10 +51,10 @@ class MixtureSource:
         return sum(len(part) for part in self._parts)
 
     def sample(self, index: int, rng: np.random.Generator) -> PairSample:
-        """In training a pair of a part drawn by weight; ``index`` counts round within it."""
+        """In training any pair of a part drawn by weight, whatever ``index`` is."""
         if self._drawn:
-            which = int(np.searchsorted(self._edges, rng.uniform(), side="right"))
-            return self._parts[which].sample(index % len(self._parts[which]), rng)
+            part = self._parts[int(np.searchsorted(self._edges, rng.uniform(), side="right"))]
+            return part.sample(int(rng.integers(len(part))), rng)
         for part in self._parts:
             if index < len(part):
                 return part.sample(index, rng)

@@ -83,6 +83,11 @@ class SimulatedSource:
         if scan.labels is not None:
             labels = torch.from_numpy(scan.labels.astype(np.int64))[None, None]
             moving_labels = moved(labels, w_vox, nearest=True)
+        mask = moving_mask = None
+        if scan.mask is not None:
+            mask = torch.from_numpy(scan.mask)[None, None]
+            moving_mask = moved(mask, w_vox, nearest=True)[0]
+            mask = mask[0]
         noise = self._options.noise
         return PairSample(
             rescanned(image, noise, rng)[0],
@@ -91,4 +96,6 @@ class SimulatedSource:
             None if moving_labels is None else moving_labels[0],
             motion.inverse()[0],
             self._owner[index],
+            mask,
+            moving_mask,
         )

@@ -24,6 +24,12 @@ START = 19
 """Of the fields of ``/proc/…/stat`` after the name: when it was started."""
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page keeps on the disk goes with the test; a server's own process sees to its own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 @dataclass
 class Served:
     """A running server: where it is, its process, and what it said."""

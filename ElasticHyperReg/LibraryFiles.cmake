@@ -27,6 +27,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/cli/progress.py
   ElasticHyperRegLib/cli/record.py
   ElasticHyperRegLib/cli/register.py
+  ElasticHyperRegLib/cli/resumed.py
   ElasticHyperRegLib/cli/segment.py
   ElasticHyperRegLib/cli/segmentation.py
   ElasticHyperRegLib/cli/serve.py

@@ -16,6 +16,7 @@ from ..io import atomic_path
 from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault, reachable
 from .manifest import OPTIONAL_FILES, Row, read_manifest
 from .pair import Job, PairFiles, register_files
+from .resumed import difference
 from .settings import Settings
 
 SUMMARY = "summary.csv"
@@ -47,12 +48,21 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended: its exit code, why it failed, its metrics where it did not."""
+    """How a case ended: its exit code, why it failed, its metrics where it did not.
+
+    ``before`` marks one that an earlier run has done.
+    """
 
     name: str
     code: int
     reason: str
     metrics: Mapping[str, Any]
+    before: bool = False
+
+    @property
+    def said(self) -> str:
+        """For the terminal."""
+        return self.reason or ("done before" if self.before else "done")
 
 
 def run_cohort(
@@ -74,7 +84,7 @@ def run_cohort(
     for row in rows:
         done.append(_run_case(row, cohort))
         _write_summary(out, done)
-        typer.echo(f"[{len(done)}/{len(rows)}] {done[-1].name}: {done[-1].reason or 'done'}")
+        typer.echo(f"[{len(done)}/{len(rows)}] {done[-1].name}: {done[-1].said}")
     failed = [outcome for outcome in done if outcome.code != DONE]
     if failed:
         names = ", ".join(outcome.name for outcome in failed)
@@ -101,8 +111,11 @@ def _check_folder(out: Path, names: set[str], overwrite: bool) -> None:
 def _run_case(row: Row, cohort: Cohort) -> Outcome:
     name = row["case"]
     try:
-        earlier = None if cohort.overwrite else _finished(cohort.out / name)
-        return Outcome(name, DONE, "", earlier or register_files(_job(row, cohort), name))
+        job = _job(row, cohort)
+        earlier = None if cohort.overwrite else _finished(job)
+        if earlier is not None:
+            return Outcome(name, DONE, "", earlier, before=True)
+        return Outcome(name, DONE, "", register_files(job, name))
     except Cancelled:
         raise
     except Exception as caught:
@@ -133,10 +146,26 @@ def _job(row: Row, cohort: Cohort) -> Job:
     return Job(files, settings, cohort.out / row["case"], cohort.overwrite, cohort.estimate)
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
-    """The metrics of a case that an earlier run finished: results appear all at once."""
+def _finished(job: Job) -> dict[str, Any] | None:
+    """The metrics of a case that an earlier run finished: results appear all at once.
+
+    Raises:
+        InputError: it was made of other files or with other options.
+    """
+    metrics, record = (_kept(job.out / name) for name in ("metrics.json", "request.json"))
+    other = None if metrics is None or record is None else difference(job, record)
+    if other is not None:
+        raise InputError(
+            f"{job.out}, made before with another {other}",
+            "the same files and options as then",
+            "add --overwrite, or choose another folder",
+        )
+    return metrics
+
+
+def _kept(file: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         return None
 

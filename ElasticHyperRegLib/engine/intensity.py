@@ -11,6 +11,8 @@ AIR_HU = -1024.0
 PADDING_HU = -1400.0
 """No CT scanner measures less; −2000, −2048 or −3024 mark what it did not see."""
 CT_BELOW_HU = -500.0
+CT_LEAST = 1e-3
+"""Part of the voxels below that in a CT."""
 CT_WINDOW_HU = (-1000.0, 600.0)
 CT_AIR_HU = (-1100.0, -900.0)
 """Where the lowest value of a CT lies: −1000 or −1024, or a little beside them."""
@@ -21,14 +23,15 @@ SAMPLES = 2_000_000
 def field_of_view(image: Image) -> torch.Tensor | None:
     """Voxels that the scanner saw, (1, 1, *shape) bool; ``None`` where it saw everything.
 
-    Outside it CT holds one constant far under the −1024 HU of air, the lowest value of the image.
-    Interpolated files hold values in between along its edge, which are no measurement either.
+    Outside it CT holds one constant far under the −1024 HU of air. Interpolated files hold values
+    on either side of it along its edge, which are no measurement either.
     """
     data = image.data
     if float(data.min()) > PADDING_HU:
         return None
     padding = data < PADDING_HU
-    if 2 * int((data == data.min()).sum()) < int(padding.sum()):
+    counts = data[padding].round().unique(return_counts=True)[1]
+    if 2 * int(counts.max()) < int(padding.sum()):
         return None  # no constant: these are values of something else than CT
     return ~padding
 
@@ -43,8 +46,8 @@ def without_padding(image: Image) -> Image:
 def normalised(image: Image) -> torch.Tensor:
     """Intensities from 0 to 1, (1, 1, *shape) float32, of an image without padding.
 
-    CT (anything that reaches below −500): −1000 to 600 HU. Everything else: the 0.5th to the
-    99.5th percentile of what is not 0, as 0 is background in MR.
+    CT (where more than a few voxels lie below −500): −1000 to 600 HU. Everything else: the 0.5th
+    to the 99.5th percentile of what is not 0, as 0 is background in MR.
     """
     low, high = _window(image.data)
     return ((image.data.float() - low) / (high - low)).clamp(0, 1)
@@ -62,7 +65,9 @@ def is_ct(image: Image) -> bool:
 
 def _window(data: torch.Tensor) -> tuple[float, float]:
     if PADDING_HU < float(data.min()) <= CT_BELOW_HU:
-        return CT_WINDOW_HU
+        low = int((data <= CT_BELOW_HU).sum())
+        if low >= CT_LEAST * data.numel():  # fewer are where resampled MR undershoots an edge
+            return CT_WINDOW_HU
     values = data.detach().cpu().numpy().ravel()
     values = values[values != 0]
     values = values[:: max(1, values.size // SAMPLES)]

@@ -156,10 +156,24 @@ def dilated(mask: torch.Tensor, grid: Grid, margin_mm: float) -> torch.Tensor:
     return signed_distance_mm(mask, grid) <= margin_mm
 
 
+def _thinnest_mm(side: Side) -> float:
+    """Extent of what counts, along the axis where it is least."""
+    grid = side.image.grid
+    if side.mask is None:
+        return float(min(np.multiply(grid.size, grid.spacing)))
+    inside = side.mask[0, 0].cpu().numpy() > 0
+    extents = []
+    for axis, spacing in enumerate(grid.spacing):
+        across = tuple(dim for dim in range(grid.ndim) if dim != grid.ndim - 1 - axis)
+        extents.append(spacing * int(inside.any(axis=across).sum()))
+    return min(extents)
+
+
 def _check_overlap(prepared: Prepared, initial: np.ndarray) -> None:
     """Some of what counts in the fixed image must land on some that counts in the moving one."""
     fixed, moving = prepared.fixed, prepared.moving
-    spacing = np.maximum(fixed.image.grid.spacing, OVERLAP_MM)
+    step = min(OVERLAP_MM, _thinnest_mm(moving) / 2)
+    spacing = np.maximum(fixed.image.grid.spacing, step)
     grid = coarser(fixed.image.grid, tuple(spacing))
     like = fixed.data
     counts = [

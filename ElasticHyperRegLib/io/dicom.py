@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,18 @@ from .outputs import check_name
 
 UNEVEN = 0.1
 """Slice gaps may differ by this part of the median gap (positions are rounded in some headers)."""
+ROUNDED = 1e-3
+"""Likewise sides of pixels."""
 
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 _FRAMES, _DESCRIPTION, _MODALITY = "0028|0008", "0008|103e", "0008|0060"
+_INTERCEPT, _SLOPE, _COLOURS = "0028|1052", "0028|1053", "0028|0002"
+_NO_IMAGE = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(481\.[3-9]|88|11|104|66\.[135])(\.\d+)*")
+"""Classes of objects that come with images: structure sets and plans, reports, presentation states,
+documents, registrations."""
+_CLASS = b"\x02\x00\x02\x00UI"
+"""Tag and type of the class of an object in the head of its file."""
+HEAD = 1024
 
 
 def read_series(folder: Path) -> sitk.Image:
@@ -30,7 +40,9 @@ def read_series(folder: Path) -> sitk.Image:
         headers = [_header(file) for file in files]
     _check_geometry(folder, headers)
     with reading(folder):
-        return sitk.ReadImage(files)
+        # ITK takes the type of the first slice, which need not hold the values of the others.
+        scales = {(header.get(_SLOPE), header.get(_INTERCEPT)) for header in headers}
+        return sitk.ReadImage(files, sitk.sitkUnknown if len(scales) == 1 else sitk.sitkFloat32)
 
 
 def _slices_of_one_series(folder: Path) -> list[str]:
@@ -68,8 +80,9 @@ def _header(file: str) -> dict[str, str]:
     reader.SetFileName(file)
     reader.ReadImageInformation()
     wanted = (_POSITION, _ORIENTATION, _FRAMES, _DESCRIPTION, _MODALITY)
+    wanted += (_SLOPE, _INTERCEPT, _COLOURS)
     header = {key: reader.GetMetaData(key) for key in wanted if reader.HasMetaDataKey(key)}
-    header["in plane"] = str(min(reader.GetSpacing()[:2]))
+    header["pixel"] = "\\".join(str(side) for side in reader.GetSpacing()[:2])
     return header
 
 
@@ -80,7 +93,10 @@ def _refuse_unreadable(folder: Path, names: set[str]) -> None:
             continue
         with path.open("rb") as file:
             file.seek(128)
-            is_dicom = file.read(4) == b"DICM"
+            head = file.read(HEAD)
+        is_dicom = head.startswith(b"DICM")
+        if is_dicom and _NO_IMAGE.fullmatch(_class_of(head)):
+            continue
         if is_dicom or path.suffix.lower() == ".dcm":
             raise InputError(
                 f"{path} cannot be read as a DICOM slice",
@@ -89,12 +105,33 @@ def _refuse_unreadable(folder: Path, names: set[str]) -> None:
             )
 
 
+def _class_of(head: bytes) -> str:
+    """SOP class of the object whose file begins so, "" where it does not tell."""
+    place = head.find(_CLASS)
+    if place < 0:
+        return ""
+    begin = place + len(_CLASS) + 2
+    length = int.from_bytes(head[begin - 2 : begin], "little")
+    return head[begin : begin + length].decode("ascii", "replace").rstrip("\0 ")
+
+
 def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
     if len(headers) < 2:
         frames = headers[0].get(_FRAMES, "1").strip()
         fault = "one multi-frame file" if frames not in ("", "1") else "a single slice"
         raise InputError(
             f"{folder} holds {fault}", "one file for each of several slices", "convert it to NIfTI"
+        )
+    if any(header.get(_COLOURS, "1").strip() != "1" for header in headers):
+        raise InputError(
+            f"{folder}: slices in colour", "one value a voxel", "convert them to grey values"
+        )
+    sizes = np.array([_numbers(header["pixel"]) for header in headers])
+    if np.ptp(sizes, axis=0).max() > ROUNDED * sizes.min():
+        raise InputError(
+            f"{folder}: slices with pixels of {sizes.min():.4g} and {sizes.max():.4g} mm",
+            "pixels of one size",
+            "put the wanted ones into a folder of their own",
         )
     if any(_POSITION not in header or _ORIENTATION not in header for header in headers):
         raise InputError(
@@ -113,7 +150,7 @@ def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
     positions = positions[np.argsort(positions @ normal)]
     _check_gaps(folder, positions @ normal)
     sideways = (positions - positions[0]) - np.outer((positions - positions[0]) @ normal, normal)
-    if np.linalg.norm(sideways, axis=1).max() > float(headers[0]["in plane"]):
+    if np.linalg.norm(sideways, axis=1).max() > sizes.min():
         raise InputError(
             f"{folder}: each slice is shifted against the last (a tilted gantry)",
             "slices stacked at right angles",

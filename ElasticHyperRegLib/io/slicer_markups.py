@@ -28,7 +28,8 @@ def read_markups(text: str) -> np.ndarray:
     markup = markups[0]
     if set(np.atleast_1d(markup.get("coordinateUnits", "mm"))) != {"mm"}:
         raise InputError(f"coordinates in {markup['coordinateUnits']}", "mm")
-    unplaced = [p for p in markup["controlPoints"] if p.get("positionStatus") == "undefined"]
+    placed = "defined"
+    unplaced = [p for p in markup["controlPoints"] if p.get("positionStatus", placed) != placed]
     if unplaced:
         raise InputError(f"{len(unplaced)} points without a position", "every point placed")
     points = np.array([point["position"] for point in markup["controlPoints"]], dtype=float)

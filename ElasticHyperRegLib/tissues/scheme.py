@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ..types import Elasticity, LabelMap
 from .classes import class_names
 
 LARGEST_LABEL = 65535
+_NAMELESS = re.compile(r"(segment|label|class|region|structure|tissue|value|roi)?[\s_-]*\d*")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class TissueScheme:
     def assignment(
         self, labels: LabelMap, classes: Mapping[int, str] | None = None
     ) -> dict[int, Tissue]:
-        """Tissue of every label that occurs in ``labels``; a name counts before a number.
+        """Tissue of every label that occurs in ``labels``: by its name, or its number without one.
+
+        A name such as ``Segment_3`` says nothing and counts as none.
 
         Args:
             labels: as a program or a person made it.
@@ -117,7 +121,9 @@ class TissueScheme:
         for label in _present(labels):
             name = classes.get(label, "")
             by_name = owners.get(matched(name)) if label else None
-            owner = by_name or owners.get(label) or rest
+            # The number of a tissue of another name is another program's, and means nothing here.
+            by_number = None if label and tells(name) else owners.get(label)
+            owner = by_name or by_number or rest
             if owner:
                 found[label] = owner
             else:
@@ -138,6 +144,11 @@ class TissueScheme:
             for tissue in self.tissues
             for source in (tissue.name, *tissue.sources)
         }
+
+
+def tells(name: str) -> bool:
+    """Whether a label's name is more than a word for a label and a number."""
+    return not _NAMELESS.fullmatch(name.strip().lower())
 
 
 def matched(source: int | str) -> int | str:

@@ -68,6 +68,31 @@ def test_one_failing_row_does_not_stop_the_others(cohort_table, tmp_path, capsys
     assert metrics[1]["model"] == "none"
 
 
+def test_a_case_made_otherwise_is_not_taken_for_done(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    table = manifest(tmp_path, f"one,{files.fixed},{files.moving}")
+    words = ("batch", table, "--out", out)
+    assert run(capsys, *words, *QUICK, "--elasticity", "0.1,0.2")[0] == 0
+    made = (out / "one" / "metrics.json").read_bytes()
+    code, said, _ = run(capsys, *words, *QUICK, "--elasticity", "0.1,0.2")
+    assert (code, "[1/1] one: done before" in said) == (0, True)
+    copy = files.moving.with_name("copy.nii.gz")
+    copy.write_bytes(files.moving.read_bytes())
+    for row, more, other in (
+        (f"{files.fixed},{copy}", ("--elasticity", "0.1,0.2"), None),
+        (f"{files.moving},{files.fixed}", ("--elasticity", "0.1,0.2"), "fixed"),
+        (f"{files.fixed},{files.moving}", ("--elasticity", "0.3,0.4"), "λ or μ"),
+        (f"{files.fixed},{files.moving}", ("--elasticity", "0.1,0.2", "--seed", 3), "seed"),
+    ):
+        manifest(tmp_path, f"one,{row}")
+        code, said, _ = run(capsys, *words, *QUICK, *more)
+        assert code == (0 if other is None else 2)
+        if other is not None:
+            assert f"made before with another {other}; expected the same files" in said
+            assert summary(out)["one"]["status"] == "failed"
+        assert (out / "one" / "metrics.json").read_bytes() == made
+
+
 def test_every_case_may_slide_and_be_estimated(files, tmp_path, capsys, monkeypatch):
     asked = []
 

@@ -76,6 +76,24 @@ def test_ct_has_a_fixed_window():
     torch.testing.assert_close(scaled, torch.tensor([1.0, 0.5, 1.0, 0.0]))
 
 
+def test_a_voxel_that_undershoots_makes_no_ct():
+    values = torch.linspace(0, 4000, 20**3).view(20, 20, 20)
+    values[3, 3, 3] = -600.0
+    assert float(normalised(image_of(values))[0, 0, 10, 0, 0]) == pytest.approx(0.5, abs=0.02)
+    values[:2] = -600.0
+    assert float(normalised(image_of(values))[0, 0, 10, 0, 0]) == 1
+
+
+def test_padding_is_seen_through_the_ringing_of_a_spline():
+    values = torch.full((20, 20, 20), -2000.0)
+    values[4:16, 4:16, 4:16] = torch.linspace(-1000, 600, 12**3).view(12, 12, 12)
+    values[3, 4:16, 4:16], values[2, 4:16, 4:16] = -2191.0, -1960.0
+    seen = field_of_view(image_of(values))
+    assert seen is not None
+    assert int(seen.sum()) == 12**3
+    assert float(without_padding(image_of(values)).data.min()) == -1024
+
+
 def test_other_images_use_what_is_not_background():
     values = torch.zeros(20, 20, 20)
     values[5:15] = torch.linspace(100, 300, 4000).view(10, 20, 20)

@@ -19,6 +19,7 @@ from ElasticHyperRegLib import (
 )
 from ElasticHyperRegLib.engine.check import check_options, check_request, pick_device
 from ElasticHyperRegLib.engine.prepare import initial_alignment, prepare
+from ElasticHyperRegLib.grid import resample
 from Testing.unit.small_pair import SHIFT, small_request
 
 QUICK = RegistrationOptions(initial="none", refine=3, device="cpu")
@@ -93,6 +94,19 @@ def test_too_thin_a_volume():
         check_request(RegistrationRequest(thin, thin))
     smallest = image_of(4, 4, 4)
     assert register(RegistrationRequest(smallest, smallest, options=QUICK)).metrics["ncc"]
+
+
+def test_a_thin_slab_within_the_fixed_image_meets_it():
+    request = small_request(options=QUICK)
+    fixed = request.fixed
+    matrix = fixed.grid.ijk_to_ras.copy()
+    matrix[:3, 2] *= 0.3
+    for shift in np.linspace(5, 9, 9):
+        matrix[:3, 3] = (fixed.grid.ijk_to_ras @ [0, 0, shift, 1])[:3]
+        grid = Grid((5, *fixed.grid.shape[1:]), matrix)
+        slab = Image(resample(fixed.data, fixed.grid, grid), grid, "slab")
+        thin = replace(request, moving=slab, moving_labels=None, moving_points=None)
+        initial_alignment(replace(thin, fixed_points=None), prepare(thin), lambda: False)
 
 
 def test_images_that_nowhere_meet():

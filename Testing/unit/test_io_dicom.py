@@ -89,6 +89,53 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
     assert read_image(tmp_path / "ct").grid.shape[0] == 3
 
 
+def changed(path: Path, **values: object) -> None:
+    data = pydicom.dcmread(path)
+    for name, value in values.items():
+        setattr(data, name, value)
+    data.save_as(path)
+
+
+def test_every_slice_has_its_own_scale(tmp_path):
+    paths = write_series(tmp_path / "pet", stack(4))
+    scales = [(1, 0), (0.25, 0), (0.125, -3), (0.0625, -2048)]
+    for path, (slope, intercept) in zip(paths, scales, strict=True):
+        changed(path, RescaleSlope=slope, RescaleIntercept=intercept)
+    image = read_image(tmp_path / "pet")
+    for number, (slope, intercept) in enumerate(scales):
+        truth = slope * slice_values(number) + intercept
+        np.testing.assert_allclose(image.data[0, 0, number], truth)
+
+
+def test_what_comes_with_images_is_passed_over(tmp_path):
+    paths = write_series(tmp_path / "ct", stack(3))
+    kinds = {"rs": "481.3", "sr": "88.33", "pr": "11.1", "ko": "88.59"}
+    for name, kind in kinds.items():
+        data = pydicom.dcmread(paths[0])
+        del data.PixelData, data.Rows, data.Columns
+        uid = f"1.2.840.10008.5.1.4.1.1.{kind}"
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = uid
+        data.SeriesInstanceUID = generate_uid()
+        data.save_as(tmp_path / "ct" / f"{name}.dcm")
+    assert read_image(tmp_path / "ct").grid.shape[0] == 3
+
+
+def test_pixels_of_different_sizes_are_refused(tmp_path):
+    paths = write_series(tmp_path / "ct", stack(4))
+    changed(paths[2], PixelSpacing=[2.0, 2.0])
+    assert "slices with pixels of " in refusal(tmp_path / "ct")
+
+
+def test_slices_in_colour_are_refused(tmp_path):
+    for path in write_series(tmp_path / "us", stack(3)):
+        pixels = np.zeros((ROWS, COLUMNS, 3), np.uint8).tobytes()
+        changed(
+            path, SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0,
+            BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=pixels,
+        )  # fmt: skip
+    assert "slices in colour" in refusal(tmp_path / "us")
+
+
 def test_several_series_are_named(tmp_path):
     write_series(tmp_path / "ct", stack(3), "inhale")
     write_series(tmp_path / "ct", stack(4), "exhale")

@@ -132,9 +132,10 @@ def test_what_is_wrong_is_said(tmp_path, name, text, words):
 
 def test_unplaced_and_doubled_markups_are_refused(tmp_path):
     unplaced = json.loads(markups("RAS", POINTS))
-    unplaced["markups"][0]["controlPoints"][1]["positionStatus"] = "undefined"
-    path = write(tmp_path, "a.mrk.json", json.dumps(unplaced))
-    assert "1 points without a position" in refusal(path)
+    for status in ("undefined", "preview", "missing"):
+        unplaced["markups"][0]["controlPoints"][1]["positionStatus"] = status
+        path = write(tmp_path, f"{status}.mrk.json", json.dumps(unplaced))
+        assert "1 points without a position" in refusal(path)
     doubled = {"markups": json.loads(markups("RAS", POINTS))["markups"] * 2}
     path = write(tmp_path, "b.mrk.json", json.dumps(doubled))
     assert "2 point lists" in refusal(path)

@@ -99,8 +99,20 @@ def test_labels_go_to_their_tissues_and_the_others_to_the_rest(own):
 
 @pytest.mark.parametrize("name", ["lesion", "Lesion", "metastasis_1", "METASTASIS-1", "tumour"])
 def test_a_name_counts_before_a_number_however_it_is_spelt(own, name):
-    assert applied(own, label_map([0, 3, 7], {3: name, 7: "elbow"})) == [0, 2, 2]
+    assert applied(own, label_map([0, 3, 7], {3: name, 7: "Segment_7"})) == [0, 2, 2]
     assert applied(own, label_map([0, 3, 7]), classes={3: "other", 7: name}) == [0, 1, 2]
+
+
+def test_the_number_of_another_tissue_means_nothing(own):
+    assert applied(own, label_map([0, 3, 7], {3: "lesion", 7: "elbow"})) == [0, 2, 1]
+    heart = load_scheme("cardiac-mr")
+    theirs = label_map([0, 1, 2, 3], {1: "LV", 2: "MYO", 3: "RV"})
+    assert applied(heart, theirs) == [0, 3, 2, 1]
+    with pytest.raises(InputError, match=r"label 1 \(liver\) belongs to no tissue"):
+        heart.apply(label_map([0, 1], {1: "liver"}))
+    assert applied(heart, label_map([0, 1, 2], {1: "Label 1", 2: "2"})) == [0, 1, 2]
+    brain = load_scheme("brain-mr")
+    assert applied(brain, label_map([0, 1], {1: "Left-Cerebral-Cortex"})) == [0, 1]
 
 
 def test_label_0_is_background_whatever_its_name(own):

@@ -65,8 +65,8 @@ def is_ct(image: Image) -> bool:
 
 def _window(data: torch.Tensor) -> tuple[float, float]:
     if PADDING_HU < float(data.min()) <= CT_BELOW_HU:
-        low = int((data <= CT_BELOW_HU).sum())
-        if low >= CT_LEAST * data.numel():  # fewer are where resampled MR undershoots an edge
+        part = float((data <= CT_BELOW_HU).double().mean())
+        if part >= CT_LEAST:  # fewer are where resampled MR undershoots an edge
             return CT_WINDOW_HU
     values = data.detach().cpu().numpy().ravel()
     values = values[values != 0]

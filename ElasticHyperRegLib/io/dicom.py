@@ -20,6 +20,7 @@ ROUNDED = 1e-3
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 _FRAMES, _DESCRIPTION, _MODALITY = "0028|0008", "0008|103e", "0008|0060"
 _INTERCEPT, _SLOPE, _COLOURS = "0028|1052", "0028|1053", "0028|0002"
+_WANTED = (_POSITION, _ORIENTATION, _FRAMES, _DESCRIPTION, _MODALITY, _INTERCEPT, _SLOPE, _COLOURS)
 _NO_IMAGE = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(481\.[3-9]|88|11|104|66\.[135])(\.\d+)*")
 """Classes of objects that come with images: structure sets and plans, reports, presentation states,
 documents, registrations."""
@@ -79,9 +80,7 @@ def _header(file: str) -> dict[str, str]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(file)
     reader.ReadImageInformation()
-    wanted = (_POSITION, _ORIENTATION, _FRAMES, _DESCRIPTION, _MODALITY)
-    wanted += (_SLOPE, _INTERCEPT, _COLOURS)
-    header = {key: reader.GetMetaData(key) for key in wanted if reader.HasMetaDataKey(key)}
+    header = {key: reader.GetMetaData(key) for key in _WANTED if reader.HasMetaDataKey(key)}
     header["pixel"] = "\\".join(str(side) for side in reader.GetSpacing()[:2])
     return header
 

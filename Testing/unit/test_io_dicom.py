@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ElasticHyperRegLib import InputError, read_image
 
@@ -113,7 +113,7 @@ def test_what_comes_with_images_is_passed_over(tmp_path):
     for name, kind in kinds.items():
         data = pydicom.dcmread(paths[0])
         del data.PixelData, data.Rows, data.Columns
-        uid = f"1.2.840.10008.5.1.4.1.1.{kind}"
+        uid = UID(f"1.2.840.10008.5.1.4.1.1.{kind}")
         data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = uid
         data.SeriesInstanceUID = generate_uid()
         data.save_as(tmp_path / "ct" / f"{name}.dcm")

@@ -71,7 +71,8 @@ class ElasticHyperRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for event, method in (
             (scene.StartCloseEvent, self.onSceneStartClose),
             (scene.EndCloseEvent, self.onSceneChanged),
-            (scene.EndImportEvent, self.onSceneChanged),
+            (scene.StartImportEvent, self.onSceneStartImport),
+            (scene.EndImportEvent, self.onSceneEndImport),
             (scene.StartSaveEvent, self.onSceneStartSave),
         ):
             self.addObserver(scene, event, method)
@@ -102,8 +103,16 @@ class ElasticHyperRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go of every node before it disappears."""
         self.panel.forgetPair(_("The scene was closed."))
 
+    def onSceneStartImport(self, caller: Any, event: Any) -> None:
+        """Until it has ended, what the selectors say is nobody's choice."""
+        self.panel.importing = True
+
+    def onSceneEndImport(self, caller: Any, event: Any) -> None:
+        """The scene holds more: the pair stays, or is the first of what was loaded."""
+        self.panel.endImport()
+
     def onSceneChanged(self, caller: Any, event: Any) -> None:
-        """A scene was closed or loaded: show its first pair."""
+        """A scene was closed: show what is left."""
         if self.entered:
             self.panel.choosePair(create=False)
             self.panel.showState()

@@ -41,7 +41,8 @@ class ComparisonSection:
         ui.forgetButton.connect("clicked()", self._onForget)
         table.connect("cellDoubleClicked(int,int)", lambda row, column: self._onShow())
         table.connect("itemSelectionChanged()", self.refresh)
-        live.listen("Ready", lambda event: self.fill())
+        for event in ("Ready", "Closed"):
+            live.listen(event, lambda event: self.fill())
 
     def keep(self, name: str) -> None:
         """Keep what is shown under ``name``."""

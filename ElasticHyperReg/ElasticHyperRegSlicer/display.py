@@ -47,6 +47,7 @@ class DisplaySection:
         live.listen("Sensed", self._onSensed)
         live.listen("Unsensed", lambda event: self._forgetSpread())
         live.listen("Failed", self._onFailed)
+        live.listen("Closed", self._onClosed)
 
     def _fillCombos(self) -> None:
         for text, name in (
@@ -171,6 +172,10 @@ class DisplaySection:
     def _onFailed(self, event: Any) -> None:
         if event.what == "sensitivity":
             self._forgetSpread()
+
+    def _onClosed(self, event: Any) -> None:
+        self.ui.foldsLabel.text = "–"
+        self._forgetSpread()
 
     def _forgetSpread(self) -> None:
         self._means = None

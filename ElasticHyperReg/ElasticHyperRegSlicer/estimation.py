@@ -47,6 +47,7 @@ class EstimationSection:
         live.listen("Surfaced", self._onSurfaced)
         live.listen("Failed", self._onFailed)
         live.listen("Ready", self._onReady)
+        live.listen("Closed", lambda event: self.showEstimate(None))
 
     def start(self) -> None:
         """Look for the parameters of this pair."""

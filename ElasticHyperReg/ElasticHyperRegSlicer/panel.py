@@ -41,11 +41,13 @@ class Panel:
     Attributes:
         pairNode: parameter node of the chosen pair, ``None`` while the scene closes.
         live: the live pair.
+        importing: a scene is being imported: its selectors lose what they show and choose anew.
     """
 
     def __init__(self, ui: Any, logic: Any, resourcePath: Callable[[str], str]) -> None:
         self.ui = ui
         self.pairNode: Any = None
+        self.importing = False
         self._logic = logic
         self._storing = False
         self.installation = Installation(resourcePath("requirements.txt"))
@@ -86,7 +88,7 @@ class Panel:
         live.listen("Ready", self._onReady)
         live.listen("Updated", self._onUpdated)
         live.listen("Failed", lambda event: self.say(event.message, not event.cancelled))
-        live.listen("Closed", lambda event: self.say(event.reason, False))
+        live.listen("Closed", self._onClosed)
         live.listen("Estimated", lambda event: self.store())
 
     def say(self, text: str, warning: bool = False) -> None:
@@ -129,12 +131,21 @@ class Panel:
 
     def setPair(self, node: Any) -> None:
         """Show another pair; the live one ends."""
-        if node is self.pairNode:
+        if node is self.pairNode or self.importing:
             return
         self.store()
         self.end(_("Another pair was chosen."))
         self.pairNode = node
         self.ui.pairSelector.setCurrentNode(node)
+        self.showState()
+
+    def endImport(self) -> None:
+        """Show the pair that was shown before, or where it was empty one that was loaded."""
+        self.importing = False
+        empty = self.pairNode is None or not self.pairNode.GetNodeReferenceID("fixed")
+        if empty:
+            self.choosePair(create=False)
+        self.ui.pairSelector.setCurrentNode(self.pairNode)
         self.showState()
 
     def forgetPair(self, reason: str) -> None:
@@ -179,11 +190,18 @@ class Panel:
 
     def _choices(self) -> PairState:
         """What is in the node, with what the panel decides."""
-        state = PairState.load(self.pairNode)
-        kept = {role: node for role, node in state.nodes.items() if role == "transform"}
+        state, chosen = PairState.load(self.pairNode), self.inputs.nodes()
+        before = {role: node for role, node in state.nodes.items() if role != "transform"}
+        nodes, kept = dict(chosen), state.kept
+        same = all(before.get(role) is chosen.get(role) for role in ("fixed", "moving"))
+        if same and "transform" in state.nodes:
+            nodes["transform"] = state.nodes["transform"]
+        if chosen != before:  # the figures of kept settings are those of other images
+            kept = tuple({**record, "metrics": {}} for record in kept)
         return replace(
             state,
-            nodes={**kept, **self.inputs.nodes()},
+            nodes=nodes,
+            kept=kept,
             model=self.model.model,
             device=self.model.device,
             initial=self.inputs.initial,
@@ -193,7 +211,7 @@ class Panel:
 
     def _onInputs(self) -> None:
         """The user chose something else: what is live does not fit any more."""
-        if self._storing or slicer.mrmlScene.IsBatchProcessing():
+        if self._storing or self.importing or slicer.mrmlScene.IsBatchProcessing():
             return  # a scene that is being closed or loaded: the choice follows at its end
         if self.pairNode is None:
             self.choosePair()
@@ -263,6 +281,10 @@ class Panel:
         if slicer.app.layoutManager() is not None:
             slicer.util.resetSliceViews()
         self.store()
+
+    def _onClosed(self, event: Any) -> None:
+        self.ui.liveQualityLabel.text = "–"
+        self.say(event.reason, False)
 
     def _onUpdated(self, event: Any) -> None:
         stages = {

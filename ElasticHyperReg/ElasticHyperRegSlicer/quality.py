@@ -52,7 +52,8 @@ class QualitySection:
         asTable(table, wide=0)
         ui.measureButton.connect("clicked()", lambda: live.do("measure"))
         live.listen("Measured", lambda event: self.show(event.quality))
-        live.listen("Ready", lambda event: self.clear())
+        for event in ("Ready", "Closed"):
+            live.listen(event, lambda event: self.clear())
 
     def clear(self) -> None:
         """Nothing has been measured."""

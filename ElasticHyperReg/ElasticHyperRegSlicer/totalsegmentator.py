@@ -32,6 +32,8 @@ def segment(volume: Any, log: Callable[[str], None]) -> Any:
     """
     from TotalSegmentator import TotalSegmentatorLogic
 
+    from ElasticHyperRegLib.mrml.followers import own_parent
+
     def report(text: str) -> None:
         log(text)
         slicer.app.processEvents()
@@ -47,4 +49,6 @@ def segment(volume: Any, log: Callable[[str], None]) -> Any:
     except BaseException:
         slicer.mrmlScene.RemoveNode(node)
         raise
+    parent = own_parent(volume)  # the extension works in the volume's own frame
+    node.SetAndObserveTransformNodeID(None if parent is None else parent.GetID())
     return node

@@ -165,6 +165,7 @@ class RegistrationDisplay:
         self.restore(replace(state, jacobian=False))
         if shown is not None:
             self.update(shown, jacobian_determinant(shown.u_mm, shown.grid))
+        self.set_jacobian(state.jacobian, state.overlay_opacity)
         return True
 
     def update(self, displacement: Displacement, jacobian: torch.Tensor) -> None:
@@ -249,9 +250,13 @@ class RegistrationDisplay:
             self._overlay_is(self._overlay, False, opacity)
 
     def close(self) -> None:
-        """Put followers back under their former transforms; the nodes stay in the scene."""
+        """Put followers back under their former transforms; the nodes stay in the scene, hidden."""
         if in_scene(self.scene, self.moving_node):
             self._invert(False)
+        if all(in_scene(self.scene, node) for node in (self.fixed_node, *self.nodes)):
+            self._glyphs.hide()
+            if self._overlay is not None:
+                self._overlay_is(self._overlay, False, self._opacity)
         for node in self._followers:
             if in_scene(self.scene, node) and carried_by(node, self.transform_node):
                 release(self.scene, node)

@@ -27,7 +27,9 @@ def follow(scene: Scene, node: Node, live: Node) -> None:
     if role_of(parent) == PLACEMENT:
         parent.SetAndObserveTransformNodeID(live.GetID())
         return
-    if parent is not None and role_of(parent) != LIVE:
+    if parent is None:
+        node.RemoveNodeReferenceIDs(FORMER)  # the user took it out of that meanwhile
+    elif role_of(parent) != LIVE:
         node.SetNodeReferenceID(FORMER, parent.GetID())
     carrier = live
     if not np.array_equal(matrix, np.eye(4)):
@@ -35,6 +37,12 @@ def follow(scene: Scene, node: Node, live: Node) -> None:
         carrier.SetMatrixTransformToParent(matrix_to_vtk(matrix))
         carrier.SetAndObserveTransformNodeID(live.GetID())
     node.SetAndObserveTransformNodeID(carrier.GetID())
+
+
+def own_parent(node: Node) -> Node | None:
+    """The parent transform that the user gave a node; of a carried node its former one."""
+    parent = node.GetParentTransformNode()
+    return node.GetNodeReference(FORMER) if role_of(parent) in (LIVE, PLACEMENT) else parent
 
 
 def carried_by(node: Node, live: Node) -> bool:

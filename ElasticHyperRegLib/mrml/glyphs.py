@@ -96,6 +96,11 @@ class Glyphs:
             display.SetVisibility3D(shown and number == 1)
             display.EndModify(was)
 
+    def hide(self) -> None:
+        """Show nothing, for good; the style stays what it is."""
+        for number in (0, 1):
+            self.node.GetNthDisplayNode(number).SetVisibility(False)
+
     @cached_property
     def _body(self) -> torch.Tensor:
         """1 where arrows may start, (1, 1, *shape)."""

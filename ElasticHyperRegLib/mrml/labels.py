@@ -121,12 +121,15 @@ def _from_label_map(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, str]]
 
 
 def _table_names(node: Node) -> dict[int, str]:
-    """Names of a label map's colour table, if it was made for this label map.
+    """Names of a label map's colour table, if the user made or loaded it.
 
     Slicer's own tables name label 1 "tissue" and so on, whatever it stands for.
     """
     table = _color_table(node)
-    if table is None or not table.IsA("vtkMRMLColorTableNode") or table.GetType() != table.User:
+    if table is None or not table.IsA("vtkMRMLColorTableNode"):
+        return {}
+    loaded = table.GetType() == table.File and table.GetSaveWithScene()
+    if table.GetSingletonTag() or not (loaded or table.GetType() == table.User):
         return {}
     named = {value: table.GetColorName(value) for value in range(1, table.GetNumberOfColors())}
     return {value: str(name) for value, name in named.items() if name and name != "(none)"}

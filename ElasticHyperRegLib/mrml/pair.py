@@ -341,7 +341,9 @@ class LivePair:
     def _sensed(self, found: Any, values: dict[str, Elasticity]) -> list[Event]:
         if values != self._settings.elasticity:
             raise InputError("the sliders moved meanwhile", action="compute the sensitivity again")
-        self._require_display().set_sensitivity(found)
+        display = self._require_display()
+        # The volume change, switched on meanwhile, stays where it is.
+        display.set_sensitivity(found, OFF if display.state.jacobian else "displacement")
         self._sensed_for = values
         return [Sensed(found)]
 

@@ -255,7 +255,12 @@ def test_totalsegmentator_is_used_where_it_is_installed(widget, slicer_standin, 
     monkeypatch.setitem(sys.modules, "TotalSegmentator", extension)
     monkeypatch.setattr(slicer_standin.util, "mainWindow", lambda: None)
     widget.ui.segmentButton.click()
+    bed = slicer_standin.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "bed")
+    widget.panel.inputs.nodes()["moving"].SetAndObserveTransformNodeID(bed.GetID())
+    widget.ui.segmentButton.click()
     nodes = widget.panel.inputs.nodes()
+    assert nodes["labels"].GetParentTransformNode() is None
+    assert nodes["moving_labels"].GetParentTransformNode() is bed
     assert nodes["labels"].GetAttribute("of") == "exhale True total"
     assert nodes["moving_labels"].GetAttribute("of") == "inhale True total"
     assert widget.panel.inputs.scheme == "totalsegmentator_total"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,67 @@ def test_saved_and_restored_with_the_scene(live, controller, slicer_standin, tmp
     live.panel.live.poll()
     assert [ui.keptTable.item(row, 0).text() for row in range(ui.keptTable.rowCount)] == ["A", "B"]
     assert live.panel.tissues.rows["lung"].muBox.value == pytest.approx(0.2)
+
+
+def imported(scene: Any, path: Any) -> None:
+    """What *Add Data* does with a scene: the one that is open stays."""
+    scene.SetURL(str(path))
+    assert scene.Import()
+
+
+def test_an_imported_scene_leaves_the_live_pair_alone(live, controller, slicer_standin, tmp_path):
+    other = slicer_standin.vtkMRMLScene()
+    for name in ("a scout", "b"):
+        node = other.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        node.SetAndObserveImageData(slicer_standin.util.getNode("exhale").GetImageData())
+    save(other, tmp_path / "other.mrml")
+    before = state_of(live).nodes
+    imported(slicer_standin.mrmlScene, tmp_path / "other.mrml")
+    assert live.panel.live.controller is controller
+    assert state_of(live).nodes == before
+    assert live.ui.fixedSelector.currentNode().GetName() == "exhale"
+    assert live.ui.movingSelector.currentNode().GetName() == "inhale"
+    live.ui.swapButton.click()
+    assert controller.closed, "what the user chooses counts again"
+
+
+def test_a_pair_comes_whole_out_of_an_imported_scene(live, slicer_standin, make_widget, tmp_path):
+    live.ui.swapButton.click()
+    live.onSceneStartSave(None, None)
+    scene = slicer_standin.mrmlScene
+    save(scene, tmp_path / "scene.mrml")
+    scene.Clear(0)
+    live.panel.choosePair()
+    imported(scene, tmp_path / "scene.mrml")
+    nodes = state_of(live).nodes
+    assert {role: node.GetName() for role, node in nodes.items()} == {
+        "fixed": "inhale",
+        "moving": "exhale",
+    }
+    assert live.ui.fixedSelector.currentNode() is nodes["fixed"]
+
+
+def test_another_volume_has_a_transform_and_figures_of_its_own(live, controller, slicer_standin):
+    live.ui.keepAButton.click()
+    grid = slicer_standin.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "live")
+    state = controller.state
+    controller.state = replace(state, nodes={**state.nodes, "transform": grid})
+    live.panel.store()
+    assert state_of(live).nodes["transform"] is grid
+    assert state_of(live).kept[0]["metrics"]
+    live.ui.swapButton.click()
+    assert "transform" not in state_of(live).nodes
+    assert [kept["metrics"] for kept in state_of(live).kept] == [{}]
+
+
+def test_figures_go_with_their_pair(live, controller):
+    live.ui.keepAButton.click()
+    live.ui.foldsLabel.text, live.ui.liveQualityLabel.text = "2.00 %", "refined"
+    live.ui.qualityTable.setRowCount(2)
+    live.ui.swapButton.click()
+    assert (live.ui.foldsLabel.text, live.ui.liveQualityLabel.text) == ("–", "–")
+    assert live.ui.qualityTable.rowCount == live.ui.keptTable.rowCount == 0
+    assert not live.ui.heatMapFrame.visible
 
 
 def test_both_pairs_of_a_scene_come_back(live, controller, slicer_standin, tmp_path):

@@ -246,6 +246,18 @@ def test_sensitivity_is_overlaid(scene, nodes):
     assert FakeSession.made[-1].compared["body"] == controller._values()["body"]
 
 
+def test_a_sensitivity_leaves_the_volume_change_where_it_was_switched_on(scene, nodes):
+    controller = ready(scene, nodes)
+    session = FakeSession.made[-1]
+    session.hold_sensitivity = True
+    controller.sensitivity()
+    controller.display.set_jacobian(True)
+    session.gate.set()
+    until(controller, Sensed)
+    assert controller.display.state.jacobian
+    assert set(controller.display.spread_nodes) == {"displacement", "volume"}
+
+
 def test_the_sensitivity_of_a_kept_setting_is_that_setting_s_own(scene, nodes):
     controller = ready(scene, nodes)
     controller.keep("A")

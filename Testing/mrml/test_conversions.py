@@ -172,6 +172,24 @@ def test_other_geometry_is_resampled_by_nearest_neighbour(scene):
     assert set(np.unique(found)) == {0, 1, 2}
 
 
+def test_a_colour_table_that_the_user_loaded_names_the_labels(scene, tmp_path):
+    grid = make_oblique_grid()
+    node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    fill_volume(node, blocks(grid, {1: "", 2: ""}).data[0, 0].numpy().astype(np.uint8), grid)
+    node.CreateDefaultDisplayNodes()
+    file = tmp_path / "mine.ctbl"
+    file.write_text("0 air 0 0 0 0\n1 lung 90 120 200 255\n2 liver 130 70 40 255\n")
+    storage = scene.AddNewNodeByClass("vtkMRMLColorTableStorageNode")
+    table = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "mine")
+    storage.SetFileName(str(file))
+    assert storage.ReadData(table)
+    assert table.GetType() == table.File
+    node.GetDisplayNode().SetAndObserveColorNodeID(table.GetID())
+    assert labels_from_node(node, grid).names == {1: "lung", 2: "liver"}
+    table.SetSaveWithScene(False)  # as Slicer's own tables
+    assert labels_from_node(node, grid).names == {}
+
+
 def test_the_later_of_overlapping_segments_wins(scene):
     grid = make_oblique_grid()
     first, second = blocks(grid, {1: "body"}), blocks(grid, {1: "organ"})

@@ -16,7 +16,10 @@ from ElasticHyperRegLib.mrml import (
     pair_nodes,
 )
 from ElasticHyperRegLib.mrml.arrays import touched
+from ElasticHyperRegLib.mrml.followers import own_parent
 from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
+from ElasticHyperRegLib.mrml.glyph_style import GlyphStyle
+from ElasticHyperRegLib.mrml.pair_state import PairState
 from Testing.mrml.fake_session import FakeSession
 from Testing.mrml.live_pair import OPTIONS, ready, shown_at, until
 from Testing.mrml.scene_files import load, save
@@ -103,6 +106,48 @@ def test_closing_puts_the_moving_side_back(scene, nodes):
     assert nodes[3].GetParentTransformNode() is None
     assert scene.GetNumberOfNodesByClass("vtkMRMLLinearTransformNode") == before
     assert isinstance(controller.poll()[0], Closed)
+
+
+def test_a_parent_that_the_user_took_away_does_not_come_back(scene, nodes):
+    bed = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "bed")
+    nodes[1].SetAndObserveTransformNodeID(bed.GetID())
+    first = ready(scene, nodes)
+    assert own_parent(nodes[1]) is bed
+    nodes[1].SetAndObserveTransformNodeID(None)
+    first.close()
+    second = ready(scene, nodes)
+    second.close()
+    assert nodes[1].GetParentTransformNode() is None is own_parent(nodes[1])
+
+
+def test_a_closed_pair_shows_nothing_any_more(scene, nodes):
+    layers = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    controller = ready(scene, nodes)
+    display = controller.display
+    controller.set_elasticity("body", 0.25, 0.5)
+    until(controller, Updated)
+    display.set_glyphs(GlyphStyle("arrows"))
+    display.set_jacobian(True)
+    assert layers.GetLabelVolumeID() is not None
+    pair = new_pair_node(scene)
+    controller.store(pair)
+    controller.close()
+    assert layers.GetLabelVolumeID() is None
+    drawn = [display.glyph_node.GetNthDisplayNode(number) for number in (0, 1)]
+    assert not any(node.GetVisibility() for node in drawn)
+    shown = PairState.load(pair).display
+    assert (shown.glyphs, shown.jacobian) == ("arrows", True), "the saved pair shows them again"
+
+
+def test_a_mended_display_shows_what_it_showed(scene, nodes):
+    controller = ready(scene, nodes)
+    controller.set_elasticity("body", 0.25, 0.5)
+    until(controller, Updated)
+    controller.display.set_jacobian(True, 0.6)
+    scene.RemoveNode(controller.display.glyph_node)
+    controller.poll()
+    assert controller.display.state.jacobian
+    assert controller.display.state.overlay_opacity == 0.6
 
 
 def test_one_volume_twice_is_refused(scene, nodes):

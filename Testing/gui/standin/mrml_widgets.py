@@ -9,12 +9,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 SCENE: tuple[Any, ...] = ("vtkMRMLScene*",)
 STRINGS: Any = "QStringList"
-NODE_ADDED, NODE_REMOVED, END_CLOSE, END_IMPORT = (
-    "NodeAddedEvent",
-    "NodeRemovedEvent",
-    "EndCloseEvent",
-    "EndImportEvent",
-)
+NODE_ADDED, NODE_REMOVED, END_CLOSE = "NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent"
+START_IMPORT, END_IMPORT = "StartImportEvent", "EndImportEvent"
 
 
 class qMRMLWidget(QWidget):  # noqa: N801
@@ -59,6 +55,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._types: list[str] = []
         self._flags: dict[str, Any] = {}
         self._attributes: list[tuple[str, str, str]] = []
+        self._importing = False
         self._current: str = ""
         self._name: str = ""
         self._box.currentIndexChanged.connect(lambda *_: self._picked())
@@ -91,9 +88,17 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         if scene is self._scene:
             return
         self._scene = scene
-        for event in (NODE_ADDED, NODE_REMOVED, END_CLOSE, END_IMPORT):
+        for event in (NODE_ADDED, NODE_REMOVED, END_CLOSE):
             scene.AddObserver(getattr(scene, event), lambda *_: self._refresh())
+        scene.AddObserver(getattr(scene, START_IMPORT), lambda *_: self._import(True))
+        scene.AddObserver(getattr(scene, END_IMPORT), lambda *_: self._import(False))
         self._refresh()
+
+    def _import(self, begins: bool) -> None:
+        """As Slicer's scene model: deaf meanwhile, then filled anew, the choice forgotten."""
+        self._importing = begins
+        if not begins:
+            self._refresh(forget=True)
 
     def _nodes(self) -> list[Any]:
         if self._scene is None:
@@ -112,7 +117,9 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         wanted = [(n, v) for kind, n, v in self._attributes if node.IsA(kind)]
         return all(node.GetAttribute(name) == value for name, value in wanted)
 
-    def _refresh(self) -> None:
+    def _refresh(self, forget: bool = False) -> None:
+        if self._importing:
+            return
         nodes = self._nodes()
         self._box.blockSignals(True)
         self._box.clear()
@@ -121,7 +128,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         for node in nodes:
             self._box.addItem(node.GetName(), node.GetID())
         ids = [self._box.itemData(i) for i in range(self._box.property("count"))]
-        chosen = self._current if self._current in ids else ids[0]
+        chosen = self._current if self._current in ids and not forget else ids[0]
         self._box.setCurrentIndex(ids.index(chosen))
         self._box.blockSignals(False)
         self._choose(chosen)

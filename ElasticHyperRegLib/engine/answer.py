@@ -134,7 +134,7 @@ def _result(
     side, labels = pair.prepared.moving, request.moving_labels
     before = outcome(side, labels, torch.zeros_like(u_mm), fixed)
     after = outcome(side, labels, u_mm, fixed)
-    found = measures(request, pair.prepared.fixed, before, after, u_mm)
+    found = measures(request, pair.prepared.fixed, before, after, u_mm, pair.initial)
     if slipped := slip(request, d_mm):
         found["sliding"] = slipped
     return RegistrationResult(

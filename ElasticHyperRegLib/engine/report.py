@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..field import transform_points
@@ -31,7 +32,12 @@ SMALLEST_OVERLAP = 100
 
 
 def measures(
-    request: RegistrationRequest, fixed: Side, before: Outcome, after: Outcome, u_mm: torch.Tensor
+    request: RegistrationRequest,
+    fixed: Side,
+    before: Outcome,
+    after: Outcome,
+    u_mm: torch.Tensor,
+    initial: np.ndarray,
 ) -> Record:
     """Likeness, overlap and landmark error, before and after; what does not apply is absent.
 
@@ -40,6 +46,7 @@ def measures(
         before: the moving side where the files place it in the world.
         after: the moving side under ``u_mm``.
         u_mm: the whole map, (1, D, *fixed.shape) RAS mm.
+        initial: the alignment that is part of it, (D+1, D+1) RAS mm.
     """
     record: Record = {}
     found = {
@@ -57,7 +64,7 @@ def measures(
         }
         record["hd95_mm"] = _paired(hd95_mm(labels, before.labels), hd95_mm(labels, after.labels))
     if request.fixed_points is not None and request.moving_points is not None:
-        moved = transform_points(request.fixed_points, u_mm, request.fixed.grid)
+        moved = transform_points(request.fixed_points, u_mm, request.fixed.grid, initial)
         record["tre_mm"] = {
             "before": float(tre_mm(request.fixed_points, request.moving_points).mean()),
             "after": float(tre_mm(moved, request.moving_points).mean()),

@@ -42,14 +42,32 @@ def warp_labels(
     return warped.round().to(labels.dtype)
 
 
-def transform_points(points_ras: np.ndarray, u_mm: torch.Tensor, grid: Grid) -> np.ndarray:
+def transform_points(
+    points_ras: np.ndarray, u_mm: torch.Tensor, grid: Grid, initial: np.ndarray | None = None
+) -> np.ndarray:
     """Fixed points (P, D) RAS mm → moving points (P, D), y = x + u(x), u linear between voxels.
 
-    Outside the grid the border value of u continues.
+    Args:
+        points_ras: (P, D).
+        u_mm: the whole map, (1, D, *grid.shape) RAS mm.
+        grid: of ``u_mm``.
+        initial: A, (D+1, D+1) RAS mm, which alone holds outside the grid, as in a written
+            transform; without it the border value of u continues there.
     """
     points = torch.as_tensor(np.asarray(points_ras), dtype=torch.float64)
     dim = grid.ndim
     channels = points.T.reshape(1, dim, -1, *([1] * (dim - 1)))
     positions = apply_matrix(grid.ras_to_ijk, channels)
     moved = sample(u_mm.detach().double().cpu(), positions).reshape(dim, -1).T
-    return (points + moved).numpy()
+    if initial is None:
+        return (points + moved).numpy()
+    place, last = positions.reshape(dim, -1).T.numpy(), np.array(grid.size) - 1
+    # Within half a voxel of the outermost ones their elastic part d continues; beyond is none.
+    border = _mapped(grid.ijk_to_ras, place.clip(0, last))
+    d_mm = _mapped(np.linalg.inv(initial), border + moved.numpy()) - border
+    d_mm[((place < -0.5) | (place > last + 0.5)).any(axis=1)] = 0
+    return _mapped(initial, points.numpy() + d_mm)
+
+
+def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ matrix[:-1, :-1].T + matrix[:-1, -1]

@@ -157,7 +157,7 @@ class Measure:
         fixed, moving = self.inputs.fixed_points, self.inputs.moving_points
         if fixed is None or moving is None:
             return {}
-        moved = transform_points(fixed, u_mm, self.grid)
+        moved = transform_points(fixed, u_mm, self.grid, self.session.initial)
         return {
             "before": float(tre_mm(fixed, moving).mean()),
             "after": float(tre_mm(moved, moving).mean()),

@@ -29,7 +29,7 @@ class Measure:
     def __init__(self, request: RegistrationRequest, pair: AlignedPair, grid: Grid) -> None:
         self._request, self._grid = request, grid
         rest = torch.zeros(1, grid.ndim, *grid.shape)
-        self._linear = np.array(pair.initial)
+        self._initial, self._linear = np.array(pair.initial), np.array(pair.initial)
         self._linear[:-1, -1] = 0
         shift = np.array(pair.initial) - np.diag([*[1.0] * grid.ndim, 0.0])
         self._shift = apply_matrix(shift, world_points(grid, rest))
@@ -85,7 +85,7 @@ class Measure:
             if overlap:
                 scores |= {"dice": overlap, "mean_dice": mean_dice(overlap)}
         if request.fixed_points is not None and request.moving_points is not None:
-            moved = transform_points(request.fixed_points, u_mm, self._grid)
+            moved = transform_points(request.fixed_points, u_mm, self._grid, self._initial)
             scores["tre_mm"] = float(tre_mm(moved, request.moving_points).mean())
         return scores
 

@@ -121,17 +121,7 @@ def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
         raise InputError(
             f"{folder} holds {fault}", "one file for each of several slices", "convert it to NIfTI"
         )
-    if any(header.get(_COLOURS, "1").strip() != "1" for header in headers):
-        raise InputError(
-            f"{folder}: slices in colour", "one value a voxel", "convert them to grey values"
-        )
-    sizes = np.array([_numbers(header["pixel"]) for header in headers])
-    if np.ptp(sizes, axis=0).max() > ROUNDED * sizes.min():
-        raise InputError(
-            f"{folder}: slices with pixels of {sizes.min():.4g} and {sizes.max():.4g} mm",
-            "pixels of one size",
-            "put the wanted ones into a folder of their own",
-        )
+    pixel = _smallest_pixel(folder, headers)
     if any(_POSITION not in header or _ORIENTATION not in header for header in headers):
         raise InputError(
             f"{folder}: slices without position or orientation",
@@ -149,12 +139,28 @@ def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
     positions = positions[np.argsort(positions @ normal)]
     _check_gaps(folder, positions @ normal)
     sideways = (positions - positions[0]) - np.outer((positions - positions[0]) @ normal, normal)
-    if np.linalg.norm(sideways, axis=1).max() > sizes.min():
+    if np.linalg.norm(sideways, axis=1).max() > pixel:
         raise InputError(
             f"{folder}: each slice is shifted against the last (a tilted gantry)",
             "slices stacked at right angles",
             "resample the series to a straight volume first",
         )
+
+
+def _smallest_pixel(folder: Path, headers: list[dict[str, str]]) -> float:
+    """Its shorter side, mm, where all slices have pixels of one size and one value."""
+    if any(header.get(_COLOURS, "1").strip() != "1" for header in headers):
+        raise InputError(
+            f"{folder}: slices in colour", "one value a voxel", "convert them to grey values"
+        )
+    sizes = np.array([_numbers(header["pixel"]) for header in headers])
+    if np.ptp(sizes, axis=0).max() > ROUNDED * sizes.min():
+        raise InputError(
+            f"{folder}: slices with pixels of {sizes.min():.4g} and {sizes.max():.4g} mm",
+            "pixels of one size",
+            "put the wanted ones into a folder of their own",
+        )
+    return float(sizes.min())
 
 
 def _check_gaps(folder: Path, depths: np.ndarray) -> None:

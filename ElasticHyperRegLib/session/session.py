@@ -107,14 +107,13 @@ class Session:
         with enough_memory(request):
             self._pair = align_pair(request, pick(device), self._run)
             self._fields = Fields(request, self._pair, choice.card)
+            self._measure = Measure(request, self._pair, self._fields.solver.grid)
         self._notes = first_notes(request, choice)
         self.model_name = self._fields.model.name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid
         self._notes += preview_note(self.grid, request.fixed.grid)
         self.initial: np.ndarray = self._pair.initial
-        with enough_memory(request):
-            self._measure = Measure(request, self._pair, self.grid)
         self._live = Live(self._fields, given.refine)
         self._asked = Setting(given.elasticity)
         self._worker = Worker(f"elastic-hyperreg-session-{next(_serial)}")
@@ -260,10 +259,9 @@ class Session:
             )
         else:
             compared = [self._setting(values) for values in settings]
-        labels = self._request.fixed_labels
 
         def work(stop: Callable[[], bool]) -> Sensitivity:
-            halt = _either(stop, cancelled)
+            halt, labels = _either(stop, cancelled), self._request.fixed_labels
             model = self._compared_by(compared[0], halt)
             return spread(model, compared, labels, self.initial, on_progress, halt)
 
@@ -277,8 +275,8 @@ class Session:
         u_mm = answer.displacement.u_mm
         d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
         setting = Setting.read(dict(answer.elasticity))
-        request = self._request
-        return readouts(d_mm, self.grid, setting, request.fixed_labels, request.options.sliding)
+        labels, sliding = self._request.fixed_labels, self._request.options.sliding
+        return readouts(d_mm, self.grid, setting, labels, sliding)
 
     def cancel(self) -> None:
         """Drop what is queued and running; nothing of it is delivered. The session goes on."""
@@ -325,7 +323,7 @@ class Session:
         return objective
 
     def _errand(self, work: Callable[[Callable[[], bool]], T]) -> T:
-        """Have ``work`` done by the thread, where its memory lasts, and wait for it."""
+        """Have ``work`` done by the thread, as far as memory lasts, and wait for it."""
 
         def done(stop: Callable[[], bool]) -> T:
             with enough_memory(self._request):
@@ -393,11 +391,9 @@ class Session:
     ) -> NetworkField:
         """The network that answers live where it is the one wanted, else another."""
         mine = self._fields.exact_network
-        if mine is not None and mine.name == card.name and pair.device.type == "cpu":
-            return mine
-        return bind_model(card, request, pair)
+        fits = mine is not None and mine.name == card.name and pair.device.type == "cpu"
+        return mine if mine is not None and fits else bind_model(card, request, pair)
 
 
 def _either(stop: Callable[[], bool], cancelled: Callable[[], bool] | None) -> Callable[[], bool]:
-    asked = cancelled or never
-    return lambda: stop() or asked()
+    return lambda: stop() or (cancelled or never)()

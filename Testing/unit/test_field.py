@@ -7,15 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ElasticHyperRegLib import Displacement, Grid, InputError
+from ElasticHyperRegLib import Grid, InputError
 from ElasticHyperRegLib import field as fields
 from ElasticHyperRegLib.grid import apply_matrix, gaussian_smooth, sample, voxel_points
-from ElasticHyperRegLib.io.transforms import write_transform
 
 MakeGrid = Callable[..., Grid]
 DOUBLE = torch.zeros(1).double()
@@ -235,25 +233,6 @@ def test_points_outside_the_grid_follow_its_border(grid: Grid) -> None:
     outside = grid.ijk_to_ras @ np.append(np.full(grid.ndim, -50.0), 1.0)
     found = fields.transform_points(outside[None, :-1], u_mm, grid)
     np.testing.assert_allclose(found[0] - outside[:-1], u_mm.flatten(2)[0, :, 0])
-
-
-def test_points_outside_the_grid_follow_the_alignment_as_in_a_file(oblique_grid, tmp_path):
-    grid = oblique_grid((9, 12, 14))
-    angle = np.radians(10)
-    matrix = np.eye(4)
-    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    matrix[:3, 3] = 4, -2, 1
-    d_mm = torch.randn(1, 3, *grid.shape, generator=torch.Generator().manual_seed(0))
-    u_mm = fields.with_initial(d_mm, fields.world_points(grid, d_mm), matrix)
-    path = tmp_path / "transform.h5"
-    write_transform(Displacement(u_mm, grid), matrix, path)
-    index = np.array([[3.2, 5.1, 2.4], [-6, 4, 3], [7, 30, 3], [-0.2, 3, 2]])
-    points = index @ grid.ijk_to_ras[:3, :3].T + grid.origin
-    found = fields.transform_points(points, u_mm, grid, matrix)
-    transform = sitk.ReadTransform(str(path))
-    flip = np.array([-1, -1, 1])
-    truth = [flip * transform.TransformPoint((flip * point).tolist()) for point in points]
-    assert found == pytest.approx(np.array(truth), abs=1e-3)
 
 
 def test_no_points_stay_no_points(grid: Grid) -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ElasticHyperRegLib import Grid
-from ElasticHyperRegLib.field import elastic_part, inverse_map, with_initial, world_points
+from ElasticHyperRegLib import Displacement, Grid
+from ElasticHyperRegLib.field import (
+    elastic_part,
+    inverse_map,
+    transform_points,
+    with_initial,
+    world_points,
+)
+from ElasticHyperRegLib.io.transforms import write_transform
 from Testing.conftest import make_oblique_grid
 
 
@@ -50,3 +58,22 @@ def test_inverse_of_a_stretch(stretch):
     y = world_points(moving, points).reshape(3, -1).numpy()
     truth = middle[:, None] + np.linalg.inv(matrix[:3, :3]) @ (y - there[:, None]) / stretch - y
     np.testing.assert_allclose(found.reshape(3, -1).numpy(), truth, atol=0.02)
+
+
+def test_points_outside_the_grid_follow_the_alignment_as_in_a_file(tmp_path):
+    grid = make_oblique_grid((9, 12, 14))
+    angle = np.radians(10)
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix[:3, 3] = 4, -2, 1
+    d_mm = torch.randn(1, 3, *grid.shape, generator=torch.Generator().manual_seed(0))
+    u_mm = with_initial(d_mm, world_points(grid, d_mm), matrix)
+    path = tmp_path / "transform.h5"
+    write_transform(Displacement(u_mm, grid), matrix, path)
+    index = np.array([[3.2, 5.1, 2.4], [-6, 4, 3], [7, 30, 3], [-0.2, 3, 2]])
+    points = index @ grid.ijk_to_ras[:3, :3].T + grid.origin
+    found = transform_points(points, u_mm, grid, matrix)
+    transform = sitk.ReadTransform(str(path))
+    flip = np.array([-1, -1, 1])
+    truth = [flip * transform.TransformPoint((flip * point).tolist()) for point in points]
+    assert found == pytest.approx(np.array(truth), abs=1e-3)

@@ -82,9 +82,10 @@ def thorax(size: int) -> Callable[[str], Case]:
 def cases(size: int) -> Iterator[Case]:
     """All of them."""
     stack, volume = heart(), thorax(size)
-    yield stack("cardiac-elas-g")
-    yield replace(stack("cardiac-elas-sas"), sweeps=0)
-    yield stack("cardiac-elas-sas")
+    for looks in ("", "-thrice"):
+        yield stack(f"cardiac-elas-g{looks}")
+        yield replace(stack(f"cardiac-elas-sas{looks}"), sweeps=0)
+        yield stack(f"cardiac-elas-sas{looks}")
     yield volume("thorax-elas-g")
     yield volume("none")
     yield replace(volume("none"), method="gradient")

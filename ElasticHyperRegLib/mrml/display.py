@@ -19,7 +19,7 @@ from .followers import carried_by, follow, release
 from .geometry import LIVE
 from .glyph_style import GlyphStyle
 from .glyphs import Glyphs
-from .grey import Window, grey_window, set_grey_window, value_range
+from .grey import SharedWindow, Window, grey_window, set_grey_window, value_range
 from .layers import Layers, show_layers
 from .nodes import ROLE, Node, Scene, add_node, in_scene, name_of, role_of
 from .overlay import JACOBIAN, SPREAD_STYLES, Overlay, OverlayStyle
@@ -29,6 +29,8 @@ from .transforms import GridField
 from .volumes import image_from_node
 
 MODES = ("fixed", "warped", "blend", "checkerboard", "difference", "flicker")
+BOTH = MODES[2:]
+"""Modes that show both volumes, which must be in one window."""
 INVERTED = "inverted"
 FORMER_COLORS = "ElasticHyperReg.formerColors"
 GREY = "vtkMRMLColorTableNodeGrey"
@@ -78,6 +80,7 @@ class RegistrationDisplay:
         self._board: Checkerboard | None = None
         self._shown: Displacement | None = None
         self._followers: list[Node] = []
+        self._windows = SharedWindow((fixed_node, moving_node))
         self._glyphs = self._new_glyphs()
         self.mode = "warped"
         self._blend, self._opacity, self._flicked = 0.5, 0.8, False
@@ -196,6 +199,8 @@ class RegistrationDisplay:
         if mode not in MODES:
             raise InputError(f"the display mode '{mode}'", f"one of {', '.join(MODES)}")
         self.mode, self._flicked = mode, False
+        if mode in BOTH:
+            self._windows.match()
         self._invert(mode == "difference")
         if mode == "checkerboard":
             self._ready_board()
@@ -216,6 +221,7 @@ class RegistrationDisplay:
         """Show these values of both volumes from black to white; ``None``: as suits each."""
         for node in (self.fixed_node, self.moving_node):
             set_grey_window(node, window)
+        self._windows.note()
         if self.mode == "checkerboard":
             self._ready_board()
 

@@ -21,7 +21,7 @@ from ElasticHyperRegLib.mrml import (
 )
 from ElasticHyperRegLib.mrml.arrays import image_array
 from ElasticHyperRegLib.mrml.colors import jacobian_rgba
-from ElasticHyperRegLib.mrml.grey import usual_windows
+from ElasticHyperRegLib.mrml.grey import grey_window, set_grey_window, usual_windows
 
 core = pytest.importorskip("trame_slicer.core")
 views = pytest.importorskip("trame_slicer.views")
@@ -171,6 +171,20 @@ def test_the_grey_window_holds_for_both_volumes(app, pair, slices, mode):
     display.set_grey_window(None)
     assert all(node.GetDisplayNode().GetAutoWindowLevel() for node in pair)
     assert pixels(slices)[8:56, 8:56, 0].max() > 200
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_window_that_the_mouse_changed_holds_for_both_where_they_are_compared(app, pair, which):
+    display = made(app, pair)
+    display.set_grey_window((20.0, 220.0))
+    display.show("warped")
+    set_grey_window(pair[which], (60.0, 160.0))
+    assert grey_window(pair[1 - which]) == (20.0, 220.0)
+    display.show("difference")
+    assert [grey_window(node) for node in pair] == [(60.0, 160.0)] * 2
+    set_grey_window(pair[which], (5000.0, 9000.0))  # nothing of the other lies there
+    display.show("flicker")
+    assert grey_window(pair[1 - which]) == (60.0, 160.0)
 
 
 def test_usual_windows_are_offered_for_ct_alone():

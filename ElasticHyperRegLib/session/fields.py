@@ -76,11 +76,13 @@ class Fields:
         """What answers first: the network, or the solver where there is none."""
         return self.solver if self.network is None else self.network
 
-    @property
-    def exact_network(self) -> NetworkField | None:
-        """The network where it runs just as ``engine.register`` would run it."""
-        plain = self.network is not None and self.network.dtype == torch.float32
-        return self.network if plain and self.rung == Rung(torch.device("cpu"), 1.0) else None
+    def exact_network(self, name: str, device: torch.device) -> NetworkField | None:
+        """The network, where it is of that name and runs as ``engine.register`` would there."""
+        mine = self.network
+        if mine is None or mine.name != name or mine.dtype != torch.float32:
+            return None
+        exact = device.type == "cpu" and self.rung == Rung(device, 1.0)
+        return mine if exact else None
 
     @property
     def arithmetic(self) -> str:

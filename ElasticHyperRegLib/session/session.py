@@ -390,9 +390,8 @@ class Session:
         self, card: ModelCard, request: RegistrationRequest, pair: AlignedPair
     ) -> NetworkField:
         """The network that answers live where it is the one wanted, else another."""
-        mine = self._fields.exact_network
-        fits = mine is not None and mine.name == card.name and pair.device.type == "cpu"
-        return mine if mine is not None and fits else bind_model(card, request, pair)
+        mine = self._fields.exact_network(card.name, pair.device)
+        return bind_model(card, request, pair) if mine is None else mine
 
 
 def _either(stop: Callable[[], bool], cancelled: Callable[[], bool] | None) -> Callable[[], bool]:

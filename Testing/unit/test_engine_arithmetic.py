@@ -139,7 +139,7 @@ def test_a_network_in_half_precision_is_not_taken_for_the_exact_one(bfloat16, tm
         options = NetworkOptions(quick=quick)
         fields.network = bound(tmp_path / "model", small_request(), options=options)
         assert fields.arithmetic == name
-        assert (fields.exact_network is None) == quick
+        assert (fields.exact_network(fields.network.name, torch.device("cpu")) is None) == quick
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

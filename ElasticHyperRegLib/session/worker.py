@@ -206,7 +206,7 @@ class Worker:
             logger.exception("what was to be told of a failed request failed itself")
 
     def _do_errands(self) -> None:
-        while self._errands:
+        while self._errands and self._waiting is None:
             with self._at_work(self._errands[0]) as errand:
                 with self._news:
                     self._errands.popleft()

@@ -168,6 +168,26 @@ def test_an_errand_waits_for_the_live_request(worker):
     assert order == ["live", "errand"]
 
 
+def test_an_errand_waits_for_a_live_request_that_came_after_it(worker):
+    order: list[object] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def running(turn):
+        begun.set()
+        go.wait(SOON)
+
+    worker.submit(running)
+    assert begun.wait(SOON)
+    errand = threading.Thread(target=worker.run, args=(lambda stop: order.append("errand"),))
+    errand.start()
+    while not worker._errands:
+        time.sleep(0.001)
+    worker.submit(answers_with("live", order))
+    go.set()
+    errand.join(SOON)
+    assert order == ["live", "errand"]
+
+
 @pytest.mark.parametrize("end", ["cancel", "close"])
 def test_an_errand_of_the_callback_can_be_stopped(worker, end):
     begun, ended = threading.Event(), threading.Event()

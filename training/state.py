@@ -132,8 +132,18 @@ def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
     state.starts, state.ancestor = held.get("starts", []), held.get("ancestor", {})
 
 
+def _fitted(given: torch.Tensor, own: torch.Tensor) -> torch.Tensor | None:
+    """Weights for the place of ``own``; what sees a velocity besides begins as if it were blind."""
+    if given.shape == own.shape:
+        return given
+    ndim = own.ndim - 2  # of a convolution's images
+    if ndim < 2 or own.shape[1] <= ndim or given.shape != own[:, ndim:].shape:
+        return None
+    return torch.cat([given, torch.zeros_like(own[:, :ndim])], dim=1)
+
+
 def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
-    """Weights of the model in ``folder`` wherever name and shape agree; what its card says."""
+    """Weights of the model in ``folder`` wherever they fit; what its card says."""
     other, card = load_model(folder)
     for what in ("backbone", "ndim"):
         given, wanted = (getattr(spec, what) for spec in (other.spec, model.spec))
@@ -143,9 +153,9 @@ def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
             )
     own = model.state_dict()
     fitting = {
-        name: tensor
+        name: fitted
         for name, tensor in other.state_dict().items()
-        if name in own and own[name].shape == tensor.shape
+        if name in own and (fitted := _fitted(tensor, own[name])) is not None
     }
     if not fitting:
         raise InputError(f"start_from {folder}, of which no weight fits", "a model of one backbone")

@@ -85,7 +85,8 @@ class LapIRN(RegistrationNetwork):
 
     The published sizes have 1.22 M parameters in 3D with an MLP for α (CIR-DM), 0.97 M with one
     map (CSAIN). Velocities are added up from level to level and integrated; with
-    ``integration_steps=0`` they are displacements, as published.
+    ``integration_steps=0`` they are displacements, as published. With more than one pass the same
+    pyramid looks again, each level at the pair as the velocity so far leaves it.
 
     Args:
         spec: the model.
@@ -94,11 +95,11 @@ class LapIRN(RegistrationNetwork):
 
     def __init__(self, spec: ModelSpec, options: LapIRNOptions) -> None:
         super().__init__(spec, multiple=2 ** (options.levels + 1))
-        self.blocks = options.blocks
+        self.blocks, self.passes = options.blocks, options.passes
         self.flow_range = options.flow_range
         levels = [
-            PyramidLevel(2 * spec.patch**spec.ndim + spec.ndim * (level > 0), spec, options)
-            for level in range(options.levels)
+            PyramidLevel(2 * spec.patch**spec.ndim + spec.ndim * sees_velocity, spec, options)
+            for sees_velocity in (options.passes > 1, *[True] * (options.levels - 1))
         ]
         self.levels = cast("list[PyramidLevel]", nn.ModuleList(levels))
 
@@ -107,7 +108,7 @@ class LapIRN(RegistrationNetwork):
         pairs = [self.padded_pair(fixed, moving)]
         for _ in self.levels[1:]:
             pairs.insert(0, _pooled(pairs[0], 2))
-        first = self.levels[0].encode(pairs[0])
+        first = self.levels[0].encode(self._at_rest(pairs[0]))
         return PairFeatures(tuple(fixed.shape[2:]), tuple(pairs), first)
 
     def generate(self, conditioning: torch.Tensor) -> Generated:
@@ -155,23 +156,42 @@ class LapIRN(RegistrationNetwork):
     def velocities(
         self, features: PairFeatures, generated: Generated, levels: int | None = None
     ) -> list[torch.Tensor]:
-        """Velocity after each of the first ``levels`` levels (all of them by default).
+        """Velocity after each of the first ``levels`` levels (all by default) of the last look.
 
         (N, D, *level shape) float32 in cells of the level, on the padded grid of
         ``features.pairs``.
         """
         self._check_map(features, generated)
         features = one_batch(features, generated)
+        found = self._look(features, generated, levels)
+        for _ in range(1, self.passes):
+            found = self._look(features, generated, levels, found[-1])
+        return found
+
+    def _look(
+        self,
+        features: PairFeatures,
+        generated: Generated,
+        levels: int | None,
+        before: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
+        """Velocity after each level of one look, from the one ``before`` or from rest."""
         found: list[torch.Tensor] = []
+        added: torch.Tensor | None = None
         embedding: torch.Tensor | None = None
         for number, level in enumerate(self.levels[:levels]):
-            lower = _finer(found[-1]) if found else None
+            risen = None if added is None else _finer(added)
+            lower = risen
+            if before is not None:
+                start = _coarser(before, features.pairs[number])
+                lower = start if risen is None else start + risen
             full, half = self._level_features(features, number, lower)
             if embedding is not None:
                 half = half + embedding
             here = generated[number * self.blocks : (number + 1) * self.blocks]
             flow, embedding = level.decode(full, half, here)
             velocity = norm_to_vox(flow.float() * self.flow_range)
+            added = velocity if risen is None else velocity + risen
             found.append(velocity if lower is None else velocity + lower)
         return found
 
@@ -188,6 +208,12 @@ class LapIRN(RegistrationNetwork):
             warped = sample(moving.float(), points)
         seen = torch.cat([fixed.expand_as(warped), warped, vox_to_norm(u_vox)], dim=1)
         return self.levels[number].encode(seen)
+
+    def _at_rest(self, pair: torch.Tensor) -> torch.Tensor:
+        """What the coarsest level sees first: a velocity of 0 too where later looks have one."""
+        if self.passes == 1:
+            return pair
+        return torch.cat([pair, pair.new_zeros(len(pair), self.spec.ndim, *pair.shape[2:])], dim=1)
 
     def _check_map(self, features: PairFeatures, generated: Generated) -> None:
         if self.spec.conditioning != "map":
@@ -216,3 +242,9 @@ def _finer(v_vox: torch.Tensor) -> torch.Tensor:
     """The same velocity in voxels of half the size."""
     with full_precision(v_vox):
         return 2 * resize(v_vox, tuple(2 * n for n in v_vox.shape[2:]))
+
+
+def _coarser(v_vox: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A velocity in the voxels of a level as coarse as itself or coarser."""
+    factor = v_vox.shape[2] // like.shape[2]
+    return v_vox if factor == 1 else _pooled(v_vox, factor) / factor

@@ -62,15 +62,18 @@ class LapIRNOptions:
         blocks: residual blocks a level.
         levels: resolutions, each half of the next.
         flow_range: what one level can add, as a fraction of half the image.
+        passes: times that the pyramid looks at the pair, as in ``HyperMorphOptions``.
     """
 
     start_channels: int = 7
     blocks: int = 5
     levels: int = 3
     flow_range: float = 0.4
+    passes: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.start_channels, self.blocks, self.levels) < 1 or self.flow_range <= 0:
+        counts = (self.start_channels, self.blocks, self.levels, self.passes)
+        if min(counts) < 1 or self.flow_range <= 0:
             raise InputError(f"{self}", "positive numbers")
 
 

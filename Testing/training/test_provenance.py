@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.networks import HyperMorphOptions
-from ElasticHyperRegLib.weights import read_card
+from ElasticHyperRegLib.networks import HyperMorphOptions, build
+from ElasticHyperRegLib.weights import load_model, read_card
 from training.checkpoint import FILE, save
 from training.export import export
 from training.hardware import Hardware
 from training.journal import STEPS, Journal, revision
 from training.loop import Sources
 from training.run import train
+from training.state import _take_over
 
 from ..unit.tiny_models import TRAINING, install, lively, tiny_spec
 from .small_source import Discs
@@ -102,6 +104,18 @@ def test_the_card_tells_what_a_training_set_out_from(tmp_path):
     )
     assert card.training.supervision == "images and labels"  # its teacher's teacher saw them
     assert read_card(card.folder) == card
+
+
+def test_a_pyramid_that_looks_twice_sets_out_from_one_that_looks_once(tmp_path):
+    once = tiny_spec("CIR-DM", ndim=2)
+    older = install(lively(once), tmp_path / "older")
+    twice = build(replace(once, options=replace(once.options, passes=2)))
+    _take_over(twice, str(older.folder))
+    kept = load_model(older.folder)[0].state_dict()
+    seen = "levels.0.encoder.0.weight"  # of the velocity too, which is 0 in the first look
+    for name, tensor in twice.state_dict().items():
+        assert torch.equal(tensor[:, :2] if name == seen else tensor, kept[name])
+    assert torch.count_nonzero(twice.state_dict()[seen][:, 2:]) == 0
 
 
 @pytest.mark.parametrize(

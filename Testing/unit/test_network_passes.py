@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import InputError
+from ElasticHyperRegLib.field import vox_to_norm
 from ElasticHyperRegLib.networks import (
     SPECS,
     HyperMorph,
     HyperMorphOptions,
+    LapIRN,
+    LapIRNOptions,
     ModelSpec,
     build,
     spec_from_table,
@@ -104,8 +107,67 @@ def test_one_pass_is_the_published_network():
     assert two - one == extra * (1 + first.change.in_features)
 
 
-def test_passes_are_kept_in_files_and_checked():
-    spec = spec_of(2, passes=2)
+def pyramid_that_moves(ndim: int, passes: int, cells: float, patch: int = 1) -> LapIRN:
+    """Two levels, of which only the finer adds something: so many cells along the first axis."""
+    torch.manual_seed(0)
+    options = LapIRNOptions(1, blocks=1, levels=2, flow_range=1.0, passes=passes)
+    model = build(replace(SPECS["CIR-DM"], ndim=ndim, options=options, patch=patch)).eval()
+    assert isinstance(model, LapIRN)
+
+    def still(_, __, flow):
+        return torch.zeros_like(flow)
+
+    def moves(_, __, flow):
+        v_vox = torch.zeros_like(flow)
+        v_vox[:, 0] = cells
+        return vox_to_norm(v_vox)
+
+    model.levels[0].output.register_forward_hook(still)
+    model.levels[1].output.register_forward_hook(moves)
+    return model
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_pyramids_velocities_of_all_passes_add_up(ndim, patch):
+    model = pyramid_that_moves(ndim, 3, 0.5, patch)
+    with torch.no_grad():
+        velocity = model(*pair(ndim), VALUES[:, :1]).velocity
+    expected = torch.zeros(1, ndim, *[16] * ndim)
+    expected[:, 0] = 3 * 0.5 * patch
+    torch.testing.assert_close(velocity, expected)
+
+
+def test_a_pyramid_looks_again_at_every_level_through_what_it_found():
+    model = pyramid_that_moves(2, 2, 2.0)
+    seen: list[torch.Tensor] = []
+    for level in model.levels:
+        level.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    fixed, moving = pair(2)
+    with torch.no_grad():
+        model(fixed, moving, VALUES[:, :1])
+    assert [tuple(x.shape[1:]) for x in seen] == [(4, 8, 8), (4, 16, 16)] * 2
+    assert torch.count_nonzero(seen[0][:, 2:]) == 0
+    assert torch.equal(seen[1][:, :2], torch.cat([fixed, moving], dim=1))
+    for first, second, moved in ((seen[0], seen[2], 1), (seen[1], seen[3], 2)):
+        assert torch.equal(second[:, :1], first[:, :1])
+        torch.testing.assert_close(second[:, 1, :, :-moved], first[:, 1, :, moved:])
+        u_vox = torch.zeros_like(second[:, 2:])
+        u_vox[:, 0] = moved
+        torch.testing.assert_close(second[:, 2:], vox_to_norm(u_vox))
+
+
+def test_a_pyramid_of_one_pass_is_the_published_one():
+    one, two = (
+        sum(p.numel() for p in pyramid_that_moves(2, passes, 0.0).parameters()) for passes in (1, 2)
+    )
+    assert two - one == 2 * 4 * 9  # velocity channels, outputs, kernel
+
+
+@pytest.mark.parametrize("options", [HyperMorphOptions(passes=2), LapIRNOptions(passes=2)])
+def test_passes_are_kept_in_files_and_checked(options):
+    name = "elas-g" if isinstance(options, HyperMorphOptions) else "CSAIN"
+    spec = replace(SPECS[name], options=options)
     assert spec_from_table(spec_to_table(spec), "card") == spec
-    with pytest.raises(InputError, match="positive counts"):
-        HyperMorphOptions(passes=0)
+    with pytest.raises(InputError, match="positive"):
+        replace(options, passes=0)

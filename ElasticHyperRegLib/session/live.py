@@ -14,7 +14,7 @@ from ..estimation.settings import Setting
 from ..types import Elasticity
 from .answer import Stage
 from .fields import Fields
-from .solver_field import PATIENT, Held, Patience, SolverField
+from .solver_field import EQUAL, PATIENT, Held, Patience, SolverField
 from .tangent import Tangent, parameters, tangents
 from .worker import Turn
 
@@ -27,8 +27,6 @@ REST_S = 0.2
 meanwhile: of volumes it cannot be interrupted, and the next preview would wait for it."""
 PAUSE_S = 0.3
 """After the last answer, before its derivatives, where others do meanwhile: it is being drawn."""
-RESPONSE = Patience(0.0, 20)
-"""Passes of the solver after which a difference of fields is taken."""
 
 Check = Callable[[], None]
 Deliver = Callable[[Stage, torch.Tensor, bool], None]
@@ -176,4 +174,4 @@ class Live:
                 near = Setting(setting.default, {t: named[t] for t in self._fields.tissues})
             return solver.hold(self._fields.network_answer(near, turn.check)).u_vox
         start = self._shown or solver.anchor()
-        return solver.refined(start, values, turn.give_way, RESPONSE).u_vox
+        return solver.refined(start, values, turn.give_way, EQUAL).u_vox

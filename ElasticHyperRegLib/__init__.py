@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what ``__getattr__`` gives, so that its types are known
     from .io import read_image as read_image
     from .io import read_labels as read_labels
     from .session import Session as Session
+    from .session import SessionInputs as SessionInputs
     from .types import Displacement as Displacement
     from .types import Elasticity as Elasticity
     from .types import Grid as Grid
@@ -38,6 +39,7 @@ _HOMES = {
     "RegistrationRequest": "engine",
     "RegistrationResult": "engine",
     "Session": "session",
+    "SessionInputs": "session",
     "read_image": "io",
     "read_labels": "io",
     "register": "engine",

@@ -22,11 +22,18 @@ KINDS = ("none", "translation", "rigid", "affine")
 RESOLUTIONS_MM = {"translation": (12.0, 6.0), "rigid": (12.0, 6.0), "affine": (6.0, 3.0)}
 """Each stage begins where the one before it ended, so the last alone sees detail."""
 FINEST_MM = 3.0
+BODY_MM = 128.0
+"""An object whose longest side is shorter is enlarged to this, for which all lengths are meant."""
+FEWEST = 8
+"""Voxels along an axis below which it is not made coarser."""
 SAMPLES = 20_000
 STEPS_MM = (2.0, 0.5)
 """First step of the descent, and of another try where it has run away."""
 RUNAWAY = 0.95
 """Share of the mutual information that a stage must keep; noise alone costs a hundredth."""
+
+Side = tuple[torch.Tensor, Grid, torch.Tensor | None]
+"""An image (1, 1, *shape), its grid, and the mask of voxels that count (or ``None``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +46,8 @@ class _Found:
 
 def align(
     kind: str,
-    fixed: tuple[torch.Tensor, Grid, torch.Tensor | None],
-    moving: tuple[torch.Tensor, Grid, torch.Tensor | None],
+    fixed: Side,
+    moving: Side,
     seed: int = 0,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
@@ -52,7 +59,7 @@ def align(
 
     Args:
         kind: ``none`` leaves the frames alone; ``translation``, ``rigid`` or ``affine``.
-        fixed: image (1, 1, *shape), its grid, and the mask of voxels that count (or ``None``).
+        fixed: image, grid and mask.
         moving: likewise.
         seed: of the metric's sampling.
 
@@ -65,8 +72,10 @@ def align(
     if kind == "none":
         return np.eye(dim + 1)
     images, masks = [], []
-    for data, grid, mask in (fixed, moving):
-        working = coarser(grid, tuple(max(s, FINEST_MM) for s in grid.spacing))
+    enlarged = max(1.0, BODY_MM / min(max(_extent(grid)) for _, grid, _ in (fixed, moving)))
+    for data, grid, mask in (_enlarged(side, enlarged) for side in (fixed, moving)):
+        wanted = np.minimum(FINEST_MM, _extent(grid) / FEWEST)
+        working = coarser(grid, tuple(np.maximum(grid.spacing, wanted)))
         images.append(_as_sitk(resample(data, grid, working), working))
         inside = None if mask is None else resample(mask.float(), grid, working) > 0.5
         masks.append(None if inside is None else _as_sitk(inside, working))
@@ -76,7 +85,21 @@ def align(
             if cancelled():
                 raise Cancelled("the registration was cancelled")
             found = _refine(stage, found, images, masks, seed)
+    found.matrix[:dim, dim] /= enlarged
     return found.matrix
+
+
+def _extent(grid: Grid) -> np.ndarray:
+    """Length of the sides, mm."""
+    return np.asarray(grid.size) * np.asarray(grid.spacing)
+
+
+def _enlarged(side: Side, factor: float) -> Side:
+    """The same voxels, so many times as large, farther from the origin likewise."""
+    data, grid, mask = side
+    matrix = grid.ijk_to_ras.copy()
+    matrix[:-1] *= factor
+    return data, Grid(grid.shape, matrix), mask
 
 
 @contextmanager
@@ -219,7 +242,7 @@ def _descent(
     stage: str, step_mm: float, fixed: sitk.Image, masks: list[sitk.Image | None], seed: int
 ) -> sitk.ImageRegistrationMethod:
     method = _method(masks)
-    shrink = [max(1, round(mm / min(fixed.GetSpacing()))) for mm in RESOLUTIONS_MM[stage]]
+    shrink = [max(1, round(mm / np.median(fixed.GetSpacing()))) for mm in RESOLUTIONS_MM[stage]]
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentagePerLevel([_fraction(fixed, s) for s in shrink], seed + 1)
     method.SetShrinkFactorsPerLevel(shrink)

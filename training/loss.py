@@ -84,17 +84,17 @@ def objective(
         u_mm: (N, D, *shape) mm along the index axes.
         setting: of each pair.
         about: spacing, window and energy.
-        masks: where the images are compared; as in the solver, of the moving mask's outside the
-            similarity is 0 and still counts in the mean.
+        masks: where the images are compared, as in the solver.
     """
-    weight = setting.weight if masks.moving is None else setting.weight * masks.moving
     total, shares = fixed.new_zeros(len(fixed)), 0.0
     for number, window in enumerate((about.window, *about.coarser)):
         factor, share = about.shrink * 2**number, 0.5**number
         mask = None if masks.fixed is None else _pooled(masks.fixed, factor)
         ncc = LocalNCC(_pooled(fixed, factor), window, mask)
-        apart = 1 - ncc.map(_pooled(warped, factor))
-        total = total + share * ncc.mean(apart * _pooled(weight, factor))
+        weight = _pooled(setting.weight, factor)
+        apart = (1 - ncc.map(_pooled(warped, factor))) * weight
+        landed = None if masks.moving is None else _pooled(masks.moving, factor)
+        total = total + share * ncc.landed_mean(apart, weight, landed)
         shares += share
     density = energy_density(u_mm, about.spacing, setting, about.spec)
     return Objective(total / shares, domain_mean(density))

@@ -13,6 +13,8 @@ import typer
 
 from ..errors import Cancelled, InputError
 from ..io import atomic_path
+from ..io.outputs import writing
+from ..weights import is_model_name
 from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault, reachable
 from .manifest import OPTIONAL_FILES, Row, read_manifest
 from .pair import Job, PairFiles, register_files
@@ -79,6 +81,8 @@ def run_cohort(
     settings.options()
     rows = read_manifest(manifest, SUMMARY)
     _check_folder(out, {row["case"] for row in rows}, overwrite)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     cohort = Cohort(manifest.parent, out, settings, overwrite, estimate)
     done: list[Outcome] = []
     for row in rows:
@@ -136,7 +140,10 @@ def _job(row: Row, cohort: Cohort) -> Job:
         raise InputError(f"a row without {' and '.join(missing)}", "the files of both images")
     names = ("fixed", "moving", *OPTIONAL_FILES)
     files = PairFiles(**{name: cohort.base / row[name] for name in names if name in row})
-    settings = replace(cohort.settings, model=row.get("model", cohort.settings.model))
+    model = row.get("model", cohort.settings.model)
+    if "model" in row and not is_model_name(model):
+        model = str(cohort.base / model)
+    settings = replace(cohort.settings, model=model)
     given = row.get("elasticity", "")
     if given.endswith(".json"):
         settings = replace(settings, elasticity=(), elasticity_file=cohort.base / given)
@@ -150,10 +157,17 @@ def _finished(job: Job) -> dict[str, Any] | None:
     """The metrics of a case that an earlier run finished: results appear all at once.
 
     Raises:
-        InputError: it was made of other files or with other options.
+        InputError: it was made of other files, with other options or by something else.
     """
-    metrics, record = (_kept(job.out / name) for name in ("metrics.json", "request.json"))
-    other = None if metrics is None or record is None else difference(job, record)
+    try:
+        metrics, record = (_kept(job.out / name) for name in ("metrics.json", "request.json"))
+        other = None if metrics is None or record is None else difference(job, record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{job.out}, whose metrics.json and request.json are not of this command",
+            "an earlier run of the same cohort",
+            "add --overwrite, or choose another folder",
+        ) from error
     if other is not None:
         raise InputError(
             f"{job.out}, made before with another {other}",
@@ -171,7 +185,6 @@ def _kept(file: Path) -> dict[str, Any] | None:
 
 
 def _write_summary(out: Path, done: Sequence[Outcome]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     with (
         atomic_path(out / SUMMARY, overwrite=True) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,

@@ -16,7 +16,7 @@ from ..engine.elasticity import EVERYWHERE, check_tissues
 from ..engine.model import AUTO, NONE, model_choice
 from ..errors import InputError
 from ..estimation import Estimate, EstimateOptions, Evidence, plot_surfaces
-from ..estimation.options import possible_objectives
+from ..estimation.evidence import usual_objective
 from ..io import atomic_path
 from ..session import Session
 from ..tissues import relative_moduli
@@ -114,13 +114,6 @@ def estimate_request(
     check_tissues(options.tissues, request.fixed_labels)
     with Session.from_request(request) as session:
         return session.estimate(wanted, on_progress=progress)
-
-
-def usual_objective(request: RegistrationRequest) -> str:
-    """Labels tell most about tissues, then landmarks, then the images alone."""
-    labels = request.fixed_labels is not None and request.moving_labels is not None
-    points = request.fixed_points is not None and request.moving_points is not None
-    return possible_objectives(labels, points)[0]
 
 
 def with_estimate(request: RegistrationRequest, found: Estimate) -> RegistrationRequest:

@@ -27,7 +27,7 @@ from ..metrics import (
 )
 from ..tissues import load_scheme
 from ..types import LabelMap
-from .labels import read_named_labels
+from .labels import read_label_pair
 
 Record = dict[str, Any]
 
@@ -74,8 +74,7 @@ def _on_labels(evidence: Evidence, tissues: str | None) -> Record:
     if evidence.fixed_labels is None or evidence.warped_labels is None:
         return {}
     scheme = None if tissues is None else load_scheme(tissues)
-    warped = read_named_labels(evidence.warped_labels, scheme)
-    fixed = read_named_labels(evidence.fixed_labels, scheme, warped.grid)
+    fixed, warped = read_label_pair(evidence.fixed_labels, evidence.warped_labels, scheme)
     scores = dice(fixed, warped)
     surfaces = surface_distances(fixed, warped)
     record: Record = {

@@ -9,7 +9,7 @@ import traceback
 from ..errors import InputError
 
 NAME = "elastic-hyperreg"
-_UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+_UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EROFS, errno.ELOOP)
 DONE, OUR_FAULT, INPUT_FAULT, STOPPED = 0, 1, 2, 130
 
 

@@ -26,10 +26,16 @@ def read_any_labels(path: Path, grid: Grid | None = None) -> LabelMap:
     Raises:
         InputError: as ``read_segmentation``.
     """
+    labels = _as_in_file(path, grid)
+    return labels if grid is None else on_voxels_of(grid, labels)
+
+
+def _as_in_file(path: Path, grid: Grid | None = None) -> LabelMap:
+    """On the grid of the file; outlines on ``grid``."""
     labels, remarks = read_segmentation(path, grid)
     for remark in remarks:
         typer.echo(f"{NAME}: {path.name}: {remark}.", err=True)
-    return labels if grid is None else on_voxels_of(grid, labels)
+    return labels
 
 
 def read_named_labels(
@@ -42,6 +48,26 @@ def read_named_labels(
     """
     labels = read_any_labels(path, grid)
     return labels if scheme is None else scheme.named(labels)
+
+
+def read_label_pair(
+    fixed: Path, warped: Path, scheme: TissueScheme | None
+) -> tuple[LabelMap, LabelMap]:
+    """Fixed and warped labels, named by ``scheme``, on the fixed grid if that is possible.
+
+    Where one of them was cut to what is drawn, it is put onto the grid of the other.
+
+    Raises:
+        InputError: as ``read_named_labels``.
+    """
+    other = _as_in_file(warped)
+    own = _as_in_file(fixed, other.grid)
+    whole = on_voxels_of(own.grid, other)
+    if whole.grid.same_as(own.grid):
+        other = whole
+    else:
+        own = on_voxels_of(other.grid, own)
+    return (own, other) if scheme is None else (scheme.named(own), scheme.named(other))
 
 
 def present_tissues(

@@ -43,7 +43,7 @@ def read_manifest(path: Path, reserved: str) -> list[Row]:
             header = [name.strip() for name in reader.fieldnames or ()]
             _check_header(header, path)
             reader.fieldnames = header
-            rows = [_filled(row, path, reader.line_num) for row in reader]
+            rows = [row for row in (_filled(r, path, reader.line_num) for r in reader) if row]
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error})", "a CSV file in UTF-8") from error
     if not rows:
@@ -67,7 +67,7 @@ def _check_header(header: list[str], path: Path) -> None:
 
 
 def _filled(row: Mapping[str, str | list[str]], path: Path, line: int) -> Row:
-    if row.get(""):
+    if any(cell.strip() for cell in row.get("", ())):
         raise InputError(
             f"{path}, line {line}: more cells than columns",
             "one cell a column",

@@ -68,6 +68,10 @@ class Job:
     overwrite: bool = False
     estimate: bool = False
 
+    def asked(self) -> dict[str, Any]:
+        """What was asked for and does not follow from the options of the run, for JSON."""
+        return {**self.settings.asked(), "estimate": self.estimate}
+
 
 def register_files(job: Job, title: str = "register") -> dict[str, Any]:
     """Register the pair; the results appear in ``job.out`` all at once.
@@ -93,7 +97,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         result = with_load_time(register(request, progress), load)
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
-        return write_result(result, folder, record)
+        return write_result(result, folder, {**record, "asked": job.asked()})
 
 
 def read_request(

@@ -64,7 +64,7 @@ def _command(
         words += [f"--{name.replace('_', '-')}", str(path.resolve())]
     words += _elasticity_words(options)
     for border in options.sliding:
-        words += ["--sliding", f"{border.one}:{border.other}={border.width_mm:g}"]
+        words += ["--sliding", f"{border.one}:{border.other}={border.width_mm!r}"]
     if isinstance(options.initial, str):
         words += ["--initial", options.initial]
     if options.refine is not None:

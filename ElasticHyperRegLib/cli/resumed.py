@@ -10,36 +10,43 @@ from typing import Any
 from ..engine.record import options_record
 from .pair import Job
 from .record import checksums
-from .settings import SCHEME
 
 COMPARED = ("initial", "model", "refine", "seed")
 """Options that are recorded as they were given."""
+ASKED = {
+    "elasticity": "λ or μ",
+    "sliding": "sliding border",
+    "estimate": "way to λ and μ (--estimate)",
+}
+"""What was asked for → its name for people."""
 
 
 def difference(job: Job, record: Mapping[str, Any]) -> str | None:
     """What a job has otherwise than the ``request.json`` of a result; ``None``: nothing.
 
-    λ and μ are compared as far as they are given: presets and estimates are found while it runs.
-    A file that has moved is the same as long as its content is.
+    A file is the same as long as its content is, wherever it lies.
+
+    Raises:
+        KeyError, TypeError, AttributeError: the record is not one of ``register_files``.
     """
     inputs, recorded = job.files.given() | job.settings.files(), record["inputs"]
     for name in {**inputs, **recorded}:
         if not (name in inputs and name in recorded and _same(inputs[name], recorded[name])):
             return name.replace("_", " ")
-    now, then = json.loads(json.dumps(options_record(job.settings.options()))), record["options"]
+    now, then = _as_read(options_record(job.settings.options())), record["options"]
     for name in COMPARED:
         if now[name] != then[name]:
             return name
-    if job.settings.tissues != then["tissues"]:
+    if "tissues" not in inputs and job.settings.tissues != then["tissues"]:
         return "tissue scheme"
-    if SCHEME not in job.settings.sliding and now["sliding"] != then["sliding"]:
-        return "sliding border"
-    known = then["elasticity"]
-    given = {} if job.estimate else now["elasticity"]
-    return "λ or μ" if any(known.get(name) != value for name, value in given.items()) else None
+    asked, before = _as_read(job.asked()), record["asked"]
+    return next((said for name, said in ASKED.items() if asked[name] != before[name]), None)
+
+
+def _as_read(record: Mapping[str, Any]) -> Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(record))
 
 
 def _same(path: Path, recorded: Mapping[str, str]) -> bool:
-    if str(path.resolve()) == recorded["path"]:
-        return True
     return path.exists() and checksums({"": path})[""] == recorded["sha256"]

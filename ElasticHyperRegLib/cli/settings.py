@@ -12,11 +12,13 @@ from ..alignment import KINDS
 from ..engine import RegistrationOptions
 from ..engine.check import check_options
 from ..engine.elasticity import EVERYWHERE
+from ..engine.model import AUTO, NONE
 from ..engine.request import DEFAULT_ELASTICITY, Matrix
 from ..engine.sliding import SlidingBorder
 from ..errors import InputError
 from ..io import existing_file, read_initial
 from ..types import Elasticity
+from ..weights import model_reference
 
 SCHEME = "scheme"
 """As ``--sliding``: the borders that the tissue scheme marks."""
@@ -68,16 +70,13 @@ class Settings:
         Raises:
             InputError: something is out of range, misspelt or missing.
         """
-        values: dict[str, Elasticity] = {}
-        if self.elasticity_file is not None:
-            values |= read_elasticity(self.elasticity_file)
-        values |= parse_elasticity(self.elasticity)
+        values = self._given_elasticity()
         default = values.pop(EVERYWHERE, DEFAULT_ELASTICITY)
         options = RegistrationOptions(
             elasticity=default,
             tissues=values,
             initial=self._initial(),
-            model=self.model,
+            model=self.model if self.model in (AUTO, NONE) else model_reference(self.model),
             refine=self.refine,
             device=self.device,
             seed=self.seed,
@@ -85,6 +84,24 @@ class Settings:
         )
         check_options(options)
         return options
+
+    def asked(self) -> dict[str, Any]:
+        """λ, μ and sliding borders as far as they were given, for JSON.
+
+        Presets, borders of the scheme and estimates are found while it runs.
+        """
+        given = self._given_elasticity().items()
+        borders = [[b.one, b.other, b.width_mm] for b in parse_sliding(self.sliding)]
+        return {
+            "elasticity": {name: [value.lam, value.mu] for name, value in given},
+            "sliding": [*borders, *([SCHEME] if SCHEME in self.sliding else [])],
+        }
+
+    def _given_elasticity(self) -> dict[str, Elasticity]:
+        values: dict[str, Elasticity] = {}
+        if self.elasticity_file is not None:
+            values |= read_elasticity(self.elasticity_file)
+        return values | parse_elasticity(self.elasticity)
 
     def _initial(self) -> str | Matrix:
         if self.initial in KINDS:

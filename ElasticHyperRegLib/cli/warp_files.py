@@ -16,6 +16,7 @@ from ..io import (
     apply_to_points,
     atomic_path,
     from_sitk,
+    read_grid,
     read_image,
     read_points,
     read_transform,
@@ -63,7 +64,7 @@ def warp_file(
         phi = read_transform(transform)
         if phi.GetDimension() != 3:
             raise InputError(f"{transform}, a {phi.GetDimension()}D transform", "a 3D one")
-        grid = read_image(reference).grid
+        grid = read_grid(reference)
         if kind == "image":
             write_image(warped_image(read_image(path), phi, grid), temporary)
         elif kind == "labels":

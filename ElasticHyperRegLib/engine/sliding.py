@@ -93,21 +93,22 @@ def shear_at(
 
     Returns:
         ``shear_mean``, ``shear_p95`` (mm per mm) over the band's inner half, where it is widest
-        open, and ``slip_mm``: the mean shear there times the band's width.
+        open, and ``slip_mm``: the mean shear of the whole band times its width.
     """
     one, other = _sides(labels, names, border)
     grid = labels.grid
-    near = _closeness(one, other, grid, border.width_mm)[0, 0] >= 0.5
+    closeness = _closeness(one, other, grid, border.width_mm)[0, 0]
     normal = _normal(one, grid)
     along = torch.einsum("nab...,nb...->na...", displacement_gradient(d_mm, grid), normal)
     tangential = along - (along * normal).sum(1, keepdim=True) * normal
-    values = tangential.norm(dim=1)[0][near].double().numpy()
-    if values.size == 0:
+    shear = tangential.norm(dim=1)[0].double().numpy()
+    inner, band = (shear[(closeness > least).numpy()] for least in (0.5, 0.0))
+    if inner.size == 0:
         return {}
     return {
-        "shear_mean": float(values.mean()),
-        "shear_p95": float(np.percentile(values, 95)),
-        "slip_mm": float(values.mean() * border.width_mm),
+        "shear_mean": float(inner.mean()),
+        "shear_p95": float(np.percentile(inner, 95)),
+        "slip_mm": float(band.mean() * border.width_mm),
     }
 
 
@@ -144,10 +145,12 @@ def _closeness(one: torch.Tensor, other: torch.Tensor, grid: Grid, width_mm: flo
     """1 on the border, falling to 0 at half the width on either side: (1, 1, *shape).
 
     The border lies where both sides are near, so the distance to it is that to the farther side;
-    half a voxel less, as it runs between voxel centres.
+    half a voxel less, as it runs between voxel centres: half of what one measures across it.
     """
     distance = torch.maximum(_distance_mm(one, grid), _distance_mm(other, grid))
-    distance = (distance - min(grid.spacing) / 2).clamp_min(0)
+    steps = _normal(one, grid) / distance.new_tensor(grid.spacing).view(1, -1, *[1] * grid.ndim)
+    across = steps.norm(dim=1, keepdim=True).clamp_min(1 / max(grid.spacing))
+    distance = (distance - 0.5 / across).clamp_min(0)
     return (1 - distance / (width_mm / 2)).clamp(0, 1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..engine.request import RegistrationRequest
 from ..errors import InputError
 from ..types import Image, LabelMap
+from .options import possible_objectives
 
 Part = TypeVar("Part")
 
@@ -21,6 +22,13 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "similarity": ("fixed", "moving"),
     "folds": (),
 }
+
+
+def usual_objective(request: RegistrationRequest) -> str:
+    """Labels tell most about tissues, then landmarks, then the images alone."""
+    labels = request.fixed_labels is not None and request.moving_labels is not None
+    points = request.fixed_points is not None and request.moving_points is not None
+    return possible_objectives(labels, points)[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,7 +58,7 @@ def transform_points(
     dim = grid.ndim
     channels = points.T.reshape(1, dim, -1, *([1] * (dim - 1)))
     positions = apply_matrix(grid.ras_to_ijk, channels)
-    moved = sample(u_mm.detach().double().cpu(), positions).reshape(dim, -1).T
+    moved = sample(u_mm.detach().cpu().double(), positions).reshape(dim, -1).T
     if initial is None:
         return (points + moved).numpy()
     place, last = positions.reshape(dim, -1).T.numpy(), np.array(grid.size) - 1

@@ -15,7 +15,14 @@ from .transforms import (
     write_inverse,
     write_transform,
 )
-from .volumes import check_writable, read_image, read_labels, write_image, write_labels
+from .volumes import (
+    check_writable,
+    read_grid,
+    read_image,
+    read_labels,
+    write_image,
+    write_labels,
+)
 
 __all__ = [
     "RESULT_FILES",
@@ -28,6 +35,7 @@ __all__ = [
     "from_sitk",
     "image_from_array",
     "merge_segments",
+    "read_grid",
     "read_image",
     "read_initial",
     "read_labels",

@@ -126,7 +126,7 @@ class OutputFolder:
     """
 
     def __init__(self, path: str | Path, files: Iterable[str], overwrite: bool = False) -> None:
-        self.path = Path(path).resolve()
+        self.path = Path(os.path.realpath(path))  # ``resolve`` fails where links form a loop
         self._files = tuple(files)
         self._overwrite = overwrite
         self._temporary = Path()
@@ -162,6 +162,8 @@ class OutputFolder:
     def _staging_place(self) -> Path:
         """The nearest folder above the final one; the final one itself where it is mounted."""
         check_name(self.path)
+        if self.path.is_symlink():
+            raise InputError(f"{self.path} is a link to itself", "a folder", "choose another one")
         if self.path.is_dir():
             _check_writable(self.path)
             self._refuse_strangers()

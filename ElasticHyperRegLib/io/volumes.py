@@ -66,6 +66,15 @@ def read_image(path: str | Path, bounds: Bounds = ANYWHERE) -> Image:
     return image
 
 
+def read_grid(path: str | Path) -> Grid:
+    """Where the voxels of a volume lie, whatever they show.
+
+    Raises:
+        InputError: as ``read_image``, but for what the voxels hold.
+    """
+    return grid_of(_read_scalar_volume(Path(path), ANYWHERE))
+
+
 def read_labels(
     path: str | Path, names: Mapping[int, str] | None = None, bounds: Bounds = ANYWHERE
 ) -> LabelMap:

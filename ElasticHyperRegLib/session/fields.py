@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -23,9 +22,9 @@ from ..engine.request import DEFAULT_ELASTICITY
 from ..engine.sliding import bands
 from ..estimation.settings import Setting
 from ..field import to_grid
-from ..types import Grid
+from ..types import Elasticity, Grid
 from ..weights import ModelCard, load_model
-from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, free_bytes, ladder
+from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, empty_caches, free_bytes, ladder
 from .objective import tissue_shares
 from .solver_field import BUDGET, SolverField, images_grid
 
@@ -97,6 +96,7 @@ class Fields:
                 return work()
             except Exception as error:  # all but a lack of memory is raised again
                 self._step_down(error)
+            empty_caches()  # not before the error is gone, whose traceback holds what filled it
             self._settle()
 
     def network_answer(self, setting: Setting, check: Callable[[], None]) -> torch.Tensor:
@@ -115,6 +115,7 @@ class Fields:
                 self._step_down(error)
             else:
                 return
+            empty_caches()
 
     def _bind(self) -> None:
         device, coarsening = self.rung.device, self.rung.coarsening
@@ -169,14 +170,28 @@ class Fields:
         if len(self._ladder) == 1 or not ran_out(error):
             raise error
         self._next_rung(str(error).partition("\n")[0][:120])
-        del error  # its traceback holds what filled the memory
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def _next_rung(self, reason: str) -> None:
         before = self._ladder.pop(0)
         self.notes.append(f"runs on {self.rung} instead of {before}: {reason}")
+
+
+class OnGrid:
+    """A ``FieldModel`` as the session shows it: on its grid, which stays, and on the processor.
+
+    Args:
+        model: of one device and grid.
+        grid: of the answers.
+    """
+
+    def __init__(self, model: FieldModel, grid: Grid) -> None:
+        self._model, self.grid = model, grid
+        self.name, self.tissues = model.name, model.tissues
+
+    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
+        """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
+        d_mm = self._model.displacement(default, tissues)
+        return to_grid(d_mm, self._model.grid, self.grid).cpu()
 
 
 def _budget(grid: Grid, coarsening: float) -> int:

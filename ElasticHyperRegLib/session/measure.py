@@ -40,6 +40,9 @@ class Measure:
             names = tissue_names(request.fixed_labels)
             self._lost = {*names.values()} - {*tissue_names(self._labels).values()}
         self._before = self._scores(rest)
+        if "tre_mm" in self._before:  # without a transform, outside of the grid too
+            points = request.fixed_points, request.moving_points
+            self._before["tre_mm"] = float(tre_mm(*map(np.asarray, points)).mean())
 
     def whole(self, d_mm: torch.Tensor) -> tuple[Displacement, torch.Tensor]:
         """The whole map u(x) = A(x + d(x)) − x and det(I + ∇u) of it, on the processor."""

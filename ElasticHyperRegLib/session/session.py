@@ -44,23 +44,22 @@ from ..estimation import (
     readouts,
 )
 from ..estimation import sensitivity as spread
-from ..estimation.settings import Given, around
+from ..estimation.evidence import usual_objective
+from ..estimation.settings import Given
 from ..field import elastic_part, world_points
 from ..types import Elasticity, Grid, Image, LabelMap
 from ..weights import ModelCard
 from .answer import Answer, SessionInputs, Stage
 from .devices import pick
-from .fields import Fields
+from .fields import Fields, OnGrid
 from .live import Live
 from .measure import Measure
 from .opening import first_notes, live_choice, preview_note, request_of
 from .threads import give_back_threads
-from .values import Values, setting
+from .values import Values, setting, with_neighbours
 from .worker import Turn, Worker
 
 T = TypeVar("T")
-NEIGHBOUR = 0.1
-"""How far the settings that ``sensitivity`` compares lie from the present one."""
 _serial = count(1)
 
 
@@ -201,7 +200,7 @@ class Session:
 
     def estimate(
         self,
-        objective: str | Mapping[str, float] | EstimateOptions = "dice",
+        objective: str | Mapping[str, float] | EstimateOptions | None = None,
         method: str | None = None,
         on_progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -211,7 +210,8 @@ class Session:
         """(λ, μ) of each tissue for this subject, by the fields that answer live; waits for it.
 
         Args:
-            objective: see ``EstimateOptions``, or the whole of them with method and start.
+            objective: see ``EstimateOptions``, or the whole of them with method and start; by
+                default labels of both images (``inputs``), else landmarks, else likeness.
             method: see ``EstimateOptions``; ``grid`` where it is not given.
             on_progress: told the fraction done.
             cancelled: true stops it.
@@ -254,9 +254,8 @@ class Session:
             Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
         """
         if settings is None or isinstance(settings, Mapping):
-            compared = self._with_neighbours(
-                self._asked if settings is None else self._setting(settings)
-            )
+            centre = self._asked if settings is None else self._setting(settings)
+            compared = with_neighbours(centre, self.tissues)
         else:
             compared = [self._setting(values) for values in settings]
 
@@ -303,14 +302,15 @@ class Session:
 
     def _estimate_options(
         self,
-        objective: str | Mapping[str, float] | EstimateOptions,
+        objective: str | Mapping[str, float] | EstimateOptions | None,
         method: str | None,
         start: Values | None,
     ) -> EstimateOptions:
         if not isinstance(objective, EstimateOptions):
             first = self._setting({} if start is None else start)
+            wanted = objective or usual_objective(self._request)
             return EstimateOptions(
-                objective, method or "grid", elasticity=first.default, tissues=first.tissues
+                wanted, method or "grid", elasticity=first.default, tissues=first.tissues
             )
         if method is not None or start is not None:
             raise InputError(
@@ -334,22 +334,14 @@ class Session:
     def _compared_by(self, first: Setting, halt: Callable[[], bool]) -> FieldModel:
         """What answers the settings of a sensitivity map."""
         if self._fields.network is not None:
-            return self._fields.model
+            return OnGrid(self._fields.network, self.grid)
 
         def check() -> None:
             if halt():
                 raise Cancelled("the sensitivity map was cancelled")
 
-        return self._fields.solver.from_one(first.default, first.tissues, check)
-
-    def _with_neighbours(self, centre: Setting) -> list[Setting]:
-        names = self.tissues or (EVERYWHERE,)
-        moved = [
-            centre.with_tissue(name, value)
-            for name in names
-            for value in around(centre.of(name), NEIGHBOUR)
-        ]
-        return [centre, *moved]
+        solver = self._fields.solver.from_one(first.default, first.tissues, check)
+        return OnGrid(solver, self.grid)
 
     def _answer(self, asked: Setting, turn: Turn, on_result: Callable[[Answer], None]) -> None:
         names = self.tissues or (EVERYWHERE,)
@@ -383,7 +375,9 @@ class Session:
             result = answer_where_it_fits(request, pair, choice, self._bound, run)
         if note := result.metrics.get("device_note"):
             self._notes.append(f"register ran {note}")
-        seconds = {**self._run.seconds, **run.seconds, "total": perf_counter() - begin}
+        prepared = self._run.seconds  # when the session was opened
+        total = sum(prepared.values()) + perf_counter() - begin
+        seconds = {**prepared, **run.seconds, "total": total}
         return replace(result, metrics=result.metrics | {"seconds": seconds} | peak_memory_mib())
 
     def _bound(

@@ -20,8 +20,9 @@ from ..estimation.search import rounded
 from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid, resample, resize
 from ..solver import Level, Problem, SolverOptions, solve
+from ..solver.descent import has_settled
 from ..solver.elastic_metric import ElasticMetric
-from ..solver.settle import charged, has_settled, passes, smoother, sum_and_slope
+from ..solver.settle import WINDOW, charged, passes, smoother, sum_and_slope
 from ..types import Elasticity, Grid
 from .implicit import Minimised, solution
 from .objective import LiveObjective, on_grid
@@ -218,12 +219,12 @@ class SolverField:
 
         found = passes(energy, held.u_vox, self._metric, _stiffness(values))
         next(found)  # what is held already
-        trace: list[float] = []
+        trace: list[torch.Tensor] = []
         better: Held | None = None
         for value, u_vox in itertools.islice(found, patience.passes):
-            trace.append(float(value))
+            trace.append(value)
             better = Held(u_vox, held.detail_mm)
-            if has_settled(trace, patience.gain) or len(trace) == patience.passes:
+            if has_settled(trace, WINDOW, patience.gain) or len(trace) == patience.passes:
                 yield better, True
                 return
             if len(trace) % EVERY == 1:

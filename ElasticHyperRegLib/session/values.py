@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 from ..engine.elasticity import EVERYWHERE
 from ..errors import InputError
-from ..estimation.settings import Given, Setting
+from ..estimation.settings import Given, Setting, around
 from ..types import Elasticity
 
 Values = Setting | Given | Mapping[str, Given]
 """One (λ, μ) for everywhere, or by tissue; ``everywhere`` stands for the tissues not named."""
+
+NEIGHBOUR = 0.1
+"""How far neighbours of a setting lie from it."""
 
 
 def setting(values: Values, default: Elasticity, known: tuple[str, ...]) -> Setting:
@@ -38,3 +41,13 @@ def setting(values: Values, default: Elasticity, known: tuple[str, ...]) -> Sett
             "correct the name, or give labels that have it",
         )
     return chosen
+
+
+def with_neighbours(centre: Setting, tissues: tuple[str, ...]) -> list[Setting]:
+    """A setting, and those that have one tissue's λ or μ moved; without tissues, everybody's."""
+    moved = [
+        centre.with_tissue(name, value)
+        for name in tissues or (EVERYWHERE,)
+        for value in around(centre.of(name), NEIGHBOUR)
+    ]
+    return [centre, *moved]

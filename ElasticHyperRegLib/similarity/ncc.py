@@ -17,6 +17,8 @@ from torch.nn import functional
 EPSILON = 1e-10
 """Beside a product of variances of intensities of order 1. Published code has 1e-5 beside the
 product of the sums over a box of n voxels, here 1e-5/n²: about as much for 9 × 9."""
+LEAST_LANDED = 0.01
+"""Share of a mask that must land in the other one for a mean over it to tell anything."""
 
 
 def box_sum(data: torch.Tensor, window: int) -> torch.Tensor:
@@ -80,6 +82,25 @@ class LocalNCC:
         if self.mask is None:
             return values.flatten(1).mean(1)
         return (values * self.mask).flatten(1).sum(1) / self.mask.flatten(1).sum(1).clamp_min(1)
+
+    def landed_mean(
+        self, apart: torch.Tensor, weight: torch.Tensor | float, landed: torch.Tensor | None
+    ) -> torch.Tensor:
+        """``mean`` of a weighted dissimilarity over what lands in the moving mask: (N,).
+
+        So a field neither gains nor loses by what it carries out of that mask. Where hardly
+        anything lands, what is missing counts as unlike.
+
+        Args:
+            apart: weight · (1 − cc²), (N, 1, *shape).
+            weight: as in ``apart``, broadcast to it.
+            landed: 1 where a voxel lands in the moving mask, else 0; ``None`` without one.
+        """
+        if landed is None:
+            return self.mean(apart)
+        share = self.mean(landed.expand_as(apart))
+        unlike = self.mean(torch.ones_like(apart) * weight) * (LEAST_LANDED - share).clamp_min(0)
+        return (self.mean(apart * landed) + unlike) / share.clamp_min(LEAST_LANDED)
 
     def __call__(self, warped: torch.Tensor) -> torch.Tensor:
         """Dissimilarity 1 − cc², mean over the (masked) domain, one value a sample: (N,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +54,11 @@ class _Adam:
         self._parameter.addcdiv_(self._mean, scale, value=-rate)
 
 
+def has_settled(values: Sequence[torch.Tensor], window: int, tolerance: float) -> bool:
+    """Whether each pair's objective (N,) fell by less than ``tolerance`` in the last ``window``."""
+    return len(values) > window and bool((values[-1 - window] - values[-1] < tolerance).all())
+
+
 def descend(
     objective: Objective,
     u_vox: torch.Tensor,
@@ -75,7 +80,7 @@ def descend(
     best = u_vox
     with torch.no_grad():
         value = objective(u_vox)
-    trace = [float(value.mean())]
+    trace, values = [float(value.mean())], []
     scale = u_vox[0, 0].numel()
     stopped = "iteration limit"
     for iteration in range(level.iterations):
@@ -89,7 +94,8 @@ def descend(
         best = torch.where(better.view(-1, *([1] * (u.ndim - 1))), u.detach(), best)
         value = torch.where(better, current, value)
         trace.append(float(value.mean()))
-        if iteration >= PATIENCE and trace[-1 - PATIENCE] - trace[-1] < options.tolerance:
+        values.append(value)
+        if has_settled(values, PATIENCE, options.tolerance):
             stopped = "converged"
             break
     return Descent(best, value, trace, stopped)

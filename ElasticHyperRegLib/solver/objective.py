@@ -15,6 +15,8 @@ from .problem import Problem
 class Objective:
     """E(u) = mean((1 − Λ − Γ)·(1 − cc²)) + mean(W(u)) at one resolution, one value a pair.
 
+    The first mean is over what of the fixed mask lands in the moving mask, the second over all.
+
     Args:
         problem: what is to be solved.
         image_grid: where the images are compared.
@@ -55,16 +57,26 @@ class Objective:
         return sample_fractions(data, positions, mode, padding)
 
     def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
-        """(1 − Λ − Γ)·(1 − cc²) at each voxel, (N, 1, *image_grid.shape)."""
-        weight = self.weight
-        positions = self._positions(u_vox)
-        if self.moving_mask is not None:
-            weight = weight * self._sample(self.moving_mask, positions.detach(), "nearest")
-        return (1 - self.ncc.map(self._sample(self.moving, positions, "bilinear"))) * weight
+        """(1 − Λ − Γ)·(1 − cc²) at each voxel, (N, 1, *image_grid.shape).
+
+        What lands outside of the moving mask is like nothing: cc = 0.
+        """
+        apart, landed = self._compared(u_vox)
+        return apart if landed is None else apart * landed + (1 - landed) * self.weight
 
     def similarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """The data term, (N,)."""
-        return self.ncc.mean(self.dissimilarity(u_vox))
+        apart, landed = self._compared(u_vox)
+        return self.ncc.landed_mean(apart, self.weight, landed)
+
+    def _compared(self, u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(1 − Λ − Γ)·(1 − cc²) whatever the moving mask says, and what lands in it."""
+        positions = self._positions(u_vox)
+        landed = None
+        if self.moving_mask is not None:
+            landed = self._sample(self.moving_mask, positions.detach(), "nearest")
+        apart = 1 - self.ncc.map(self._sample(self.moving, positions, "bilinear"))
+        return apart * self.weight, landed
 
     def energy(self, u_vox: torch.Tensor) -> torch.Tensor:
         """The elastic term, (N,)."""

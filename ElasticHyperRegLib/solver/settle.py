@@ -6,14 +6,14 @@ From a field that is nearly right it comes lower in ten passes than smooth updat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
 import torch
 
 from ..energies import Coefficient
-from .descent import Descent, Tick
+from .descent import Descent, Tick, has_settled
 from .elastic_metric import ElasticMetric
 from .folds import fold_penalty
 from .lbfgs import Metric, descend
@@ -68,11 +68,6 @@ def passes(
         yield value / u_vox[0, 0].numel(), lower
 
 
-def has_settled(trace: Sequence[float], tolerance: float) -> bool:
-    """Whether the last ``WINDOW`` passes gained less than ``tolerance``."""
-    return len(trace) > WINDOW and trace[-1 - WINDOW] - trace[-1] < tolerance
-
-
 def settle(
     objective: Objective, u_vox: torch.Tensor, level: Level, options: SolverOptions, tick: Tick
 ) -> Descent:
@@ -82,11 +77,12 @@ def settle(
     tick(0.0)
     found = passes(objective, u_vox, metric, stiffness)
     value, u_vox = next(found)
-    trace = [float(value.mean())]
+    trace, values = [float(value.mean())], [value]
     for number, (value, u_vox) in enumerate(islice(found, level.iterations), start=1):
         tick(number / level.iterations)
         trace.append(float(value.mean()))
-        if has_settled(trace, options.tolerance):
+        values.append(value)
+        if has_settled(values, WINDOW, options.tolerance):
             return Descent(u_vox, value, trace, "converged")
     stopped = "converged" if len(trace) <= level.iterations else "iteration limit"
     return Descent(u_vox, value, trace, stopped)

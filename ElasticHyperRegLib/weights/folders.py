@@ -33,15 +33,21 @@ def packaged_folder() -> Path:
     return resource_folder("Models")
 
 
+def is_model_name(text: str) -> bool:
+    """Whether it is a name, as no ``/`` is in it, rather than the path of a folder."""
+    return Path(text).name == text
+
+
 def find_model(name_or_folder: str | Path) -> Path:
-    """Folder of a model, by its path or by its name.
+    """Folder of a model, by its name or by its path; an installed model hides a folder here.
 
     Raises:
         InputError: there is none; the message names those there are.
     """
     given = Path(name_or_folder)
     roots = (user_folder(), packaged_folder())
-    for folder in (given, *(root / given for root in roots)):
+    installed = [root / given for root in roots] if is_model_name(str(name_or_folder)) else []
+    for folder in (*installed, given):
         if (folder / CARD_FILE).is_file():
             return folder
     names = sorted({folder.name for root in roots for folder in _model_folders(root)})
@@ -50,6 +56,16 @@ def find_model(name_or_folder: str | Path) -> Path:
         f"a folder with a {CARD_FILE}, or one of: {', '.join(names) or '(none is installed)'}",
         f"put its folder into {roots[0]}",
     )
+
+
+def model_reference(text: str) -> str:
+    """The name of an installed model, the absolute path of another one, ``text`` of none."""
+    try:
+        folder = find_model(text)
+    except InputError:
+        return text
+    installed = folder.parent in (user_folder(), packaged_folder())
+    return folder.name if installed else str(folder.resolve())
 
 
 def list_models() -> list[ModelCard]:

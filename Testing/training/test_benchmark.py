@@ -325,6 +325,7 @@ def test_given_values_are_obeyed(capsys, data, tmp_path, models):
         ({"--models": ","}, "no models; expected solver, all, or names"),
         ({"--refine": "-1"}, "-1 iterations"),
         ({"--elasticity": "2,2"}, "λ=2, μ=2"),
+        ({"--models": "solver", "--elasticity": "nonsense=0.1,0.3"}, "nonsense"),
     ],
 )
 def test_what_cannot_be_is_one_line(capsys, data, tmp_path, change, line):

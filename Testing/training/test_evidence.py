@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ElasticHyperRegLib.networks import SPECS
+from ElasticHyperRegLib.similarity import LocalNCC
 from training.batches import collate, training_batch
 from training.conditioning import condition
 from training.data import PairSample
@@ -78,8 +79,13 @@ def test_the_moving_mask_counts_where_the_field_leads_into_it():
         float(objective(batch.fixed, noise, still, setting, about, masks).similarity)
         for masks in (Masks(), found, Masks(None, torch.zeros(1, 1, SIZE, SIZE)))
     )
-    assert nothing == 0
-    assert 0 < seen < whole
+    assert nothing == pytest.approx(0.7)  # like nothing: cc = 0
+    apart = 0.7 * (1 - LocalNCC(batch.fixed, 5, batch.fixed_mask).map(noise))
+    assert batch.fixed_mask is not None
+    both = expected * batch.fixed_mask[0, 0]
+    assert seen == pytest.approx(float((apart[0, 0] * both).sum() / both.sum()), rel=1e-5)
+    apart = 0.7 * (1 - LocalNCC(batch.fixed, 5).map(noise))
+    assert whole == pytest.approx(float(apart.mean()), rel=1e-5)
 
 
 def test_a_pair_without_a_mask_counts_everywhere_beside_one_with_it():

@@ -110,3 +110,30 @@ def test_a_stage_that_always_runs_away_changes_nothing(monkeypatch):
     rigid = align("rigid", fixed, moving)
     run_away(monkeypatch, alignment.STEPS_MM)
     np.testing.assert_allclose(align("affine", fixed, moving), rigid, atol=1e-9)
+
+
+def shrunk(side: Side, factor: float) -> Side:
+    """The same voxels, so many times smaller."""
+    matrix = side[1].ijk_to_ras.copy()
+    matrix[:3] /= factor
+    return side[0], Grid(side[1].shape, matrix), None
+
+
+@pytest.mark.parametrize("times", [10.0, 100.0])
+def test_a_small_object_is_aligned_as_a_large_one(times):
+    truth = motion("affine")
+    fixed, moving = (shrunk(side, times) for side in scene(truth))
+    found = align("affine", fixed, moving)
+    found[:3, 3] *= times
+    assert worst_error(found, truth) < 4.0  # one voxel
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((8, 96, 96), (2.0, 2.0, 1.0)), ((4, 96, 96), (2.0, 2.0, 2.0))]
+)
+def test_a_thin_slab_finds_its_way_within_its_plane(shape, spacing):
+    grid = Grid.from_spacing(shape, spacing, (-95.0, -95.0, 0.0))
+    points = apply_matrix(grid.ijk_to_ras, voxel_points(shape, torch.zeros(1)))
+    shift = torch.tensor([17.0, 11.0, 0.0]).view(1, 3, 1, 1, 1)
+    found = align("affine", (anatomy(points), grid, None), (anatomy(points - shift), grid, None))
+    assert np.abs(found[:3, 3] - [17.0, 11.0, 0.0])[:2].max() < 1.0  # half a voxel

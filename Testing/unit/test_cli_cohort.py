@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 from pathlib import Path
@@ -93,6 +94,115 @@ def test_a_case_made_otherwise_is_not_taken_for_done(files, tmp_path, capsys):
         assert (out / "one" / "metrics.json").read_bytes() == made
 
 
+LABELLED = "case,fixed,moving,fixed_labels"
+SCHEME = """
+name = "two"
+slides = [["ball", "rod"]]
+""" + "".join(
+    f"""
+[[tissue]]
+name = "{name}"
+label = {label}
+labels = [{label or 4}]
+color = [{label}, 0, 0]
+preset = "soft-tissue"
+"""
+    for label, name in enumerate(("background", "ball", "rod", "lost"))
+)
+
+
+def with_scheme(files: PairOnDisk, folder: Path) -> tuple[Path, Path]:
+    """A cohort of one case with labels, and a scheme for them that knows a tissue more."""
+    scheme = folder / "scheme.toml"
+    scheme.write_text(SCHEME, encoding="utf-8")
+    row = f"one,{files.fixed},{files.moving},{files.fixed.parent / 'fixed_labels.nrrd'}"
+    return manifest(folder, row, header=LABELLED), scheme
+
+
+def test_one_list_of_values_serves_a_cohort_again(files, tmp_path, capsys):
+    table, scheme = with_scheme(files, tmp_path)
+    values = ("--elasticity", "ball=0.05,0.2", "--elasticity", "lost=0.1,0.3")
+    words = ("batch", table, "--out", tmp_path / "out", *QUICK, "--tissues", scheme, *values)
+    assert run(capsys, *words)[0] == 0
+    assert "lost" not in json.loads((tmp_path / "out/one/metrics.json").read_text())["elasticity"]
+    code, said, _ = run(capsys, *words)
+    assert (code, "one: done before" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "other"),
+    [
+        ((), ("--estimate",), "way to λ and μ"),
+        ((), ("--elasticity", "0.05,0.15"), "λ or μ"),
+        (("--elasticity", "ball=0.3,0.3"), (), "λ or μ"),
+        ((), ("--sliding", "scheme"), "sliding border"),
+        (("--sliding", "scheme"), ("--sliding", "ball:rod"), "sliding border"),
+    ],
+)
+def test_what_a_run_finds_by_itself_is_not_what_was_asked_for(
+    files, tmp_path, capsys, first, then, other
+):
+    table, scheme = with_scheme(files, tmp_path)
+    words = ("batch", table, "--out", tmp_path / "out", *QUICK, "--tissues", scheme)
+    assert run(capsys, *words, *first)[0] == 0
+    code, said, _ = run(capsys, *words, *then)
+    assert (code, f"made before with another {other}" in said) == (2, True)
+
+
+def test_a_file_that_was_replaced_is_another_one(files, tmp_path, capsys):
+    fixed = tmp_path / "fixed.nii.gz"
+    fixed.write_bytes(files.fixed.read_bytes())
+    table = manifest(tmp_path, f"one,fixed.nii.gz,{files.moving}")
+    words = ("batch", table, "--out", tmp_path / "out", *QUICK)
+    assert run(capsys, *words)[0] == 0
+    fixed.write_bytes(files.moving.read_bytes())
+    code, said, _ = run(capsys, *words)
+    assert (code, "made before with another fixed" in said) == (2, True)
+
+
+def test_a_scheme_is_the_same_under_another_path(files, tmp_path, capsys, monkeypatch):
+    table, scheme = with_scheme(files, tmp_path)
+    words = ("batch", table, "--out", tmp_path / "out", *QUICK, "--tissues")
+    assert run(capsys, *words, scheme)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    code, said, _ = run(capsys, *words, "scheme.toml")
+    assert (code, "one: done before" in said) == (0, True)
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '{"inputs": {"fixed": 3}}', "no JSON"])
+def test_a_record_of_something_else_is_one_line(files, tmp_path, capsys, text):
+    (tmp_path / "out" / "one").mkdir(parents=True)
+    (tmp_path / "out" / "one" / "metrics.json").write_text("{}")
+    (tmp_path / "out" / "one" / "request.json").write_text(text)
+    table = manifest(tmp_path, f"one,{files.fixed},{files.moving}")
+    code, said, _ = run(capsys, "batch", table, "--out", tmp_path / "out", *QUICK)
+    assert (code, "are not of this command" in said) == (2, True)
+
+
+def test_a_cohort_that_cannot_be_written_is_one_line(files, tmp_path, capsys, monkeypatch):
+    def refuses(path, **_):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    table = manifest(tmp_path, f"a,{files.fixed},{files.moving}")
+    monkeypatch.setattr(Path, "mkdir", refuses)
+    line = refused(capsys, "batch", table, "--out", tmp_path / "out", *QUICK)
+    assert "out cannot be written (Read-only file system)" in line
+
+
+def test_a_model_of_a_row_lies_beside_the_manifest(files, tmp_path, capsys, monkeypatch):
+    asked: list[str] = []
+
+    def remember(job, title):
+        asked.append(job.settings.model)
+        return {}
+
+    monkeypatch.setattr(cohort, "register_files", remember)
+    header = "case,fixed,moving,model"
+    table = manifest(tmp_path, "a,f,m,none", "b,f,m,sub/model", header=header)
+    run(capsys, "batch", table, "--out", tmp_path / "out")
+    assert asked == ["none", str(tmp_path / "sub" / "model")]
+
+
 def test_every_case_may_slide_and_be_estimated(files, tmp_path, capsys, monkeypatch):
     asked = []
 
@@ -161,6 +271,12 @@ def test_stopping_a_cohort_keeps_what_is_done(files, tmp_path, capsys, monkeypat
     table = manifest(files.fixed.parent, f"a,{row}", f"b,{row}")
     assert run(capsys, "batch", table, "--out", tmp_path / "out")[0] == 130
     assert list(summary(tmp_path / "out")) == ["a"]
+
+
+def test_cells_that_a_spreadsheet_leaves_empty_are_no_case(tmp_path):
+    (tmp_path / "m.csv").write_text("case,fixed,moving\n,,\na,f,m,,,\n , ,\n")
+    rows = read_manifest(tmp_path / "m.csv", "summary.csv")
+    assert rows == [{"case": "a", "fixed": "f", "moving": "m"}]
 
 
 @pytest.mark.parametrize(

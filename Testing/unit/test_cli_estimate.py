@@ -8,9 +8,9 @@ import pytest
 
 from ElasticHyperRegLib import Elasticity, estimation, read_labels, session
 from ElasticHyperRegLib.cli import estimate as command  # registers the command
-from ElasticHyperRegLib.cli import estimation as work
 from ElasticHyperRegLib.cli.settings import Settings, read_elasticity
 from ElasticHyperRegLib.engine.elasticity import check_tissues
+from ElasticHyperRegLib.estimation.evidence import usual_objective
 from Testing.unit.cli_help import QUICK, refused, run
 from Testing.unit.small_pair import PairOnDisk, small_request, write_pair
 
@@ -94,10 +94,10 @@ def test_without_an_estimate_an_old_one_does_not_stay(files, tmp_path, capsys):
 
 def test_the_usual_objective_is_the_best_that_there_is():
     request = small_request()
-    assert work.usual_objective(request) == "dice"
-    assert work.usual_objective(small_request(moving_labels=None)) == "tre"
+    assert usual_objective(request) == "dice"
+    assert usual_objective(small_request(moving_labels=None)) == "tre"
     alone = small_request(moving_labels=None, fixed_points=None)
-    assert work.usual_objective(alone) == "similarity"
+    assert usual_objective(alone) == "similarity"
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ import SimpleITK as sitk
 
 from ElasticHyperRegLib import Elasticity, InputError, read_image, read_labels
 from ElasticHyperRegLib.cli import main, pair
+from ElasticHyperRegLib.cli.record import request_record
 from ElasticHyperRegLib.cli.settings import Settings, parse_elasticity
 from ElasticHyperRegLib.io import apply_to_points, read_points, read_transform
 from Testing.unit.cli_help import QUICK, everything_in, refused, run
 from Testing.unit.small_pair import PairOnDisk, write_pair
+from Testing.unit.tiny_models import install, lively, tiny_spec
 
 FILES = {
     "transform.h5",
@@ -168,6 +170,15 @@ def test_the_request_repeats_the_run(done, pair_files, tmp_path, capsys):
             )
         else:
             assert np.array_equal(first, second)
+
+
+def test_what_was_typed_from_here_means_the_same_from_anywhere(tmp_path, monkeypatch):
+    install(lively(tiny_spec()), tmp_path / "mine" / "model")
+    monkeypatch.chdir(tmp_path / "mine")
+    options = Settings(model="./model", sliding=("a:b=6.123456789",)).options()
+    assert options.model == str(tmp_path / "mine" / "model")
+    words = request_record({}, {}, options, None, tmp_path)["command"]
+    assert words[words.index("--sliding") + 1] == "a:b=6.123456789"
 
 
 def test_minimal_run_leaves_out_what_does_not_apply(pair_files, tmp_path, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from ElasticHyperRegLib import LabelMap, read_image, read_labels
 from ElasticHyperRegLib.cli import main
@@ -202,6 +203,33 @@ def test_known_figures(files, tmp_path, capsys):
 def test_evaluate_needs_pairs(options, words, files, capsys):
     given = [w for n in options for w in (f"--{n.replace('_', '-')}", getattr(files, n))]
     assert words in refused(capsys, "evaluate", *given)
+
+
+def test_warped_labels_cut_to_what_is_drawn_are_measured_on_the_whole_grid(
+    files, result, tmp_path, capsys
+):
+    warped = sitk.ReadImage(str(result / "warped_labels.nii.gz"))
+    shown = np.argwhere(sitk.GetArrayFromImage(warped))
+    low, high = shown.min(0)[::-1].tolist(), shown.max(0)[::-1].tolist()
+    box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
+    sitk.WriteImage(warped[box], str(tmp_path / "cut.nrrd"))
+    words = ("evaluate", "--transform", result / "transform.h5", "--fixed-labels")
+    whole, cut = (
+        json.loads(run(capsys, *words, files.fixed_labels, "--warped-labels", labels)[1])
+        for labels in (result / "warped_labels.nii.gz", tmp_path / "cut.nrrd")
+    )
+    assert cut == whole
+
+
+def test_a_reference_is_only_a_grid(files, result, tmp_path, capsys):
+    fixed = sitk.ReadImage(str(files.fixed))
+    sitk.WriteImage(fixed * float("nan"), str(tmp_path / "empty.nrrd"))
+    words = ("warp", "--transform", result / "transform.h5", "--image", files.moving, "--out")
+    said = run(capsys, *words, tmp_path / "out.nrrd", "--reference", tmp_path / "empty.nrrd")
+    assert said[0] == 0
+    assert run(capsys, *words, tmp_path / "known.nrrd", "--reference", files.fixed)[0] == 0
+    out, known = (read_image(tmp_path / f"{name}.nrrd").data for name in ("out", "known"))
+    torch.testing.assert_close(out, known)
 
 
 def test_evaluate_refuses_another_grid(files, capsys):

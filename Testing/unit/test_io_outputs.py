@@ -106,6 +106,12 @@ def test_a_file_is_no_output_folder(tmp_path):
     assert tree(tmp_path) == {"out": "mine"}
 
 
+def test_a_link_to_itself_is_no_output_folder(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match="link to itself"), OutputFolder(tmp_path / "loop", FILES):
+        pytest.fail("the body must not run")
+
+
 def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="is not writable"), OutputFolder(tmp_path / "o", FILES):

@@ -22,6 +22,7 @@ from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.session import Session, SessionInputs
 from ElasticHyperRegLib.session.measure import Measure
 from ElasticHyperRegLib.session.opening import preview_note
+from ElasticHyperRegLib.session.values import with_neighbours
 from Testing.unit.live_answers import Answers, ask
 from Testing.unit.small_pair import small_request
 
@@ -86,6 +87,20 @@ def test_a_tissue_that_the_live_grid_has_lost_is_not_scored():
     measure = Measure(lesion, pair, grid)
     found = measure.evidence(torch.zeros(1, 3, *grid.shape))
     assert set(found) == {"tre_mm"}
+
+
+def test_landmarks_beside_the_scan_are_measured_without_a_transform_first():
+    request = small_request(options=ALONE)
+    there = request.fixed_points + np.array([500.0, 0.0, 0.0])
+    request = replace(request, fixed_points=there, moving_points=there + np.array([0, 20.0, 0]))
+    pair = align_pair(request, torch.device("cpu"), Run())
+    shift = np.eye(4)
+    shift[1, 3] = 20.0
+    measure = Measure(request, replace(pair, initial=shift), request.fixed.grid)
+    u_mm, _ = measure.whole(torch.zeros(1, 3, *request.fixed.grid.shape))
+    found = measure.evidence(u_mm.u_mm)["tre_mm"]
+    assert found["before"] == pytest.approx(20.0)
+    assert found["after"] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_no_memory_for_a_session_is_one_line(session, monkeypatch):
@@ -175,6 +190,27 @@ def test_register_is_the_engines_bit_for_bit(session):
         k: v for k, v in engines.metrics.items() if k not in changing
     }
     assert set(mine.metrics["seconds"]) == set(engines.metrics["seconds"])
+
+
+def test_the_seconds_of_a_registration_add_up(session):
+    seconds = dict(session.register(SOFT).metrics["seconds"])
+    total = seconds.pop("total")
+    assert {"prepare", "initial", "refine", "measure"} <= set(seconds)
+    assert total >= sum(seconds.values())
+
+
+def test_by_default_an_estimate_rests_on_the_best_that_there_is(session, monkeypatch):
+    asked = []
+
+    def remember(field, evidence, options, *rest):
+        asked.append(options.weights)
+
+    monkeypatch.setattr("ElasticHyperRegLib.session.session.estimate", remember)
+    session.estimate()
+    request = small_request()
+    with Session(request.fixed, request.moving, model="none", device="cpu") as bare:
+        bare.estimate()
+    assert asked == [{"dice": 1.0}, {"similarity": 1.0}]
 
 
 def test_register_stops_when_told(session):
@@ -373,7 +409,7 @@ def test_readouts_are_those_of_the_elastic_part():
 
 def test_sensitivity_compares_the_neighbours_of_the_last_setting(session):
     session.submit({"everywhere": SOFT, "organ": HARD}, lambda answer: None)
-    compared = session._with_neighbours(session._asked)
+    compared = with_neighbours(session._asked, session.tissues)
     session.cancel()
     assert compared[0].of("organ") == Elasticity(*HARD)
     assert compared[0].of("body") == Elasticity(*SOFT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -9,9 +11,10 @@ import torch
 
 import ElasticHyperRegLib.session.fields as fields_module
 from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, register
+from ElasticHyperRegLib.engine import NetworkField
 from ElasticHyperRegLib.estimation import EstimateOptions
 from ElasticHyperRegLib.session import Session
-from ElasticHyperRegLib.session.devices import Rung, ladder, pick
+from ElasticHyperRegLib.session.devices import Rung, free_bytes, ladder, pick
 from ElasticHyperRegLib.session.solver_field import SolverField
 from Testing.unit.live_answers import ask
 from Testing.unit.small_pair import small_request
@@ -140,6 +143,58 @@ def test_out_of_memory_falls_back_and_says_so(monkeypatch):
         assert answers[-1].displacement.grid is grid
         assert "voxels 2 times as large instead of cpu: CUDA out of memory" in session.notes[-1]
         assert not session._fields.solver.field_grid.same_as(grid)
+
+
+def test_a_sensitivity_map_stays_on_the_grid_of_the_answers(models, monkeypatch):
+    install(lively(tiny_spec("CSAIN-elastic")), models / "map")
+    options = RegistrationOptions(initial="none", model="map", refine=4, device="cpu")
+    with Session.from_request(small_request(options=options)) as session:
+        answer, left = NetworkField.displacement, [1]
+
+        def greedy(self, *args):
+            if left and left.pop():
+                raise MemoryError("no memory")
+            return answer(self, *args)
+
+        monkeypatch.setattr(NetworkField, "displacement", greedy)
+        found = session.sensitivity([SOFT, HARD])
+        assert len(session.notes) == 1
+        assert session._fields.model.grid.shape != session.grid.shape
+        assert found.grid is session.grid
+        assert found.displacement_sd_mm.shape[2:] == session.grid.shape
+
+
+def test_caches_are_emptied_when_nothing_holds_what_failed(monkeypatch):
+    class Large:
+        pass
+
+    gone: list[bool] = []
+    kept: list[weakref.ref[Large]] = []
+    refine = SolverField.refine
+
+    def greedy(self, *args):
+        if not kept:
+            held = Large()
+            kept.append(weakref.ref(held))
+            raise torch.OutOfMemoryError("no memory")
+        return refine(self, *args)
+
+    def emptied():
+        gc.collect()
+        gone.append(kept[0]() is None)
+
+    monkeypatch.setattr(SolverField, "refine", greedy)
+    monkeypatch.setattr(fields_module, "empty_caches", emptied)
+    with Session.from_request(small_request(options=ALONE)) as session:
+        ask(session, SOFT)
+    assert gone == [True]
+
+
+def test_what_pytorch_keeps_of_a_gpu_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 60)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    assert free_bytes(torch.device("cuda")) == 140
 
 
 def test_what_fits_nowhere_is_told(monkeypatch):

@@ -110,3 +110,21 @@ def test_mind_sees_structure_not_contrast(shape, channels):
     assert mind_distance(image, 1 - image).item() == pytest.approx(0, abs=1e-8)
     shifted = image.roll(3, dims=-1)
     assert mind_distance(image, shifted).item() > 1e-3
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_mean_is_over_what_lands_in_the_moving_mask(masked):
+    generator = torch.Generator().manual_seed(0)
+    apart, weight = torch.rand(2, 2, 1, 12, 14, generator=generator)
+    mask = torch.rand(1, 1, 12, 14, generator=generator) > 0.3 if masked else None
+    ncc = LocalNCC(torch.rand(2, 1, 12, 14, generator=generator), 5, mask)
+    everywhere, nowhere = torch.ones(2, 1, 12, 14), torch.zeros(2, 1, 12, 14)
+    half = everywhere.clone()
+    half[..., 7:] = 0
+    counts = half if mask is None else half * mask
+    expected = (apart * counts).flatten(1).sum(1) / counts.flatten(1).sum(1)
+    torch.testing.assert_close(ncc.landed_mean(apart, weight, half), expected)
+    assert torch.equal(ncc.landed_mean(apart, weight, None), ncc.mean(apart))
+    torch.testing.assert_close(ncc.landed_mean(apart, weight, everywhere), ncc.mean(apart))
+    torch.testing.assert_close(ncc.landed_mean(apart, weight, nowhere), ncc.mean(weight))
+    assert ncc.landed_mean(apart, 0.5, nowhere).tolist() == pytest.approx([0.5, 0.5])

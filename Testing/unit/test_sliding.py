@@ -192,3 +192,21 @@ def test_a_border_without_labels_is_refused():
 def test_a_tissue_that_is_not_there_is_named():
     with pytest.raises(InputError, match="spleen"):
         bands(two_halves(), NAMES, [SlidingBorder("spleen")])
+
+
+@pytest.mark.parametrize("across", [1.0, 5.0, 8.0])
+def test_a_band_is_as_wide_in_thick_slices(across):
+    labels = two_halves((across, 1.0, 1.0))
+    row = bands(labels, NAMES, [SlidingBorder("lung", "wall")])[0, 0, 3, 3]
+    expected = 1 - 0.95 * (1 - across / 2 / 10)
+    assert row[9:11].tolist() == pytest.approx([expected, expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("width", [10.0, 20.0])
+def test_a_sharp_slip_is_read_in_full(width):
+    """10 mm along j from i = 10 on; across the border voxels of 2 mm."""
+    labels = two_halves((2.0, 2.0, 2.0))
+    u = torch.zeros(1, 3, 6, 6, 20)
+    u[0, 1, ..., 10:] = 10.0
+    found = shear_at(u, labels, NAMES, SlidingBorder("lung", "wall", width_mm=width))
+    assert found["slip_mm"] == pytest.approx(10.0, rel=0.25)

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from ElasticHyperRegLib.errors import Cancelled
-from ElasticHyperRegLib.field import jacobian_determinant, warp
+from ElasticHyperRegLib.field import jacobian_determinant, mm_to_vox, warp
 from ElasticHyperRegLib.grid import coarser, gaussian_smooth, resample, resize
 from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, solve
 from ElasticHyperRegLib.solver.descent import _Adam
+from ElasticHyperRegLib.solver.objective import Objective
 from ElasticHyperRegLib.types import Grid
 
 QUICK = SolverOptions(levels=(Level(30, 7, 1, 1.5), Level(30, 7, 1, 1.5)))
@@ -227,3 +228,31 @@ def test_a_mirrored_pair_has_the_mirrored_answer():
         back = solve(mirrored, SolverOptions.for_dimension(3)).u_mm.flip(dim)
         back[:, axis] *= -1
         assert (back - u_mm).norm() < 0.06 * u_mm.norm()
+
+
+def test_nothing_is_gained_by_leaving_the_moving_mask():
+    grid = Grid.from_spacing((32, 32), (1.0, 1.0))
+    problem, truth = pair(grid)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:24, 8:24] = 1
+    seen = dataclasses.replace(problem, fixed_mask=mask, moving_mask=mask, lam=0.1)
+    objective = Objective(seen, grid, grid, 7)
+    there, rest = (objective.similarity(mm_to_vox(u, grid)).item() for u in (truth, 0 * truth))
+    away = objective.similarity(torch.full_like(truth, 300.0)).item()
+    assert there < rest < away == pytest.approx(1 - 0.1 - 0.1)  # like nothing: cc = 0
+    assert objective.dissimilarity(torch.full_like(truth, 300.0)).mean().item() == pytest.approx(
+        0.8
+    )
+
+
+def test_company_does_not_stop_a_pair_that_still_moves():
+    grid = Grid.from_spacing((40, 40), (1.0, 1.0))
+    problem, _ = pair(grid)
+    still = problem.moving.expand(9, 1, 40, 40)
+    both = dataclasses.replace(
+        problem,
+        fixed=torch.cat([problem.fixed, still]),
+        moving=torch.cat([problem.moving, still]),
+    )
+    alone = solve(problem, QUICK).value.item()
+    assert solve(both, QUICK).value[0].item() <= alone + 1e-4

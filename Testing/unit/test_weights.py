@@ -21,6 +21,7 @@ from ElasticHyperRegLib.weights import (
     find_model,
     list_models,
     load_model,
+    model_reference,
     packaged_folder,
     save_model,
     user_folder,
@@ -261,6 +262,17 @@ def test_models_are_found_by_name_and_by_folder(saved, monkeypatch):
     assert find_model("heart") == saved
     monkeypatch.chdir(saved.parent)
     assert load_model(Path("heart"))[1].name == "heart"
+
+
+def test_a_folder_here_does_not_hide_an_installed_model(saved, tmp_path, monkeypatch):
+    (tmp_path / "here" / "heart").mkdir(parents=True)
+    (tmp_path / "here" / "heart" / "card.json").write_text("broken")
+    monkeypatch.chdir(tmp_path / "here")
+    assert find_model("heart") == saved
+    assert find_model("./heart") == Path("heart")
+    assert model_reference("heart") == "heart"
+    assert model_reference("./heart") == str(tmp_path / "here" / "heart")
+    assert model_reference("lungs") == "lungs"
 
 
 def test_unknown_model_names_the_installed_ones(saved):

@@ -12,6 +12,7 @@ import torch
 
 from ElasticHyperRegLib.engine import RegistrationRequest
 from ElasticHyperRegLib.engine.check import pick_device
+from ElasticHyperRegLib.engine.elasticity import check_tissues
 from ElasticHyperRegLib.engine.request import Progress
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation import Setting
@@ -90,6 +91,8 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
     device = pick_device(options.device)
     progress("reading", 0.0)
     cases = BENCHMARKS[name].cases(options.data, options.split)
+    if options.setting is not None:
+        check_tissues(options.setting.tissues, cases[0].fixed_labels)
     rest = torch.zeros(len(cases), cases[0].fixed.grid.ndim, *cases[0].fixed.grid.shape)
     rows = [score(cases, Fields(rest, 0.0), UNREGISTERED, "none")]
     chosen: dict[Path | None, list[Choice]] = {}  # a model's serve its refinement too

@@ -15,14 +15,11 @@ import torch
 from ElasticHyperRegLib import Elasticity, Grid, InputError, RegistrationOptions, register
 from ElasticHyperRegLib.engine import Run, align_pair
 from ElasticHyperRegLib.errors import Cancelled
-from ElasticHyperRegLib.estimation import EstimateOptions, Setting, Surface
-from ElasticHyperRegLib.estimation.settings import around
 from ElasticHyperRegLib.field import jacobian_determinant, with_initial, world_points
 from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.session import Session, SessionInputs
 from ElasticHyperRegLib.session.measure import Measure
 from ElasticHyperRegLib.session.opening import preview_note
-from ElasticHyperRegLib.session.values import with_neighbours
 from Testing.unit.live_answers import Answers, ask
 from Testing.unit.small_pair import small_request
 
@@ -199,20 +196,6 @@ def test_the_seconds_of_a_registration_add_up(session):
     assert total >= sum(seconds.values())
 
 
-def test_by_default_an_estimate_rests_on_the_best_that_there_is(session, monkeypatch):
-    asked = []
-
-    def remember(field, evidence, options, *rest):
-        asked.append(options.weights)
-
-    monkeypatch.setattr("ElasticHyperRegLib.session.session.estimate", remember)
-    session.estimate()
-    request = small_request()
-    with Session(request.fixed, request.moving, model="none", device="cpu") as bare:
-        bare.estimate()
-    assert asked == [{"dice": 1.0}, {"similarity": 1.0}]
-
-
 def test_register_stops_when_told(session):
     with pytest.raises(Cancelled):
         session.register(SOFT, cancelled=lambda: True)
@@ -317,67 +300,6 @@ def test_a_forgotten_session_closes_itself():
     assert threading.active_count() == before
 
 
-# Estimation
-
-
-def test_estimate_and_sensitivity_use_the_sessions_field():
-    request = small_request(2)
-    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
-        told = []
-        found = session.estimate(
-            "similarity", "coarse-to-fine", lambda step, part: told.append(part), start=SOFT
-        )
-        assert set(found.elasticity) == {"everywhere"}
-        assert found.model == "none"
-        assert told[-1] == 1
-        spread = session.sensitivity([SOFT, HARD])
-        assert spread.grid is session.grid
-        assert float(spread.displacement_sd_mm.max()) > 0
-        with pytest.raises(Cancelled):
-            session.sensitivity(cancelled=lambda: True)
-
-
-def test_without_a_model_equal_settings_have_no_spread():
-    """Fields that have come differently far would."""
-    request = small_request(2)
-    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
-        none = session.sensitivity([SOFT] * 4)
-        assert float(none.displacement_sd_mm.max()) == 0
-        some = session.sensitivity([SOFT, HARD])
-        turned = session.sensitivity([SOFT, HARD, SOFT, HARD])
-        assert torch.allclose(some.displacement_sd_mm, turned.displacement_sd_mm, atol=1e-4)
-        assert float(some.displacement_sd_mm.max()) > 0
-
-
-def test_sensitivity_about_a_setting_is_that_of_it_and_its_neighbours():
-    request = small_request(2)
-    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
-        asked, values = threading.Event(), {"everywhere": Elasticity(*SOFT)}
-        session.submit(HARD, lambda answer: asked.set() if answer.final else None)
-        assert asked.wait(60)
-        about = session.sensitivity(values)
-        centre = Setting.read(values)
-        near = [centre.with_tissue("everywhere", e) for e in around(Elasticity(*SOFT), 0.1)]
-        same = session.sensitivity([centre, *near])
-        assert torch.equal(about.displacement_sd_mm, same.displacement_sd_mm)
-        other = session.sensitivity()
-        assert not torch.allclose(about.displacement_sd_mm, other.displacement_sd_mm)
-
-
-def test_estimate_takes_its_whole_options_and_tells_of_surfaces():
-    options = EstimateOptions("similarity", step=0.5, elasticity=Elasticity(*SOFT), sweeps=0)
-    request = small_request(2)
-    surfaces: list[Surface] = []
-    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
-        found = session.estimate(options, on_surface=surfaces.append)
-        assert len(found.surface().settings) == 1 + 6
-        assert surfaces[1:] == list(found.surfaces)
-        with pytest.raises(InputError, match="besides the whole options"):
-            session.estimate(options, method="grid")
-        with pytest.raises(InputError, match="organ"):
-            session.estimate(EstimateOptions("similarity", tissues={"organ": Elasticity(*HARD)}))
-
-
 @pytest.mark.parametrize(("times", "told"), [(1, 0), (2, 0), (4, 1)])
 def test_answers_on_much_larger_voxels_are_called_previews(times, told):
     live = Grid.from_spacing((48, 40, 48), (6.0, 6.0, 6.0))
@@ -386,36 +308,3 @@ def test_answers_on_much_larger_voxels_are_called_previews(times, told):
     assert len(notes) == told
     assert all("previews, on voxels of 6×6×6 mm" in note for note in notes)
     assert all("own 1.5×1.5×1.5 mm" in note for note in notes)
-
-
-def test_readouts_are_those_of_the_elastic_part():
-    turn = np.diag([1.1, 0.9, 1.0, 1.0])
-    given = SessionInputs(initial=tuple(map(tuple, turn)))
-    request = small_request()
-    pair = (request.fixed, request.moving, request.fixed_labels)
-    with Session(*pair, model="none", device="cpu", inputs=given) as session:
-        answer = ask(session, {"everywhere": SOFT, "organ": HARD})[-1]
-        nothing, _ = session._measure.whole(torch.zeros_like(answer.displacement.u_mm))
-        rest = replace(answer, displacement=nothing)
-        still, found = session.readouts(rest).tissues, session.readouts(answer).tissues
-    assert still["organ"]["von_mises_strain"] < 1e-5  # the alignment is no strain
-    assert found["organ"]["von_mises_strain"] > 1e-3
-    stiff, soft = (found[name] for name in ("organ", "body"))
-    ratio = stiff["von_mises_stress"] / stiff["von_mises_strain"]
-    assert ratio == pytest.approx(3 * HARD[1], rel=1e-4)
-    ratio = soft["von_mises_stress"] / soft["von_mises_strain"]
-    assert ratio == pytest.approx(3 * SOFT[1], rel=1e-4)
-
-
-def test_sensitivity_compares_the_neighbours_of_the_last_setting(session):
-    session.submit({"everywhere": SOFT, "organ": HARD}, lambda answer: None)
-    compared = with_neighbours(session._asked, session.tissues)
-    session.cancel()
-    assert compared[0].of("organ") == Elasticity(*HARD)
-    assert compared[0].of("body") == Elasticity(*SOFT)
-    changed = [
-        [name for name in session.tissues if other.of(name) != compared[0].of(name)]
-        for other in compared[1:]
-    ]
-    assert {len(names) for names in changed} == {1}
-    assert {names[0] for names in changed} == set(session.tissues)

@@ -99,10 +99,10 @@ def estimated(session: Session, case: Case) -> tuple[float, float, int]:
     return seen[0] - begin, perf_counter() - begin, found.fields
 
 
-def measure(case: Case, runs: int) -> str:
+def measure(case: Case, device: str, runs: int) -> str:
     """A row of the table: medians over ``runs`` estimates in one session."""
     inputs = SessionInputs(moving_labels=case.labels[1], initial="none")
-    with Session(*case.images, case.labels[0], case.model, "cpu", inputs) as session:
+    with Session(*case.images, case.labels[0], case.model, device, inputs) as session:
         firsts, wholes, fields = zip(*(estimated(session, case) for _ in range(runs)), strict=True)
     times = f"{median(firsts):.1f} | {median(wholes):.1f} | {runs}"
     method = case.method if case.sweeps else f"{case.method}, no sweep"
@@ -113,12 +113,13 @@ def main() -> None:
     """Print the table, and write ``estimate.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     lines = [*HEAD]
     for case in cases(given.size):
-        lines.append(measure(case, given.runs))
+        lines.append(measure(case, given.device, given.runs))
         sys.stderr.write(lines[-1] + "\n")
     text = "\n".join([*lines, "", f"{torch.get_num_threads()} threads.", ""])
     given.out.mkdir(parents=True, exist_ok=True)

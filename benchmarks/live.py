@@ -1,6 +1,6 @@
 """How fast a live session answers a moved slider, beside the same network run naively.
 
-python -m benchmarks.live --out bench-result
+python -m benchmarks.live --device cpu --out bench-result
 
 A stack of ten slices answered by the shipped cardiac models, a thorax answered by the solver alone
 and by the shipped thorax model. Images are the package's phantom. Times are those from the request
@@ -30,6 +30,7 @@ from ElasticHyperRegLib.field import jacobian_determinant, lift_slices, vox_to_m
 from ElasticHyperRegLib.grid import resample
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from ElasticHyperRegLib.session import Answer, Session, SessionInputs
+from ElasticHyperRegLib.session.devices import pick
 from ElasticHyperRegLib.types import Grid, Image
 from ElasticHyperRegLib.weights import find_model, load_model
 
@@ -48,25 +49,26 @@ Value = tuple[float, float]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A pair, what answers it, and how many moves are made."""
+    """A pair, what answers it and where, and how many moves are made."""
 
     name: str
     fixed: Image
     moving: Image
     model: str
+    device: str
     moves: int
 
 
-def cases(size: int, moves: int) -> list[Case]:
+def cases(size: int, device: str, moves: int) -> list[Case]:
     """A stack of thick slices and a thorax, both cut from the phantom."""
     made = make_phantom(PhantomOptions(size=size))
     grid = stack_in(made.fixed.grid)
     pair = [Image(resample(s.data, s.grid, grid), grid) for s in (made.fixed, made.moving)]
     thorax = made.fixed, made.moving
     return [
-        *(Case(f"stack {STACK}", pair[0], pair[1], model, moves) for model in CARDIAC),
-        Case(f"thorax {size}³", *thorax, NONE, moves),
-        Case(f"thorax {size}³", *thorax, THORAX, moves),
+        *(Case(f"stack {STACK}", pair[0], pair[1], model, device, moves) for model in CARDIAC),
+        Case(f"thorax {size}³", *thorax, NONE, device, moves),
+        Case(f"thorax {size}³", *thorax, THORAX, device, moves),
     ]
 
 
@@ -137,7 +139,8 @@ def live(case: Case, storm_s: float) -> tuple[dict[str, list[float]], str]:
     took: dict[str, list[float]] = {}
     inputs = SessionInputs(initial="none")
     begin = perf_counter()
-    with Session(case.fixed, case.moving, model=case.model, device="cpu", inputs=inputs) as session:
+    pair = case.fixed, case.moving
+    with Session(*pair, model=case.model, device=case.device, inputs=inputs) as session:
         ready = perf_counter() - begin
         warm = Watch(session, case.moving)
         warm.submit((0.1, 0.3))
@@ -184,8 +187,10 @@ def naive(case: Case) -> list[float]:
     network, card = load_model(find_model(case.model))
     grid, stack = network_grid(card, case.fixed.grid), card.model.ndim == 2
     low, high = WINDOW
+    device = pick(case.device)
+    network = network.to(device)
     images = [
-        (resample(side.data, side.grid, grid).clamp(low, high) - low) / (high - low)
+        ((resample(side.data, side.grid, grid).clamp(low, high) - low) / (high - low)).to(device)
         for side in (case.fixed, case.moving)
     ]
     if stack:
@@ -194,10 +199,10 @@ def naive(case: Case) -> list[float]:
     for value in values(case.moves):
         begin = perf_counter()
         with torch.no_grad():
-            u_vox = network(*images, torch.tensor([value])).displacement
+            u_vox = network(*images, torch.tensor([value], device=device)).displacement
         u_mm = lift_slices(u_vox, grid) if stack else vox_to_mm(u_vox, grid)
-        jacobian_determinant(u_mm, grid)
-        slices(case.moving, grid, u_mm)
+        jacobian_determinant(u_mm, grid).cpu()
+        slices(case.moving, grid, u_mm.cpu())
         took.append(perf_counter() - begin)
     return took
 
@@ -223,12 +228,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moves", type=int, default=40)
     parser.add_argument("--size", type=int, default=96, help="of the thorax, voxels a side")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--storm", type=float, default=10.0, help="seconds")
     parser.add_argument("--out", type=Path, default=Path("bench-result"))
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     lines, remarks = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"], [""]
-    for case in cases(given.size, given.moves):
+    for case in cases(given.size, given.device, given.moves):
         found, remark = rows(case, given.storm)
         lines, remarks = lines + found, [*remarks, f"- {remark}"]
         text = "\n".join([*lines, *remarks]) + "\n"

@@ -99,16 +99,16 @@ def answer(
     if choice.card is not None:
         with run.step("network"):
             field = field_of(choice.card, request, pair)
-            start = to_grid(_network_answer(request, field), field.grid, pair.grid)
+            start = Displacement(_network_answer(request, field), field.grid)
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:
             prepared, initial, device = pair.prepared, pair.initial, pair.device
             problem = problem_of(prepared, coefficients(request), initial, device)
             settings = solver_settings(request.options, pair.grid.ndim, choice.card)
             solution = solve(problem, settings, start, done, run.cancelled)
-            start = solution.u_mm
-    d_mm = start.detach().cpu()
+            start = Displacement(solution.u_mm, pair.grid)
     with run.step("measure"):
+        d_mm = to_grid(start.u_mm.detach(), start.grid, pair.grid).cpu()
         result = _result(request, pair, d_mm)
     facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
     return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])

@@ -11,7 +11,7 @@ import torch
 from ..errors import Cancelled
 from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid
-from ..types import Grid
+from ..types import Displacement, Grid
 from .descent import Tick, descend
 from .objective import Objective
 from .problem import Level, Problem, SolverOptions, field_grid
@@ -41,15 +41,15 @@ class Solution:
 def solve(
     problem: Problem,
     options: SolverOptions | None = None,
-    start: torch.Tensor | None = None,
+    start: Displacement | None = None,
     progress: Callable[[float], None] = lambda fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Solution:
     """Minimise (1 − Λ − Γ)·NCC + W for this pair, from coarse to fine.
 
     Args:
-        start: displacement to begin from, (N, D, *fixed_grid.shape) RAS mm; without one the
-            first level begins at rest or at what the discrete search found.
+        start: displacement to begin from, on any grid that covers the fixed image; without one
+            the first level begins at rest or at what the discrete search found.
         progress: told the fraction done, never less than before.
         cancelled: asked at every iteration.
 
@@ -65,7 +65,7 @@ def solve(
     if start is None:
         u_mm = _first_guess(problem, options, grids[0], levels[0], ticks[0])
     else:
-        u_mm = to_grid(start, grid, here)
+        u_mm = to_grid(start.u_mm, start.grid, here)
     traces = []
     for image_grid, level, tick in zip(grids, levels, ticks, strict=True):
         target = field_grid(image_grid, level)

@@ -16,7 +16,7 @@ from ElasticHyperRegLib.grid import coarser, gaussian_smooth, resample, resize
 from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, solve
 from ElasticHyperRegLib.solver.descent import _Adam
 from ElasticHyperRegLib.solver.objective import Objective
-from ElasticHyperRegLib.types import Grid
+from ElasticHyperRegLib.types import Displacement, Grid
 
 QUICK = SolverOptions(levels=(Level(30, 7, 1, 1.5), Level(30, 7, 1, 1.5)))
 
@@ -157,7 +157,11 @@ def test_large_motion_is_found_by_the_search():
 def test_warm_start_begins_where_it_is_told():
     grid = Grid.from_spacing((48, 48), (1.0, 1.0))
     problem, truth = pair(grid)
-    warm = solve(problem, SolverOptions(levels=(Level(3, 7, 1, 1.5),)), start=truth)
+    warm = solve(
+        problem,
+        SolverOptions(levels=(Level(3, 7, 1, 1.5),)),
+        start=Displacement(truth, problem.fixed_grid),
+    )
     assert warm.traces[0][0] < 0.1 * solve(problem, QUICK).traces[0][0]
     assert interior_error(warm.u_mm, truth) < 0.05
 

@@ -13,7 +13,7 @@ from ElasticHyperRegLib.field import jacobian_determinant
 from ElasticHyperRegLib.solver import Level, SolverOptions, solve
 from ElasticHyperRegLib.solver.elastic_metric import ElasticMetric
 from ElasticHyperRegLib.solver.lbfgs import descend
-from ElasticHyperRegLib.types import Grid
+from ElasticHyperRegLib.types import Displacement, Grid
 from Testing.conftest import make_oblique_grid
 from Testing.unit.test_solver import interior_error, pair, smooth_field, texture
 
@@ -124,7 +124,8 @@ def test_a_batch_is_solved_as_its_members_are():
     options = SolverOptions(levels=(dataclasses.replace(SETTLED, iterations=4),), tolerance=-1.0)
     start = smooth_field(grid, 0.5)
     alone, together = (
-        solve(p, options, start.expand(n, -1, -1, -1)) for p, n in ((problem, 1), (both, 2))
+        solve(p, options, Displacement(start.expand(n, -1, -1, -1), grid))
+        for p, n in ((problem, 1), (both, 2))
     )
     assert torch.allclose(together.u_mm[:1], alone.u_mm, atol=1e-3)
 
@@ -135,7 +136,7 @@ def test_a_fold_that_it_is_given_is_undone():
     start = torch.zeros(1, 2, 32, 32)
     start[:, :, 16, 16] = 2.5
     assert (jacobian_determinant(start, grid) <= 0).any()
-    u_mm = solve(problem, SolverOptions(levels=(SETTLED,)), start).u_mm
+    u_mm = solve(problem, SolverOptions(levels=(SETTLED,)), Displacement(start, grid)).u_mm
     assert (jacobian_determinant(u_mm, grid) > 0).all()
 
 

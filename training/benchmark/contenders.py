@@ -19,6 +19,7 @@ from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.field import to_grid
 from ElasticHyperRegLib.networks import RegistrationNetwork
 from ElasticHyperRegLib.solver import Problem, SolverOptions, solve
+from ElasticHyperRegLib.types import Displacement
 from ElasticHyperRegLib.weights import ModelCard, find_model, load_model, read_card
 
 from .score import Fields
@@ -141,8 +142,8 @@ def _solved(
         for values in zip(*given, strict=True)
     )
     problem = Problem(fixed, moving, grid, grid, lam, mu)
-    start = None if start is None else start.to(device)
-    u_mm = solve(problem, options, start).u_mm.cpu()
+    begun = None if start is None else Displacement(start.to(device), grid)
+    u_mm = solve(problem, options, begun).u_mm.cpu()
     return Fields(u_mm, (perf_counter() - begin) / len(cases))
 
 

@@ -100,6 +100,8 @@ def answer(
         with run.step("network"):
             field = field_of(choice.card, request, pair)
             start = Displacement(_network_answer(request, field), field.grid)
+            if request.options.refine == 0:
+                start = Displacement(to_grid(start.u_mm, start.grid, pair.grid), pair.grid)
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:
             prepared, initial, device = pair.prepared, pair.initial, pair.device
@@ -107,8 +109,8 @@ def answer(
             settings = solver_settings(request.options, pair.grid.ndim, choice.card)
             solution = solve(problem, settings, start, done, run.cancelled)
             start = Displacement(solution.u_mm, pair.grid)
+    d_mm = start.u_mm.detach().cpu()
     with run.step("measure"):
-        d_mm = to_grid(start.u_mm.detach(), start.grid, pair.grid).cpu()
         result = _result(request, pair, d_mm)
     facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
     return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])

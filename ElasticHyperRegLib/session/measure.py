@@ -45,10 +45,7 @@ class Measure:
             self._before["tre_mm"] = float(tre_mm(*map(np.asarray, points)).mean())
 
     def whole(self, d_mm: torch.Tensor) -> tuple[Displacement, torch.Tensor]:
-        """The whole map u(x) = A(x + d(x)) − x and det(I + ∇u) of it.
-
-        Computed where d is, which is many times quicker on a GPU; given on the processor.
-        """
+        """The whole map u(x) = A(x + d(x)) − x and det(I + ∇u), on the processor."""
         self._shift = self._shift.to(d_mm.device)
         u_mm = apply_matrix(self._linear, d_mm) + self._shift
         jacobian = jacobian_determinant(u_mm, self._grid)

@@ -308,7 +308,7 @@ class Session:
     ) -> EstimateOptions:
         if not isinstance(objective, EstimateOptions):
             first = self._setting({} if start is None else start)
-            wanted = objective or usual_objective(self._request)
+            wanted = usual_objective(self._request) if objective is None else objective
             return EstimateOptions(
                 wanted, method or "grid", elasticity=first.default, tissues=first.tissues
             )

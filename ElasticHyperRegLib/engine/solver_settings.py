@@ -12,7 +12,7 @@ LEVELS = {2: 1, 3: 2}
 """Finest levels solved after a network, by dimension: of volumes the last alone leaves the answer
 short of the solver's own.
 """
-VOLUME_FINISH = (16, 1)
+VOLUME_FINISH = (12, 1)
 """Iterations on these two levels after a model of volumes, unless told otherwise. On phantoms the
 first of them has then brought back what the model lacked, and more of the finest draws the inside
 of even tissue away from the truth. After slices of a stack, which know nothing of each other, all

@@ -3,10 +3,11 @@
 python -m benchmarks.live --device cpu --out bench-result
 
 A stack of ten slices answered by the shipped cardiac models, a thorax answered by the solver alone
-and by the shipped thorax model. Images are the package's phantom. Times are those from the request
-to the answer with its Jacobian and three warped slices, over random slider moves, each made as soon
-as the answer to the one before is there. Naively means: the whole network for every move, as a
-script would. Then a storm: 50 requests a second, and how long the last of them waits for its field.
+and by the shipped thorax models, all with one λ, μ everywhere. Images are the package's phantom.
+Times are those from the request to the answer with its Jacobian and three warped slices, over
+random slider moves, each made as soon as the answer to the one before is there. Naively means: the
+whole network for every move, as a script would. Then a storm: 50 requests a second, and how long
+the last of them waits for its field.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from ElasticHyperRegLib.weights import find_model, load_model
 from .stack import NAME as STACK
 from .stack import stack_in
 
-NONE, THORAX = "none", "thorax-elas-g"
+NONE = "none"
+THORAX = ("thorax-elas-g", "thorax-CSAIN-elastic")
 CARDIAC = ("cardiac-elas-g", "cardiac-elas-g-thrice")
 WINDOW = (-1000, 600)
 """Intensities of the phantom, a CT."""
@@ -68,7 +70,7 @@ def cases(size: int, device: str, moves: int) -> list[Case]:
     return [
         *(Case(f"stack {STACK}", pair[0], pair[1], model, device, moves) for model in CARDIAC),
         Case(f"thorax {size}³", *thorax, NONE, device, moves),
-        Case(f"thorax {size}³", *thorax, THORAX, device, moves),
+        *(Case(f"thorax {size}³", *thorax, model, device, moves) for model in THORAX),
     ]
 
 
@@ -198,8 +200,11 @@ def naive(case: Case) -> list[float]:
     took = []
     for value in values(case.moves):
         begin = perf_counter()
+        given = torch.tensor([value], device=device)
+        if card.model.conditioning == "map":
+            given = given.view(1, 2, *[1] * card.model.ndim).expand(-1, -1, *images[0].shape[2:])
         with torch.no_grad():
-            u_vox = network(*images, torch.tensor([value], device=device)).displacement
+            u_vox = network(*images, given).displacement
         u_mm = lift_slices(u_vox, grid) if stack else vox_to_mm(u_vox, grid)
         jacobian_determinant(u_mm, grid).cpu()
         slices(case.moving, grid, u_mm.cpu())

@@ -20,7 +20,7 @@ from .worker import Turn
 
 REFINE = {2: 30, 3: 8}
 """Passes of the solver after a network, by dimension."""
-FRAME_S = 0.05
+FRAME_S = 0.075
 """A network that answers sooner needs no preview before it."""
 REST_S = 0.2
 """A slower one waits so long for the slider to rest once a preview is shown, which is being drawn

@@ -82,7 +82,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
     Raises:
         InputError: a file or an option is at fault; nothing is written.
     """
-    settings = job.settings
+    settings, asked = job.settings, job.asked()
     options = settings.options()
     outputs = OutputFolder(job.out, (*RESULT_FILES, ESTIMATE_FILE), job.overwrite)
     with outputs as folder, progress_bar(title) as progress:
@@ -97,7 +97,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         result = with_load_time(register(request, progress), load)
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
-        return write_result(result, folder, {**record, "asked": job.asked()})
+        return write_result(result, folder, {**record, "asked": asked})
 
 
 def read_request(

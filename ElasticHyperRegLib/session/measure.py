@@ -39,10 +39,7 @@ class Measure:
             self._labels = _on(request.fixed_labels, grid)
             names = tissue_names(request.fixed_labels)
             self._lost = {*names.values()} - {*tissue_names(self._labels).values()}
-        self._before = self._scores(rest)
-        if "tre_mm" in self._before:  # without a transform, outside of the grid too
-            points = request.fixed_points, request.moving_points
-            self._before["tre_mm"] = float(tre_mm(*map(np.asarray, points)).mean())
+        self._before = self._overlap(rest)
 
     def whole(self, d_mm: torch.Tensor) -> tuple[Displacement, torch.Tensor]:
         """The whole map u(x) = A(x + d(x)) − x and det(I + ∇u), on the processor."""
@@ -62,37 +59,32 @@ class Measure:
 
     def evidence(self, u_mm: torch.Tensor) -> Record:
         """Overlap and landmark error before and after; what does not apply is absent."""
-        after = self._scores(u_mm)
-        record: Record = {
-            name: {"before": before, "after": after[name]}
-            for name, before in self._before.items()
-            if name != "dice" and name in after
-        }
-        if "dice" in after:
-            before = self._before["dice"]
+        request, record, after = self._request, Record(), self._overlap(u_mm)
+        if self._before and after:
+            record["mean_dice"] = {"before": mean_dice(self._before), "after": mean_dice(after)}
             record["dice"] = {
-                tissue: {"before": before[tissue], "after": value}
-                for tissue, value in after["dice"].items()
-                if tissue in before
+                tissue: {"before": self._before[tissue], "after": value}
+                for tissue, value in after.items()
+                if tissue in self._before
             }
-        if "tre_mm" in record:
-            record["tre_mm"]["n"] = len(np.asarray(self._request.fixed_points))
-        return record
-
-    def _scores(self, u_mm: torch.Tensor) -> Record:
-        request, scores = self._request, Record()
-        if self._labels is not None and request.moving_labels is not None:
-            moving = request.moving_labels
-            data = warp_labels(moving.data, u_mm, self._grid, moving.grid)
-            overlap = dice(self._labels, LabelMap(data, self._grid, moving.names))
-            # A fixed tissue too small for this grid cannot be met, however good the field is.
-            overlap = {name: v for name, v in overlap.items() if name not in self._lost}
-            if overlap:
-                scores |= {"dice": overlap, "mean_dice": mean_dice(overlap)}
         if request.fixed_points is not None and request.moving_points is not None:
             moved = transform_points(request.fixed_points, u_mm, self._grid, self._initial)
-            scores["tre_mm"] = float(tre_mm(moved, request.moving_points).mean())
-        return scores
+            record["tre_mm"] = {
+                "before": float(tre_mm(request.fixed_points, request.moving_points).mean()),
+                "after": float(tre_mm(moved, request.moving_points).mean()),
+                "n": len(request.fixed_points),
+            }
+        return record
+
+    def _overlap(self, u_mm: torch.Tensor) -> dict[str, float]:
+        """Dice of each tissue; empty where one of the images has no labels."""
+        moving = self._request.moving_labels
+        if self._labels is None or moving is None:
+            return {}
+        data = warp_labels(moving.data, u_mm, self._grid, moving.grid)
+        found = dice(self._labels, LabelMap(data, self._grid, moving.names))
+        # A fixed tissue too small for this grid cannot be met, however good the field is.
+        return {name: value for name, value in found.items() if name not in self._lost}
 
 
 def _on(labels: LabelMap, grid: Grid) -> LabelMap:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import queue
 
+from ElasticHyperRegLib import RegistrationOptions
 from ElasticHyperRegLib.session import Answer, Session, Values
 
 SOON = 60.0
+ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
+SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
 
 
 class Answers:

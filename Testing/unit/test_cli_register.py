@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ElasticHyperRegLib import Elasticity, InputError, read_image, read_labels
+from ElasticHyperRegLib import Elasticity, InputError, read_image, read_labels, register
 from ElasticHyperRegLib.cli import main, pair
 from ElasticHyperRegLib.cli.record import request_record
 from ElasticHyperRegLib.cli.settings import Settings, parse_elasticity
@@ -179,6 +179,21 @@ def test_what_was_typed_from_here_means_the_same_from_anywhere(tmp_path, monkeyp
     assert options.model == str(tmp_path / "mine" / "model")
     words = request_record({}, {}, options, None, tmp_path)["command"]
     assert words[words.index("--sliding") + 1] == "a:b=6.123456789"
+
+
+def test_options_are_read_once_before_the_work(pair_files, tmp_path, capsys, monkeypatch):
+    values = tmp_path / "values.json"
+    values.write_text('{"everywhere": [0.0, 0.3]}')
+
+    def registered(*given):
+        values.unlink()
+        return register(*given)
+
+    monkeypatch.setattr(pair, "register", registered)
+    words = ("--fixed", pair_files.fixed, "--moving", pair_files.moving, "--out", tmp_path / "out")
+    assert run(capsys, "register", *words, *QUICK, "--elasticity-file", values)[0] == 0
+    record = json.loads((tmp_path / "out" / "request.json").read_text())
+    assert record["asked"]["elasticity"] == {"everywhere": [0.0, 0.3]}
 
 
 def test_minimal_run_leaves_out_what_does_not_apply(pair_files, tmp_path, capsys):

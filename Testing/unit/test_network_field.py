@@ -30,18 +30,12 @@ from Testing.conftest import make_oblique_grid
 from Testing.unit.small_pair import CENTRE, small_request
 from Testing.unit.tiny_models import constant, install, lively, tiny_spec
 
+pytestmark = pytest.mark.usefixtures("models")
+
 CPU = torch.device("cpu")
 QUICK = RegistrationOptions(initial="none", refine=0, device="cpu")
 MR = {"modality": "MR", "intensity_window": None}
 SOFT, HARD = Elasticity(0.0, 0.1), Elasticity(0.1, 0.8)
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """The user's model folder of this test."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
-    return folder
 
 
 def bound(folder, request: RegistrationRequest, initial=None, options=None) -> NetworkField:

@@ -20,25 +20,10 @@ from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.session import Session, SessionInputs
 from ElasticHyperRegLib.session.measure import Measure
 from ElasticHyperRegLib.session.opening import preview_note
-from Testing.unit.live_answers import Answers, ask
+from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask
 from Testing.unit.small_pair import small_request
 
-ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
-SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """The user's model folder of this test, empty."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def session():
-    with Session.from_request(small_request(options=ALONE)) as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("models")
 
 
 # What a session is

@@ -9,31 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions
+from ElasticHyperRegLib import Elasticity, InputError
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.estimation import EstimateOptions, Setting, Surface
 from ElasticHyperRegLib.estimation.settings import around
 from ElasticHyperRegLib.session import Session, SessionInputs
 from ElasticHyperRegLib.session.values import with_neighbours
-from Testing.unit.live_answers import ask
+from Testing.unit.live_answers import HARD, SOFT, ask
 from Testing.unit.small_pair import small_request
 
-ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
-SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """The user's model folder of this test, empty."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def session():
-    with Session.from_request(small_request(options=ALONE)) as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def test_by_default_an_estimate_rests_on_the_best_that_there_is(session, monkeypatch):

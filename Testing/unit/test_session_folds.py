@@ -23,16 +23,10 @@ from Testing.unit.live_answers import ask
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
+pytestmark = pytest.mark.usefixtures("models")
+
 BORDER = SlidingBorder("organ", width_mm=16.0, shear=0.05)
 VALUE = Elasticity(0.05, 0.3)
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """The user's model folder of this test, empty."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
-    return folder
 
 
 def field_of(**options) -> SolverField:

@@ -16,20 +16,11 @@ from ElasticHyperRegLib.estimation import EstimateOptions
 from ElasticHyperRegLib.session import Session
 from ElasticHyperRegLib.session.devices import Rung, free_bytes, ladder, pick
 from ElasticHyperRegLib.session.solver_field import SolverField
-from Testing.unit.live_answers import ask
+from Testing.unit.live_answers import ALONE, HARD, SOFT, ask
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
-ALONE = RegistrationOptions(model="none", initial="translation", refine=4, device="cpu")
-SOFT, HARD = (0.0, 0.1), (0.1, 0.8)
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    """The user's model folder of this test, empty."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("ELASTIC_HYPERREG_MODELS", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("models")
 
 
 # With a trained model

@@ -37,8 +37,29 @@ class Gate:
             time.sleep(0.001)
 
 
+class Busy:
+    """A live request that looks up when it is let go, and goes on with ``rest``."""
+
+    def __init__(self, rest: Callable[[Turn], None] = lambda turn: None) -> None:
+        self.begun, self.go, self._rest = threading.Event(), threading.Event(), rest
+
+    def __call__(self, turn: Turn) -> None:
+        self.begun.set()
+        self.go.wait(SOON)
+        self._rest(turn)
+
+
 def answers_with(answer: object, told: list[object]) -> Callable[[Turn], None]:
     return lambda turn: turn.deliver(told.append, answer)
+
+
+def queued(worker: Worker, errand: Callable[[], object]) -> threading.Thread:
+    """A thread that waits for ``errand``, which lies in the queue."""
+    thread = threading.Thread(target=errand)
+    thread.start()
+    while not worker._errands:
+        time.sleep(0.001)
+    return thread
 
 
 def settle(worker: Worker) -> None:
@@ -70,17 +91,11 @@ def test_a_running_request_ends_at_its_next_check(worker):
 
 def test_nothing_is_delivered_after_being_overtaken(worker):
     told: list[object] = []
-    inside, go = threading.Event(), threading.Event()
-
-    def stale(turn):
-        inside.set()
-        go.wait(SOON)
-        turn.deliver(told.append, "stale")
-
+    stale = Busy(answers_with("stale", told))
     worker.submit(stale)
-    assert inside.wait(SOON)
+    assert stale.begun.wait(SOON)
     worker.submit(answers_with("fresh", told))
-    go.set()
+    stale.go.set()
     settle(worker)
     assert told == ["fresh"]
 
@@ -170,20 +185,12 @@ def test_an_errand_waits_for_the_live_request(worker):
 
 def test_an_errand_waits_for_a_live_request_that_came_after_it(worker):
     order: list[object] = []
-    begun, go = threading.Event(), threading.Event()
-
-    def running(turn):
-        begun.set()
-        go.wait(SOON)
-
+    running = Busy()
     worker.submit(running)
-    assert begun.wait(SOON)
-    errand = threading.Thread(target=worker.run, args=(lambda stop: order.append("errand"),))
-    errand.start()
-    while not worker._errands:
-        time.sleep(0.001)
+    assert running.begun.wait(SOON)
+    errand = queued(worker, lambda: worker.run(lambda stop: order.append("errand")))
     worker.submit(answers_with("live", order))
-    go.set()
+    running.go.set()
     errand.join(SOON)
     assert order == ["live", "errand"]
 
@@ -205,21 +212,17 @@ def test_an_errand_of_the_callback_can_be_stopped(worker, end):
 
 
 def test_what_can_wait_gives_way_to_an_errand(worker):
-    order, idle, go = [], threading.Event(), threading.Event()
+    order: list[object] = []
 
-    def live(turn):
-        idle.set()
-        go.wait(SOON)
+    def background(turn):
         turn.give_way()
         order.append("background")
 
+    live = Busy(background)
     worker.submit(live)
-    assert idle.wait(SOON)
-    errand = threading.Thread(target=worker.run, args=(lambda stop: order.append("errand"),))
-    errand.start()
-    while not worker._errands:
-        time.sleep(0.001)
-    go.set()
+    assert live.begun.wait(SOON)
+    errand = queued(worker, lambda: worker.run(lambda stop: order.append("errand")))
+    live.go.set()
     errand.join(SOON)
     settle(worker)
     assert order == ["errand", "background"]
@@ -279,10 +282,7 @@ def test_close_ends_the_thread_and_what_waits():
             worker.run(lambda stop: 1)
         ended.append(True)
 
-    errand = threading.Thread(target=waiting)
-    errand.start()
-    while not worker._errands:
-        time.sleep(0.001)
+    errand = queued(worker, waiting)
     worker.close()
     worker.close()
     errand.join(SOON)

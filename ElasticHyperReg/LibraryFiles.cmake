@@ -145,7 +145,9 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/watch.py
   ElasticHyperRegLib/networks/__init__.py
   ElasticHyperRegLib/networks/build.py
+  ElasticHyperRegLib/networks/cells.py
   ElasticHyperRegLib/networks/conditioning.py
+  ElasticHyperRegLib/networks/force.py
   ElasticHyperRegLib/networks/hypermorph.py
   ElasticHyperRegLib/networks/hypernetwork.py
   ElasticHyperRegLib/networks/lapirn.py

@@ -132,14 +132,23 @@ def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
     state.starts, state.ancestor = held.get("starts", []), held.get("ancestor", {})
 
 
-def _fitted(given: torch.Tensor, own: torch.Tensor) -> torch.Tensor | None:
-    """Weights for the place of ``own``; what sees a velocity besides begins as if it were blind."""
+def _fitted(given: torch.Tensor, own: torch.Tensor, sees_force: bool) -> torch.Tensor | None:
+    """Weights for the place of ``own``; to a velocity or force that is new they begin as if blind.
+
+    The last channels are those of the velocity and then of the force, each with as many components
+    as the image has axes; ``sees_force`` says whether those of ``given`` end with a force.
+    """
     if given.shape == own.shape:
         return given
     ndim = own.ndim - 2  # of a convolution's images
-    if ndim < 2 or own.shape[1] <= ndim or given.shape != own[:, ndim:].shape:
+    if ndim < 2 or given.ndim != own.ndim:
         return None
-    return torch.cat([given, torch.zeros_like(own[:, :ndim])], dim=1)
+    more = own.shape[1] - given.shape[1]
+    if more not in (ndim, 2 * ndim) or given.shape != own[:, more:].shape:
+        return None
+    before = given.shape[1] - ndim * sees_force
+    new = torch.zeros_like(own[:, :more])
+    return torch.cat([given[:, :before], new, given[:, before:]], dim=1)
 
 
 def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
@@ -151,11 +160,11 @@ def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
             raise InputError(
                 f"start_from {folder}, whose {what} is {given}", f"a model whose {what} is {wanted}"
             )
-    own = model.state_dict()
+    own, sees_force = model.state_dict(), other.spec.options.force_window > 0
     fitting = {
         name: fitted
         for name, tensor in other.state_dict().items()
-        if name in own and (fitted := _fitted(tensor, own[name])) is not None
+        if name in own and (fitted := _fitted(tensor, own[name], sees_force)) is not None
     }
     if not fitting:
         raise InputError(f"start_from {folder}, of which no weight fits", "a model of one backbone")

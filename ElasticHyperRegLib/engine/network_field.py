@@ -91,7 +91,10 @@ class NetworkField:
         )
         with torch.no_grad():
             features = self._network.encode(*(self._as_seen(image) for image in pair))
-        self._features = features._replace(pairs=tuple(map(channels_last, features.pairs)))
+        self._features = features._replace(
+            pairs=tuple(map(channels_last, features.pairs)),
+            first=tuple(map(channels_last, features.first)),
+        )
         self.dtype = self._quickest() if options.quick else torch.float32
 
     def displacement(

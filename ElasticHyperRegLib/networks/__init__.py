@@ -1,6 +1,7 @@
 """The registration networks: two backbones, three kinds of conditioning, eight models."""
 
 from .build import build
+from .cells import channels_last
 from .conditioning import encode_angles, paint
 from .hypermorph import HyperMorph
 from .lapirn import LapIRN
@@ -9,7 +10,6 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
-    channels_last,
     portion,
 )
 from .records import read_record, spec_from_table, spec_to_table

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..field import warp_voxels
+from .cells import channels_last, from_cells, to_cells
 from .conditioning import check_conditioning, encode_angles
 from .hypernetwork import Features, GeneratedConvolution
 from .network import (
@@ -19,11 +20,8 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
-    channels_last,
-    from_cells,
     full_precision,
     initialise_flow,
-    to_cells,
 )
 from .specs import HyperMorphOptions, ModelSpec
 
@@ -45,7 +43,8 @@ class HyperMorph(RegistrationNetwork):
         self.depth, self.passes = len(options.encoder), options.passes
         inputs = 2 * len(spec.hyper) * max(len(spec.tissues), 1)
         self.features = Features(inputs, options.rank)
-        seen = 2 * spec.patch**spec.ndim + (spec.ndim if options.passes > 1 else 0)
+        vectors = (options.passes > 1) + (options.force_window > 0)
+        seen = 2 * spec.patch**spec.ndim + spec.ndim * vectors
         layers = [
             GeneratedConvolution(n_in, n_out, spec.ndim, self.features.count)
             for n_in, n_out in _channels(seen, options)
@@ -55,8 +54,9 @@ class HyperMorph(RegistrationNetwork):
         initialise_flow(self.flow)
 
     def encode(self, fixed: torch.Tensor, moving: torch.Tensor) -> PairFeatures:
-        """The padded pair: no convolution comes before a generated one."""
-        return PairFeatures(tuple(fixed.shape[2:]), (self.padded_pair(fixed, moving),))
+        """The padded pair, and what the first look sees: no convolution before a generated one."""
+        pair = self.padded_pair(fixed, moving)
+        return PairFeatures(tuple(fixed.shape[2:]), (pair,), (self.at_rest(pair),))
 
     def generate(self, conditioning: torch.Tensor) -> Generated:
         """Weights of each convolution, (N, count), in float32."""
@@ -67,17 +67,16 @@ class HyperMorph(RegistrationNetwork):
 
     def velocity(self, features: PairFeatures, generated: Generated) -> torch.Tensor:
         """Velocity (N, D, *shape) in voxels."""
-        pair = features.pairs[-1]
-        if self.passes == 1:
-            return self.whole(self._look(pair, generated), features)
-        v_cells = pair.new_zeros(len(pair), self.spec.ndim, *pair.shape[2:])
-        for number in range(self.passes):
-            seen = self._through(pair, v_cells) if number else pair
-            shown = torch.cat([seen, v_cells], dim=1)
+        pair, shown = features.pairs[-1], features.first[0]
+        v_cells: torch.Tensor | None = None
+        for _ in range(self.passes):
+            if v_cells is not None:
+                shown = self.shown(self._through(pair, v_cells), v_cells)
             if len(generated[0]) == 1:  # weights of their own fold a batch into the channels
                 shown = channels_last(shown)
-            v_cells = v_cells + self._look(shown, generated)
-        return self.whole(v_cells, features)
+            found = self._look(shown, generated)
+            v_cells = found if v_cells is None else v_cells + found
+        return self.whole(cast(torch.Tensor, v_cells), features)
 
     def _look(self, x: torch.Tensor, generated: Generated) -> torch.Tensor:
         """The U-Net: what it is shown → velocity in cells."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 from ..errors import InputError
 from ..field import exponential, norm_to_vox, vox_to_norm
 from ..grid import resize, sample, voxel_points
+from .cells import pad_to_multiple
 from .conditioning import check_conditioning
 from .modulation import ConditionalBlock, GlobalModulation, MapModulation
 from .network import (
@@ -26,7 +27,6 @@ from .network import (
     full_precision,
     initialise_flow,
     one_batch,
-    pad_to_multiple,
 )
 from .specs import LapIRNOptions, ModelSpec
 
@@ -97,8 +97,9 @@ class LapIRN(RegistrationNetwork):
         super().__init__(spec, multiple=2 ** (options.levels + 1))
         self.blocks, self.passes = options.blocks, options.passes
         self.flow_range = options.flow_range
+        pair, vectors = 2 * spec.patch**spec.ndim, int(options.force_window > 0)
         levels = [
-            PyramidLevel(2 * spec.patch**spec.ndim + spec.ndim * sees_velocity, spec, options)
+            PyramidLevel(pair + spec.ndim * (sees_velocity + vectors), spec, options)
             for sees_velocity in (options.passes > 1, *[True] * (options.levels - 1))
         ]
         self.levels = cast("list[PyramidLevel]", nn.ModuleList(levels))
@@ -108,7 +109,7 @@ class LapIRN(RegistrationNetwork):
         pairs = [self.padded_pair(fixed, moving)]
         for _ in self.levels[1:]:
             pairs.insert(0, _pooled(pairs[0], 2))
-        first = self.levels[0].encode(self._at_rest(pairs[0]))
+        first = self.levels[0].encode(self.at_rest(pairs[0]))
         return PairFeatures(tuple(fixed.shape[2:]), tuple(pairs), first)
 
     def generate(self, conditioning: torch.Tensor) -> Generated:
@@ -205,15 +206,8 @@ class LapIRN(RegistrationNetwork):
             u_vox = exponential(lower, self.spec.integration_steps)
             points = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox
             fixed, moving = pair.chunk(2, dim=1)
-            warped = sample(moving.float(), points)
-        seen = torch.cat([fixed.expand_as(warped), warped, vox_to_norm(u_vox)], dim=1)
-        return self.levels[number].encode(seen)
-
-    def _at_rest(self, pair: torch.Tensor) -> torch.Tensor:
-        """What the coarsest level sees first: a velocity of 0 too where later looks have one."""
-        if self.passes == 1:
-            return pair
-        return torch.cat([pair, pair.new_zeros(len(pair), self.spec.ndim, *pair.shape[2:])], dim=1)
+            warped = torch.cat([fixed, sample(moving.float(), points)], dim=1)
+        return self.levels[number].encode(self.shown(warped, vox_to_norm(u_vox)))
 
     def _check_map(self, features: PairFeatures, generated: Generated) -> None:
         if self.spec.conditioning != "map":

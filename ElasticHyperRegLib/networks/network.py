@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ..errors import InputError
 from ..field import exponential
 from ..grid import resize
+from .cells import crop_to, pad_to_multiple, to_cells
+from .force import force
 from .specs import ModelSpec
 
 CONVOLUTION: dict[int, type[nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -34,8 +35,8 @@ class PairFeatures(NamedTuple):
         shape: of the images before padding.
         pairs: (N, 2 × patch^D, *level shape), channels fixed, then moving; padded; coarse to
             fine, in cells.
-        first: LapIRN's features of the coarsest pair; empty in HyperMorph, whose every
-            convolution hangs on the hyper-parameters.
+        first: LapIRN's features of the coarsest pair; of HyperMorph, whose every convolution
+            hangs on the hyper-parameters, what its first look is shown.
     """
 
     shape: tuple[int, ...]
@@ -137,6 +138,26 @@ class RegistrationNetwork(nn.Module, ABC):
         with full_precision(v_cells):
             return crop_to(self._as_voxels(v_cells.float(), padded), features.shape)
 
+    def at_rest(self, pair: torch.Tensor) -> torch.Tensor:
+        """What the first look is shown of a pair: with a field of 0 where later looks have one."""
+        if self.spec.options.passes == 1:
+            return self.shown(pair)
+        return self.shown(pair, pair.new_zeros(len(pair), self.spec.ndim, *pair.shape[2:]))
+
+    def shown(self, pair: torch.Tensor, *found: torch.Tensor) -> torch.Tensor:
+        """What a look is shown: a pair in cells as warped so far, what was found, and the force.
+
+        The force only where the model has a ``force_window``. Training takes it as given: a look
+        learns from where it leaves the pair, not from the force that it makes the next one see.
+        """
+        window = self.spec.options.force_window
+        if not window:
+            return torch.cat([pair, *found], dim=1)
+        with full_precision(pair):
+            seen = pair.detach() if self.training else pair
+            pull = force(seen.float(), self.spec.patch, window)
+        return torch.cat([pair, *found, pull], dim=1)
+
     def forward(
         self, fixed: torch.Tensor, moving: torch.Tensor, conditioning: torch.Tensor
     ) -> Flow:
@@ -171,47 +192,6 @@ def initialise_flow(layer: nn.Conv2d | nn.Conv3d) -> None:
     nn.init.normal_(layer.weight, std=FLOW_SCALE)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
-
-
-def pad_to_multiple(data: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Continue the border of (N, C, *shape) until each size is a multiple; centred."""
-    pad: list[int] = []
-    for n in reversed(data.shape[2:]):
-        extra = -n % multiple
-        pad += [extra // 2, extra - extra // 2]
-    return functional.pad(data, pad, mode="replicate") if any(pad) else data
-
-
-def to_cells(data: torch.Tensor, patch: int) -> torch.Tensor:
-    """Blocks of patch^D voxels as channels: (N, C, *shape) → (N, C × patch^D, *shape / patch)."""
-    ndim = data.ndim - 2
-    shape = [n // patch for n in data.shape[2:]]
-    split = data.reshape(*data.shape[:2], *(n for size in shape for n in (size, patch)))
-    inner = [3 + 2 * axis for axis in range(ndim)]
-    outer = [2 + 2 * axis for axis in range(ndim)]
-    return split.permute(0, 1, *inner, *outer).reshape(len(data), -1, *shape)
-
-
-def from_cells(data: torch.Tensor, patch: int) -> torch.Tensor:
-    """Inverse of ``to_cells``."""
-    ndim, shape = data.ndim - 2, data.shape[2:]
-    split = data.reshape(len(data), -1, *[patch] * ndim, *shape)
-    mixed = [axis for k in range(ndim) for axis in (2 + ndim + k, 2 + k)]
-    return split.permute(0, 1, *mixed).reshape(len(data), -1, *(n * patch for n in shape))
-
-
-def channels_last(images: torch.Tensor) -> torch.Tensor:
-    """Slices (N, C, *shape) with their channels innermost, for convolutions a third quicker."""
-    if images.ndim > 4:
-        return images
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def crop_to(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """Undo ``pad_to_multiple``."""
-    for axis, n in enumerate(shape, start=2):
-        data = data.narrow(axis, (data.shape[axis] - n) // 2, n)
-    return data
 
 
 def one_batch(features: PairFeatures, generated: Generated) -> PairFeatures:

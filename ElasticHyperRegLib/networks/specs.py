@@ -37,6 +37,8 @@ class HyperMorphOptions:
         last: channels of the convolutions at full resolution.
         passes: times that it looks at the pair, each time through what it found before; 1 as
             published.
+        force_window: box of the NCC whose force on each cell is shown beside the images, voxels,
+            odd; 0, as published, shows none.
     """
 
     rank: int | None = None
@@ -44,8 +46,10 @@ class HyperMorphOptions:
     decoder: tuple[int, ...] = (32, 32, 32, 32)
     last: tuple[int, ...] = (32, 16, 16)
     passes: int = 1
+    force_window: int = 0
 
     def __post_init__(self) -> None:
+        _check_window(self.force_window)
         counts = (*self.encoder, *self.decoder, *self.last, 1 if self.rank is None else self.rank)
         if min(*counts, self.passes) < 1 or not self.last or len(self.encoder) != len(self.decoder):
             raise InputError(
@@ -63,6 +67,7 @@ class LapIRNOptions:
         levels: resolutions, each half of the next.
         flow_range: what one level can add, as a fraction of half the image.
         passes: times that the pyramid looks at the pair, as in ``HyperMorphOptions``.
+        force_window: as in ``HyperMorphOptions``; every level is shown the force at its resolution.
     """
 
     start_channels: int = 7
@@ -70,11 +75,18 @@ class LapIRNOptions:
     levels: int = 3
     flow_range: float = 0.4
     passes: int = 1
+    force_window: int = 0
 
     def __post_init__(self) -> None:
+        _check_window(self.force_window)
         counts = (self.start_channels, self.blocks, self.levels, self.passes)
         if min(counts) < 1 or self.flow_range <= 0:
             raise InputError(f"{self}", "positive numbers")
+
+
+def _check_window(window: int) -> None:
+    if window and (window < 3 or window % 2 == 0):
+        raise InputError(f"a force_window of {window} voxels", "an odd number from 3 on, or 0")
 
 
 Options = HyperMorphOptions | LapIRNOptions

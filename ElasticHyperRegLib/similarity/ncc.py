@@ -9,7 +9,7 @@ Medical Image Analysis 12 (2008).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -49,6 +49,14 @@ def _window_sum(data: torch.Tensor, axis: int, window: int) -> torch.Tensor:
     return total
 
 
+class _Moments(NamedTuple):
+    """Of each box, (N, 1, *shape): mean of the warped image, covariance, 1 / (var F var W + ε)."""
+
+    mean: torch.Tensor
+    cov: torch.Tensor
+    norm: torch.Tensor
+
+
 class LocalNCC:
     """Local NCC against one fixed image, whose statistics are computed once.
 
@@ -76,6 +84,35 @@ class LocalNCC:
         """
         values: torch.Tensor = _SignedSquaredCC.apply(warped.float(), self)  # type: ignore[no-untyped-call]
         return values
+
+    def slope(self, warped: torch.Tensor) -> torch.Tensor:
+        """Derivative of the sum of ``map`` by each voxel of ``warped``, (N, 1, *shape).
+
+        Differentiable in ``warped`` itself.
+        """
+        warped = warped.float()
+        return self.pulled_back(torch.ones_like(warped), warped, self.moments(warped))
+
+    def moments(self, warped: torch.Tensor) -> _Moments:
+        """What a box of ``warped`` and of the fixed image have in common."""
+        w = warped if self.mask is None else warped * self.mask
+        sums = box_sum(torch.cat([w, w * warped, w * self.fixed], 1), self.window) / self.count
+        mean = sums[:, :1]
+        variance = (sums[:, 1:2] - mean.square()).clamp_min(0)
+        cov = sums[:, 2:3] - mean * self.fixed_mean
+        return _Moments(mean, cov, 1 / (self.fixed_variance * variance + EPSILON))
+
+    def pulled_back(
+        self, grad: torch.Tensor, warped: torch.Tensor, moments: _Moments
+    ) -> torch.Tensor:
+        """A derivative by ``map`` as one by ``warped``, both (N, 1, *shape)."""
+        mean, cov, norm = moments
+        d_cov = grad * 2 * cov.abs() * norm / self.count
+        d_var = -grad * cov * cov.abs() * norm.square() * self.fixed_variance / self.count
+        d_mean = -d_cov * self.fixed_mean - 2 * d_var * mean
+        boxes = box_sum(torch.cat([d_cov, d_var, d_mean], 1), self.window)
+        whole = boxes[:, :1] * self.fixed + 2 * boxes[:, 1:2] * warped + boxes[:, 2:3]
+        return whole if self.mask is None else whole * self.mask
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """Mean of ``values`` (N, 1, *shape) over the mask, or over all voxels: (N,)."""
@@ -112,27 +149,16 @@ class _SignedSquaredCC(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, warped: torch.Tensor, ncc: LocalNCC) -> torch.Tensor:
-        w = warped if ncc.mask is None else warped * ncc.mask
-        sums = box_sum(torch.cat([w, w * warped, w * ncc.fixed], 1), ncc.window)
-        sums /= ncc.count
-        mean = sums[:, :1]
-        variance = (sums[:, 1:2] - mean.square()).clamp_min(0)
-        cov = sums[:, 2:3] - mean * ncc.fixed_mean
-        norm = 1 / (ncc.fixed_variance * variance + EPSILON)
-        ctx.save_for_backward(warped, mean, cov, norm)
+        moments = ncc.moments(warped)
+        ctx.save_for_backward(warped, *moments)
         ctx.ncc = ncc
+        _, cov, norm = moments
         return cov * cov.abs() * norm
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
-        warped, mean, cov, norm = ctx.saved_tensors
-        ncc = ctx.ncc
-        d_cov = grads[0] * 2 * cov.abs() * norm / ncc.count
-        d_var = -grads[0] * cov * cov.abs() * norm.square() * ncc.fixed_variance / ncc.count
-        d_mean = -d_cov * ncc.fixed_mean - 2 * d_var * mean
-        boxes = box_sum(torch.cat([d_cov, d_var, d_mean], 1), ncc.window)
-        grad = boxes[:, :1] * ncc.fixed + 2 * boxes[:, 1:2] * warped + boxes[:, 2:3]
-        return (grad if ncc.mask is None else grad * ncc.mask), None
+        warped, *moments = ctx.saved_tensors
+        return ctx.ncc.pulled_back(grads[0], warped, _Moments(*moments)), None
 
 
 def local_ncc(

@@ -106,16 +106,33 @@ def test_the_card_tells_what_a_training_set_out_from(tmp_path):
     assert read_card(card.folder) == card
 
 
-def test_a_pyramid_that_looks_twice_sets_out_from_one_that_looks_once(tmp_path):
-    once = tiny_spec("CIR-DM", ndim=2)
-    older = install(lively(once), tmp_path / "older")
-    twice = build(replace(once, options=replace(once.options, passes=2)))
-    _take_over(twice, str(older.folder))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"passes": 2}),
+        ({}, {"force_window": 3}),
+        ({}, {"passes": 2, "force_window": 3}),
+        ({"passes": 2}, {"passes": 2, "force_window": 3}),
+        ({"force_window": 3}, {"passes": 2, "force_window": 3}),
+    ],
+)
+def test_a_pyramid_that_sees_more_sets_out_as_the_one_that_sees_less(tmp_path, before, after):
+    spec = tiny_spec("CIR-DM", ndim=2)
+    less = replace(spec, options=replace(spec.options, **before))
+    older = install(lively(less), tmp_path / "older")
+    more = build(replace(spec, options=replace(spec.options, **after)))
+    _take_over(more, str(older.folder))
     kept = load_model(older.folder)[0].state_dict()
-    seen = "levels.0.encoder.0.weight"  # of the velocity too, which is 0 in the first look
-    for name, tensor in twice.state_dict().items():
-        assert torch.equal(tensor[:, :2] if name == seen else tensor, kept[name])
-    assert torch.count_nonzero(twice.state_dict()[seen][:, 2:]) == 0
+    for name, tensor in more.state_dict().items():
+        if not name.endswith("encoder.0.weight"):  # the others see neither velocity nor force
+            assert torch.equal(tensor, kept[name])
+    for number, level in enumerate(("levels.0", "levels.1")):
+        old, new = kept[f"{level}.encoder.0.weight"], more.state_dict()[f"{level}.encoder.0.weight"]
+        velocity = 2 * (number > 0 or before.get("passes", 1) > 1)
+        assert torch.equal(new[:, : 2 + velocity], old[:, : 2 + velocity])
+        if "force_window" in before:
+            assert torch.equal(new[:, -2:], old[:, -2:])
+        assert torch.count_nonzero(new) == torch.count_nonzero(old)
 
 
 @pytest.mark.parametrize(

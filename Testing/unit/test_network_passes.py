@@ -20,7 +20,7 @@ from ElasticHyperRegLib.networks import (
     spec_from_table,
     spec_to_table,
 )
-from ElasticHyperRegLib.networks.network import from_cells, to_cells
+from ElasticHyperRegLib.networks.cells import from_cells, to_cells
 
 VALUES = torch.full((1, 2), 0.2)
 

@@ -19,7 +19,7 @@ from ElasticHyperRegLib.networks import (
     spec_from_table,
     spec_to_table,
 )
-from ElasticHyperRegLib.networks.network import to_cells
+from ElasticHyperRegLib.networks.cells import to_cells
 
 KINDS = [("elas-g", 2), ("elas-g", 3), ("CSAIN-elastic", 2), ("CSAIN-elastic", 3)]
 

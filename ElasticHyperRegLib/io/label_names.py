@@ -15,7 +15,10 @@ import nibabel as nib
 import SimpleITK as sitk
 from nibabel.nifti1 import Nifti1Extension
 
+from ..errors import InputError
+
 CARET = 30
+_ZERO = "BackgroundName"
 _SEGMENT_KEY = re.compile(r"Segment(\d+)_(\w+)")
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _TABLE = b"<LabelTable>"
@@ -31,19 +34,42 @@ def slicer_segments(volume: sitk.Image | sitk.ImageFileReader) -> list[dict[str,
 
 
 def names_in_nrrd(volume: sitk.Image) -> dict[int, str]:
-    """Label value → segment name, as 3D Slicer writes them."""
-    return {
-        int(segment["LabelValue"]): segment["Name"]
+    """Label value → segment name, as 3D Slicer writes them; before 4.11 without the value, 1."""
+    own = {0: volume.GetMetaData(_ZERO)} if volume.HasMetaDataKey(_ZERO) else {}
+    return own | {
+        whole_number(segment, "LabelValue", 1): segment["Name"]
         for segment in slicer_segments(volume)
-        if {"LabelValue", "Name"} <= set(segment)
+        if "Name" in segment
     }
 
 
+def whole_number(segment: Mapping[str, str], key: str, default: int) -> int:
+    """What a segment says under ``key``.
+
+    Raises:
+        InputError: no whole number from 0 on.
+    """
+    text = segment.get(key, str(default)).strip()
+    if not text.isdecimal():
+        raise InputError(
+            f"the segment {segment.get('Name', '')} with {key} '{text:.20}'", "a whole number"
+        )
+    return int(text)
+
+
 def put_names_in_nrrd(volume: sitk.Image, names: Mapping[int, str]) -> None:
-    """Write ``names`` where 3D Slicer looks for them."""
+    """Write ``names`` where 3D Slicer looks for them, that of 0 elsewhere: it is no segment there.
+
+    Without its layer Slicer finds the first segment alone.
+    """
+    if 0 in names:
+        volume.SetMetaData(_ZERO, names[0])
     volume.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
-    for number, (label, name) in enumerate(sorted(names.items())):
-        for key, value in (("ID", f"Segment_{label}"), ("Name", name), ("LabelValue", str(label))):
+    extent = " ".join(f"0 {length - 1}" for length in volume.GetSize())
+    segments = ((label, name) for label, name in sorted(names.items()) if label)
+    for number, (label, name) in enumerate(segments):
+        told = {"ID": f"Segment_{label}", "Name": name, "LabelValue": str(label)}
+        for key, value in (told | {"Layer": "0", "Extent": extent}).items():
             volume.SetMetaData(f"Segment{number}_{key}", value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,15 @@ from .segments import Segment
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 TILT = 0.5
 """Contours may leave their slice by so much of the slice spacing."""
+ONE_PLANE = 0.2
+"""Contours no farther apart than this part of it are drawn on one slice."""
 
 
 def read_rtstruct(path: Path, dataset: Any, grid: Grid) -> tuple[list[Segment], tuple[str, ...]]:
     """Structures of an RTSTRUCT on ``grid``, a voxel being inside where its centre is.
 
-    Contours on one plane count even and odd, so that an inner one is a hole. A plane stands for
-    the slices nearest to it, up to half the distance between planes.
+    Of the contours on one plane one that lies within another is a hole; others are put together.
+    A plane stands for the slices nearest to it, up to half the distance between planes.
 
     Args:
         path: of the file, for messages.
@@ -37,12 +38,16 @@ def read_rtstruct(path: Path, dataset: Any, grid: Grid) -> tuple[list[Segment], 
         InputError: matplotlib is missing; or no structure has closed contours, or contours cut
             across the slices of ``grid``.
     """
-    names = {int(roi.ROINumber): str(roi.ROIName) for roi in dataset.StructureSetROISequence}
+    named = dataset.get("StructureSetROISequence") or []
+    names = {int(roi.ROINumber): str(roi.ROIName) for roi in named}
     segments, remarks = [], []
-    for structure in dataset.get("ROIContourSequence", []):
+    for structure in dataset.get("ROIContourSequence") or []:
         number = int(structure.ReferencedROINumber)
         name = names.get(number, str(number))
-        planes, outside = _planes(path, name, _contours(structure), grid)
+        contours, damaged = _contours(structure)
+        if damaged:
+            remarks.append(f"{name}: {damaged} contours without points were left out")
+        planes, outside = _planes(path, name, contours, grid)
         if outside:
             remarks.append(f"{name}: {outside} contours lie outside the image")
         if planes:
@@ -59,19 +64,25 @@ def read_rtstruct(path: Path, dataset: Any, grid: Grid) -> tuple[list[Segment], 
     return segments, tuple(remarks)
 
 
-def _contours(structure: Any) -> Iterable[np.ndarray]:
-    """(P, 3) LPS mm of each closed contour with an area."""
-    for contour in structure.get("ContourSequence", []):
-        points = np.asarray(contour.ContourData, dtype=np.float64).reshape(-1, 3)
-        if str(contour.ContourGeometricType) in CLOSED and len(points) >= 3:
-            yield points
+def _contours(structure: Any) -> tuple[list[np.ndarray], int]:
+    """(P, 3) LPS mm of each closed contour with an area; and how many hold no points."""
+    found, damaged = [], 0
+    for contour in structure.get("ContourSequence") or []:
+        if str(contour.get("ContourGeometricType", "")) not in CLOSED:
+            continue
+        numbers = np.asarray(contour.get("ContourData") or [], dtype=np.float64)
+        if not numbers.size or numbers.size % 3 or not np.isfinite(numbers).all():
+            damaged += 1
+        elif numbers.size >= 9:
+            found.append(numbers.reshape(-1, 3))
+    return found, damaged
 
 
 def _planes(
     path: Path, name: str, contours: Iterable[np.ndarray], grid: Grid
 ) -> tuple[dict[float, np.ndarray], int]:
     """Slice position k → (J, I) bool; and how many contours lie outside the grid."""
-    planes: dict[float, np.ndarray] = defaultdict(lambda: np.zeros(grid.shape[1:], bool))
+    drawn: list[tuple[float, np.ndarray]] = []
     outside = 0
     for points in contours:
         ijk = ras_lps(points) @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
@@ -81,12 +92,39 @@ def _planes(
                 "the scan that they were drawn on",
                 "give that scan, or export the structures as a label map",
             )
-        k = round(float(ijk[:, 2].mean()), 2)
+        k = float(ijk[:, 2].mean())
         if not -0.5 <= k <= grid.shape[0] - 0.5:
             outside += 1
             continue
-        planes[k] ^= _filled(ijk[:, :2], grid.shape[1:])
-    return planes, outside
+        drawn.append((k, _filled(ijk[:, :2], grid.shape[1:])))
+    return _by_plane(drawn), outside
+
+
+def _by_plane(drawn: list[tuple[float, np.ndarray]]) -> dict[float, np.ndarray]:
+    """What contours at k enclose, plane by plane.
+
+    Coordinates are rounded in many files, which on an oblique scan moves contours of one slice
+    apart.
+    """
+    groups: list[list[tuple[float, np.ndarray]]] = []
+    for k, inside in sorted(drawn, key=lambda contour: contour[0]):
+        if not groups or k - groups[-1][0][0] > ONE_PLANE:
+            groups.append([])
+        groups[-1].append((k, inside))
+    return {
+        float(np.mean([k for k, _ in group])): _together([inside for _, inside in group])
+        for group in groups
+    }
+
+
+def _together(insides: list[np.ndarray]) -> np.ndarray:
+    """One that lies within the larger ones is a hole, others are added; doubled ones count once."""
+    once = {inside.tobytes(): inside for inside in insides}.values()
+    whole = np.zeros_like(insides[0])
+    for inside in sorted(once, key=np.count_nonzero, reverse=True):
+        hole = not (inside & ~whole).any()
+        whole = whole & ~inside if hole else whole | inside
+    return whole
 
 
 def _filled(corners: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

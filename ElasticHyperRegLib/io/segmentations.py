@@ -12,7 +12,7 @@ from ..types import Grid, LabelMap
 from .dicom_seg import read_dicom_seg
 from .integrity import existing_file
 from .itk import grid_of, reading
-from .label_names import slicer_segments
+from .label_names import slicer_segments, whole_number
 from .rtstruct import read_rtstruct
 from .segments import Segment, merge_segments
 from .volumes import read_labels
@@ -94,18 +94,25 @@ def _dataset(path: Path) -> Any:
 
 
 def _layers(path: Path) -> tuple[list[Segment], Grid] | None:
-    """Segments of a ``.seg.nrrd`` with several layers; ``None`` for any other NRRD."""
+    """Segments of a ``.seg.nrrd`` with several layers; ``None`` for any other NRRD.
+
+    Before 4.11 3D Slicer gave each segment a layer of its own, in order, and named no value.
+    """
     with reading(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        described = [s for s in slicer_segments(reader) if {"LabelValue", "Name"} <= set(s)]
+        described = [s for s in slicer_segments(reader) if "Name" in s]
         if reader.GetNumberOfComponents() < 2 or not described or reader.GetDimension() != 3:
             return None
         volume = reader.Execute()
     values = sitk.GetArrayFromImage(volume)  # (K, J, I, layer)
-    segments = [
-        Segment(s["Name"], values[..., int(s.get("Layer", 0))] == int(s["LabelValue"]))
-        for s in described
-    ]
+    segments = []
+    for number, told in enumerate(described):
+        layer, value = whole_number(told, "Layer", number), whole_number(told, "LabelValue", 1)
+        if layer >= values.shape[-1]:
+            raise InputError(
+                f"{path}: {told['Name']} in layer {layer}", f"one of {values.shape[-1]} layers"
+            )
+        segments.append(Segment(told["Name"], values[..., layer] == value))
     return segments, grid_of(volume)

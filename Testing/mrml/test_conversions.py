@@ -12,6 +12,7 @@ from vtkmodules.vtkImagingCore import vtkImageReslice
 from ElasticHyperRegLib import Displacement, Grid, Image, InputError, LabelMap
 from ElasticHyperRegLib.field import transform_points, warp
 from ElasticHyperRegLib.grid import gaussian_smooth
+from ElasticHyperRegLib.io import write_labels
 from ElasticHyperRegLib.mrml import (
     image_from_node,
     labels_from_node,
@@ -322,3 +323,19 @@ def resampled(node, grid: Grid) -> np.ndarray:
     reslice.SetOutputOrigin(0, 0, 0)
     reslice.Update()
     return image_array(reslice.GetOutput())
+
+
+def test_a_segmentation_file_of_ours_opens_in_slicer(scene, tmp_path):
+    grid = make_oblique_grid()
+    labels = blocks(grid, {1: "lung", 2: "liver", 3: "bone"})
+    write_labels(labels, tmp_path / "tissues.seg.nrrd")
+    storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    storage.SetFileName(str(tmp_path / "tissues.seg.nrrd"))
+    assert storage.ReadData(node)
+    segments = node.GetSegmentation()
+    names = [segments.GetNthSegment(n).GetName() for n in range(segments.GetNumberOfSegments())]
+    assert names == ["lung", "liver", "bone"]
+    found = labels_from_node(node, grid)
+    assert torch.equal(found.data, labels.data)
+    assert found.names == {1: "lung", 2: "liver", 3: "bone"}

@@ -10,6 +10,7 @@ import torch
 from ElasticHyperRegLib import Grid, Image, InputError, LabelMap, read_labels
 from ElasticHyperRegLib.io import Segment, merge_segments, read_segmentation, write_labels
 from ElasticHyperRegLib.io.itk import array_to_sitk
+from ElasticHyperRegLib.io.rtstruct import read_rtstruct
 from ElasticHyperRegLib.segmentation import tissues_from_labels
 from Testing.unit.dicom_objects import ct_slices, rectangle, structure_set, write_seg
 
@@ -90,6 +91,42 @@ def test_overlapping_layers_of_a_slicer_segmentation(tmp_path, grid):
         read_labels(tmp_path / "two.seg.nrrd")
 
 
+def old_segmentation(grid: Grid, *layers: np.ndarray, **told: str) -> sitk.Image:
+    """As 3D Slicer wrote it before 4.11: a layer a segment, and no values."""
+    arrays = [layer.astype(np.uint8) for layer in layers]
+    volume = array_to_sitk(np.stack(arrays, axis=-1) if len(arrays) > 1 else arrays[0], grid)
+    volume.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
+    for number in range(len(layers)):
+        volume.SetMetaData(f"Segment{number}_Name", ("organ", "lesion")[number])
+    for key, value in told.items():
+        volume.SetMetaData(key, value)
+    return volume
+
+
+def test_old_slicer_segmentations_name_no_values(tmp_path, grid):
+    sitk.WriteImage(old_segmentation(grid, ORGAN, LESION), str(tmp_path / "two.seg.nrrd"))
+    labels, _ = read_segmentation(tmp_path / "two.seg.nrrd")
+    assert labels.names == {1: "organ", 2: "lesion"}
+    assert np.array_equal(values(labels), np.where(LESION, 2, np.where(ORGAN, 1, 0)))
+    sitk.WriteImage(old_segmentation(grid, ORGAN), str(tmp_path / "one.seg.nrrd"))
+    assert read_segmentation(tmp_path / "one.seg.nrrd")[0].names == {1: "organ"}
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ({"Segment0_LabelValue": "first"}, "organ with LabelValue 'first'"),
+        ({"Segment1_Layer": "-1"}, "lesion with Layer '-1'"),
+        ({"Segment1_Layer": "7"}, "lesion in layer 7; expected one of 2 layers"),
+    ],
+)
+def test_segments_that_lie_nowhere_are_one_line(tmp_path, grid, told, fault):
+    file = tmp_path / "bad.seg.nrrd"
+    sitk.WriteImage(old_segmentation(grid, ORGAN, LESION, **told), str(file))
+    with pytest.raises(InputError, match=fault):
+        read_segmentation(file)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("degrees", [0.0, 20.0])
 def test_a_dicom_segmentation_with_an_overlap(tmp_path, oblique_grid, degrees):
@@ -123,6 +160,47 @@ def test_outlines_are_filled_with_their_holes(tmp_path, oblique_grid, degrees):
     assert remarks == ("beyond: 1 contours lie outside the image",)
     with pytest.raises(InputError, match="outlines without a scan"):
         read_segmentation(tmp_path / "rt.dcm")
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 2])
+def test_rounded_outlines_of_one_slice_stay_together(tmp_path, oblique_grid, decimals):
+    grid = oblique_grid(SHAPE, (2.0, 1.5, 3.0), 20.0)
+    ring = []
+    for k in range(1, 7):
+        ring += [rectangle((4, 3), (17, 14), k), rectangle((8, 6), (11, 8), k)]
+    file = structure_set(grid, {"ring": ring})
+    for contour in file.ROIContourSequence[0].ContourSequence:
+        contour.ContourData = [round(float(x), decimals) for x in contour.ContourData]
+    file.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
+    found = values(read_segmentation(tmp_path / "rt.dcm", grid)[0])
+    assert np.array_equal(found == 1, ORGAN & ~box(slice(1, 7), slice(6, 9), slice(8, 12)))
+
+
+def test_doubled_and_touching_outlines_are_put_together(tmp_path, grid):
+    left, right = rectangle((4, 3), (9, 14), 2), rectangle((8, 3), (15, 14), 2)
+    island = [rectangle((4, 3), (17, 14), 4), rectangle((6, 5), (15, 12), 4)]
+    island.append(rectangle((9, 8), (11, 9), 4))
+    drawn = {"twice": [left, left], "both": [left, right], "island": island}
+    masks = {s.name: s.mask for s in read_rtstruct(tmp_path, structure_set(grid, drawn), grid)[0]}
+    first, second = (slice(3, 15), slice(4, 10)), (slice(3, 15), slice(8, 16))
+    assert np.array_equal(masks["twice"], box(slice(2, 3), *first))
+    assert np.array_equal(masks["both"], box(slice(2, 3), *first) | box(slice(2, 3), *second))
+    inner = box(slice(4, 5), slice(5, 13), slice(6, 16))
+    ring = box(slice(4, 5), slice(3, 15), slice(4, 18)) & ~inner
+    assert np.array_equal(masks["island"], ring | box(slice(4, 5), slice(8, 10), slice(9, 12)))
+
+
+def test_contours_without_points_are_left_out_and_told(tmp_path, grid):
+    outlines = {"organ": [rectangle((4, 3), (17, 14), k) for k in (1, 2)], "none": []}
+    file = structure_set(grid, outlines)
+    contours = file.ROIContourSequence[0].ContourSequence
+    contours[1].ContourData = contours[1].ContourData[:7]
+    del file.StructureSetROISequence
+    segments, remarks = read_rtstruct(tmp_path / "rt.dcm", file, grid)
+    assert [segment.name for segment in segments] == ["1"]
+    assert remarks == ("1: 1 contours without points were left out",)
+    del contours[1].ContourData
+    assert read_rtstruct(tmp_path / "rt.dcm", file, grid)[1] == remarks
 
 
 def test_outlines_across_the_slices_are_refused(tmp_path, grid):

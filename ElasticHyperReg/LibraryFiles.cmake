@@ -143,6 +143,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/transforms.py
   ElasticHyperRegLib/mrml/volumes.py
   ElasticHyperRegLib/mrml/watch.py
+  ElasticHyperRegLib/names.py
   ElasticHyperRegLib/networks/__init__.py
   ElasticHyperRegLib/networks/build.py
   ElasticHyperRegLib/networks/cells.py

@@ -161,7 +161,9 @@ def _finished(job: Job) -> dict[str, Any] | None:
     """
     try:
         metrics, record = (_kept(job.out / name) for name in ("metrics.json", "request.json"))
-        other = None if metrics is None or record is None else difference(job, record)
+        if metrics is None:
+            return None
+        other = difference(job, {} if record is None else record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{job.out}, whose metrics.json and request.json are not of this command",

@@ -16,6 +16,7 @@ from ..io import (
 )
 from ..io.result import finite_only
 from ..metrics import (
+    check_common_tissue,
     dice,
     folds_fraction,
     jacobian_by_tissue,
@@ -75,6 +76,7 @@ def _on_labels(evidence: Evidence, tissues: str | None) -> Record:
         return {}
     scheme = None if tissues is None else load_scheme(tissues)
     fixed, warped = read_label_pair(evidence.fixed_labels, evidence.warped_labels, scheme)
+    check_common_tissue(fixed, warped)
     scores = dice(fixed, warped)
     surfaces = surface_distances(fixed, warped)
     record: Record = {

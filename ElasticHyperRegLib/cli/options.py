@@ -90,7 +90,7 @@ TissuesOption = Annotated[
     typer.Option(
         "--tissues",
         metavar="FILE|NAME",
-        help="Tissue scheme that names the labels; without --elasticity its presets are used.",
+        help="Tissue scheme that names the labels; its presets hold where no --elasticity does.",
         rich_help_panel=ABOUT,
     ),
 ]

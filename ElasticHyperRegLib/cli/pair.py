@@ -82,6 +82,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
     Raises:
         InputError: a file or an option is at fault; nothing is written.
     """
+    _keep_inputs(job)
     settings, asked = job.settings, job.asked()
     options = settings.options()
     outputs = OutputFolder(job.out, (*RESULT_FILES, ESTIMATE_FILE), job.overwrite)
@@ -98,6 +99,23 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
         return write_result(result, folder, {**record, "asked": asked})
+
+
+def _keep_inputs(job: Job) -> None:
+    """Refuse inputs that the results would replace or remove.
+
+    Raises:
+        InputError: an input bears the name of a result in the output folder.
+    """
+    results = {(job.out / name).resolve(): name for name in (*RESULT_FILES, ESTIMATE_FILE)}
+    inputs = [*job.files.given().values(), *job.settings.files().values()]
+    for path in (*inputs, job.settings.elasticity_file):
+        if path is not None and path.resolve() in results:
+            raise InputError(
+                f"{path}, an input that the results would replace",
+                "inputs outside of the output folder",
+                "choose another --out, or move the file",
+            )
 
 
 def read_request(
@@ -122,7 +140,8 @@ def read_request(
 
     fixed_labels = labels_of(files.fixed_labels, fixed)
     if scheme and fixed_labels:
-        values = options.tissues if settings.gives_elasticity else scheme.elasticity()
+        presets = {} if settings.gives_everywhere else scheme.elasticity()
+        values = {**presets, **options.tissues}
         options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
     if SCHEME in settings.sliding:
         options = replace(options, sliding=options.sliding + scheme_borders(scheme, fixed_labels))

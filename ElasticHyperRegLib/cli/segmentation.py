@@ -91,10 +91,8 @@ def _volumes(labels: LabelMap) -> Table:
     """Tissues present with their volumes."""
     table = Table("label", "tissue", "mL", box=None, pad_edge=False)
     table.columns[0].justify = table.columns[2].justify = "right"
-    counts = np.bincount(labels.data.numpy().ravel())
     voxel_ml = float(np.prod(labels.grid.spacing)) / 1000
-    for label in labels.present():
+    for label, count in zip(*np.unique(labels.data.numpy(), return_counts=True), strict=True):
         if label:
-            volume = f"{counts[label] * voxel_ml:.1f}"
-            table.add_row(str(label), labels.name_of(label), volume)
+            table.add_row(str(label), labels.name_of(int(label)), f"{count * voxel_ml:.1f}")
     return table

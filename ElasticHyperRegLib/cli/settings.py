@@ -60,9 +60,9 @@ class Settings:
         return found
 
     @property
-    def gives_elasticity(self) -> bool:
-        """Whether any λ, μ were given."""
-        return bool(self.elasticity) or self.elasticity_file is not None
+    def gives_everywhere(self) -> bool:
+        """Whether λ, μ for everywhere were given, which leave no room for presets."""
+        return EVERYWHERE in self._given_elasticity()
 
     def options(self) -> RegistrationOptions:
         """The engine's options, checked as far as that goes without the images.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..names import spelled_like
 from ..types import Displacement, Elasticity, Image, LabelMap
 from .sliding import SlidingBorder
 
@@ -50,6 +51,7 @@ class RegistrationRequest:
     def __post_init__(self) -> None:
         fixed, moving = self.fixed_labels, self.moving_labels
         if fixed is not None and moving is not None:
+            moving = spelled_like(moving, fixed)
             object.__setattr__(self, "fixed_labels", _named_like(fixed, moving))
             object.__setattr__(self, "moving_labels", _named_like(moving, fixed))
 

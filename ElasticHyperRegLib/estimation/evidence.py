@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.request import RegistrationRequest
 from ..errors import InputError
+from ..metrics import check_common_tissue
 from ..types import Image, LabelMap
 from .options import possible_objectives
 
@@ -89,6 +90,8 @@ class Evidence:
                     needed,
                     "give them, or use the objective similarity, which needs the images alone",
                 )
+        if self.fixed_labels and self.moving_labels and {"dice", "soft-dice"} & set(weights):
+            check_common_tissue(self.fixed_labels, self.moving_labels)
         if "tre" in weights:
             counts = [len(np.asarray(p)) for p in (self.fixed_points, self.moving_points)]
             if counts[0] != counts[1] or not counts[0]:

@@ -88,7 +88,8 @@ def _header(file: str) -> dict[str, str]:
 def _refuse_unreadable(folder: Path, names: set[str]) -> None:
     """GDCM passes over a damaged slice in silence; at either end nobody would miss it."""
     for path in sorted(folder.iterdir()):
-        if path.name in names or path.name.upper() == "DICOMDIR" or not path.is_file():
+        known = path.name in names or path.name.upper() == "DICOMDIR"
+        if known or path.name.startswith("._") or not path.is_file():  # macOS keeps those beside
             continue
         with path.open("rb") as file:
             file.seek(128)
@@ -122,12 +123,7 @@ def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
             f"{folder} holds {fault}", "one file for each of several slices", "convert it to NIfTI"
         )
     pixel = _smallest_pixel(folder, headers)
-    if any(_POSITION not in header or _ORIENTATION not in header for header in headers):
-        raise InputError(
-            f"{folder}: slices without position or orientation",
-            "ImagePositionPatient and ImageOrientationPatient in every slice",
-        )
-    axes = np.array([_numbers(header[_ORIENTATION]) for header in headers])
+    axes = np.array([_vector(folder, header, _ORIENTATION, 6) for header in headers])
     if np.abs(axes - axes[0]).max() > 1e-3:
         raise InputError(
             f"{folder}: slices of different orientations",
@@ -135,7 +131,7 @@ def _check_geometry(folder: Path, headers: list[dict[str, str]]) -> None:
             "put the wanted ones into a folder of their own",
         )
     normal = np.cross(axes[0, :3], axes[0, 3:])
-    positions = np.array([_numbers(header[_POSITION]) for header in headers])
+    positions = np.array([_vector(folder, header, _POSITION, 3) for header in headers])
     positions = positions[np.argsort(positions @ normal)]
     _check_gaps(folder, positions @ normal)
     sideways = (positions - positions[0]) - np.outer((positions - positions[0]) @ normal, normal)
@@ -184,6 +180,20 @@ def _check_gaps(folder: Path, depths: np.ndarray) -> None:
             "evenly spaced slices",
             "export the whole series again",
         )
+
+
+def _vector(folder: Path, header: dict[str, str], key: str, length: int) -> list[float]:
+    """So many finite numbers under ``key``; it may be missing, empty or wrong."""
+    try:
+        numbers = _numbers(header.get(key, ""))
+    except ValueError:
+        numbers = []
+    if len(numbers) != length or not np.isfinite(numbers).all():
+        raise InputError(
+            f"{folder}: slices without position or orientation",
+            "ImagePositionPatient and ImageOrientationPatient in every slice",
+        )
+    return numbers
 
 
 def _numbers(text: str) -> list[float]:

@@ -39,6 +39,7 @@ _NIFTI_MATRICES = {
     "sform_code": ("srow_x", "srow_y", "srow_z"),
     "qform_code": (*(f"quatern_{i}" for i in "bcd"), *(f"qoffset_{i}" for i in "xyz")),
 }
+SCALE_TOLERANCE = 0.01
 _MAX_HEADER = 1 << 16
 _META_BYTES = {
     **dict.fromkeys(("MET_UCHAR", "MET_CHAR"), 1),
@@ -211,6 +212,7 @@ def _nifti_header(start: bytes, path: Path) -> Any:
             "correct the header",
         )
     _refuse_endless_geometry(header, path)
+    _refuse_two_scales(header, path)
     return header
 
 
@@ -226,6 +228,28 @@ def _refuse_endless_geometry(header: Any, path: Path) -> None:
             "finite millimetres",
             "correct the header",
         )
+
+
+def _refuse_two_scales(header: Any, path: Path) -> None:
+    """Voxels of one size by pixdim, which ITK takes, and of another by the sform alone.
+
+    Columns of length 1 tell directions and no size: so several programs write them.
+    """
+    if header["sform_code"] == 0 or header["qform_code"] > 0 or header["dim"][0] < 3:
+        return
+    columns = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
+    spacing = np.abs(header["pixdim"][1:4])
+    other = np.abs(columns - spacing) > SCALE_TOLERANCE * spacing
+    if other.any() and (np.abs(columns - 1) > SCALE_TOLERANCE).any():
+        raise InputError(
+            f"{path}: voxels of {_sides(spacing)} mm (pixdim) and of {_sides(columns)} mm (sform)",
+            "one size",
+            "correct the header, which may have been written with set_sform alone",
+        )
+
+
+def _sides(lengths: np.ndarray) -> str:
+    return "×".join(f"{length:.4g}" for length in lengths)
 
 
 def _check_metaimage(path: Path, most_bytes: float) -> None:

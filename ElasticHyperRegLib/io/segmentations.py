@@ -27,7 +27,7 @@ def read_segmentation(
 
     Args:
         path: NIfTI, NRRD (3D Slicer's ``.seg.nrrd`` with any number of layers), MetaImage, DICOM
-            SEG or RTSTRUCT.
+            SEG or RTSTRUCT, these two also as the folder that holds nothing else.
         reference: grid of the scan that contours were drawn on; needed for an RTSTRUCT only,
             whose labels then lie on it. Others stay on the grid of their file.
 
@@ -37,7 +37,7 @@ def read_segmentation(
     Raises:
         InputError: as ``read_labels``; a DICOM object of another kind; no reference.
     """
-    path = Path(path)
+    path = _only_object(Path(path))
     if path.is_dir():
         return read_labels(path), ()
     existing_file(path)
@@ -48,6 +48,15 @@ def read_segmentation(
         if layered is not None:
             return merge_segments(*layered, path.name)
     return read_labels(path), ()
+
+
+def _only_object(path: Path) -> Path:
+    """The file of a folder that holds one alone, as exports of a SEG or RTSTRUCT do."""
+    if not path.is_dir():
+        return path
+    files = [file for file in path.iterdir() if not file.name.startswith(".")]
+    alone = len(files) == 1 and files[0].is_file() and _is_dicom(files[0])
+    return files[0] if alone else path
 
 
 def _is_dicom(path: Path) -> bool:

@@ -13,6 +13,7 @@ from .field import (
 from .intensity import ncc
 from .landmarks import tre_mm, tre_summary
 from .overlap import dice, mean_dice
+from .regions import check_common_tissue
 from .surface import (
     SurfaceDistances,
     hd95_mm,
@@ -23,6 +24,7 @@ from .surface import (
 
 __all__ = [
     "SurfaceDistances",
+    "check_common_tissue",
     "dice",
     "folds_fraction",
     "hd95_mm",

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import torch
 
 from ..errors import InputError
+from ..names import spelled_like
 from ..types import LabelMap
 
 Box = tuple[slice, ...]
@@ -55,8 +56,8 @@ def masked_values(values: torch.Tensor, mask: torch.Tensor | None) -> np.ndarray
 def tissues(*maps: LabelMap) -> Iterator[Tissue]:
     """Each tissue (label ≠ 0) that occurs in any of ``maps``, in the order of the label values.
 
-    Tissues are matched by name: two programs may have numbered them differently. A label that its
-    own map does not name has the name that it has in another one.
+    Tissues are matched by name, whatever the case: two programs may have numbered them differently.
+    A label that its own map does not name has the name that it has in another one.
 
     Raises:
         InputError: the maps lie on different grids.
@@ -68,6 +69,7 @@ def tissues(*maps: LabelMap) -> Iterator[Tissue]:
                 f"the grid of {maps[0].name}, {maps[0].grid}",
                 "resample one of the label maps onto the other's grid",
             )
+    maps = (*maps[:1], *(spelled_like(other, maps[0]) for other in maps[1:]))
     arrays = [to_array(labels.data).astype(np.int32, copy=False) for labels in maps]
     boxes = [_boxes(array) for array in arrays]
     groups: dict[str, list[list[int]]] = {}
@@ -80,6 +82,23 @@ def tissues(*maps: LabelMap) -> Iterator[Tissue]:
         box = _hull([boxes[n][label] for n, labels in enumerate(own) for label in labels])
         masks = (np.isin(array[box], labels) for array, labels in zip(arrays, own, strict=True))
         yield Tissue(name, box, tuple(masks))
+
+
+def check_common_tissue(one: LabelMap, other: LabelMap) -> None:
+    """Refuse two label maps of which no tissue is in both: nothing of them can be compared.
+
+    Raises:
+        InputError: they share none.
+    """
+    maps = (one, spelled_like(other, one))
+    shown = [{_name(label, (own, *maps)) for label in own.present() if label} for own in maps]
+    if shown[0].isdisjoint(shown[1]):
+        names = [", ".join(sorted(found)[:4]) or "none" for found in shown]
+        raise InputError(
+            f"label maps without a common tissue ({names[0]}; {names[1]})",
+            "the same tissues in both, by name or by number",
+            "name them alike, or give a tissue scheme that knows both",
+        )
 
 
 def _name(label: int, maps: tuple[LabelMap, ...]) -> str:

@@ -42,12 +42,23 @@ class SegmentOptions:
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise InputError(f"the backend '{self.backend}'", f"one of {', '.join(BACKENDS)}")
-        if self.fast and self.backend == THRESHOLD:
-            raise InputError(
-                "the fast mode of the built-in segmenter",
-                "the backend totalsegmentator",
-                "leave it out: the built-in segmenter has one mode",
-            )
+        if self.backend == THRESHOLD:
+            self._refuse_options_of_a_program()
+
+    def _refuse_options_of_a_program(self) -> None:
+        given = {
+            "the fast mode": self.fast,
+            f"the device {self.device}": self.device != "auto",
+            f"the program {self.program}": self.program is not None,
+            "a cache switched off": not self.cache,
+        }
+        for what, there in given.items():
+            if there:
+                raise InputError(
+                    f"{what} for the built-in segmenter",
+                    "the backend totalsegmentator",
+                    "leave it out: the built-in segmenter has no such option",
+                )
 
 
 @dataclass(frozen=True, eq=False)

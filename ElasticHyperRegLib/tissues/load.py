@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ..engine.sliding import OTHERS
 from ..errors import InputError
+from ..names import matched
 from ..types import Elasticity
 from .classes import class_names
 from .files import Table, read_tables, suggestion, tissue_folder
 from .presets import presets
-from .scheme import LARGEST_LABEL, Tissue, TissueScheme, matched
+from .scheme import LARGEST_LABEL, Tissue, TissueScheme
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _OTHER_FILES = re.compile(r"presets|totalsegmentator_.*")

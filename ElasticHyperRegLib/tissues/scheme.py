@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..names import matched
 from ..types import Elasticity, LabelMap
 from .classes import class_names
 
@@ -149,13 +150,6 @@ class TissueScheme:
 def tells(name: str) -> bool:
     """Whether a label's name is more than a word for a label and a number."""
     return not _NAMELESS.fullmatch(name.strip().lower())
-
-
-def matched(source: int | str) -> int | str:
-    """What is compared: names without what programs write differently, case and separators."""
-    if isinstance(source, int):
-        return source
-    return source.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _present(labels: LabelMap) -> list[int]:

@@ -31,7 +31,8 @@ class Finding:
     """Something about a label map that its user should know.
 
     Attributes:
-        kind: ``overlap``, ``gap``, ``body``, ``island``, ``voxel``, ``lost`` or ``outside``.
+        kind: ``overlap``, ``gap``, ``body``, ``island``, ``voxel``, ``lost``, ``outside`` or
+            ``resampled``.
         tissue: which tissue, empty for all.
         voxels: how many it concerns.
         text: one line for people.
@@ -110,14 +111,15 @@ def fill_body(
 def labels_on(labels: LabelMap, grid: Grid) -> tuple[LabelMap, tuple[Finding, ...]]:
     """``labels`` on another grid by geometry, nearest neighbour; 0 where they show nothing.
 
-    Reports tissues that no voxel of ``grid`` falls into.
+    Reports voxels that were resampled, that lie outside of ``grid``, and tissues that no voxel of
+    it falls into.
     """
     if labels.grid.same_as(grid):
         return LabelMap(labels.data, grid, labels.names, labels.name), ()
     data = resample(labels.data.double(), labels.grid, grid, mode="nearest", fill=0.0)
     moved = LabelMap(data.to(torch.int32), grid, labels.names, labels.name)
     lost = sorted(set(labels.present()) - set(moved.present()) - {0})
-    found = []
+    found = [*_resampled(labels, grid), *_outside(labels, grid)]
     for label in lost:
         name, count = labels.name_of(label), int((labels.data == label).sum())
         text = f"{name}, {count} voxels, has none on the grid of the image"
@@ -131,12 +133,37 @@ def on_voxels_of(grid: Grid, labels: LabelMap) -> LabelMap:
     Programs cut segmentations to what is drawn, and count axes from either end: nothing is
     resampled by this, and no labelled voxel may lie outside.
     """
-    steps = grid.ras_to_ijk @ labels.grid.ijk_to_ras
-    drift = np.abs(steps - np.rint(steps))[:-1]
-    if (drift @ np.array([*labels.grid.size, 1]) > VOXEL_TOLERANCE).any():
+    if _drift_vox(labels.grid, grid) > VOXEL_TOLERANCE:
         return labels
     moved, _ = labels_on(labels, grid)
     return moved if int((moved.data > 0).sum()) == int((labels.data > 0).sum()) else labels
+
+
+def _drift_vox(one: Grid, other: Grid) -> float:
+    """Voxels of ``other`` by which those of ``one`` lie beside its own, at most."""
+    steps = other.ras_to_ijk @ one.ijk_to_ras
+    drift = np.abs(steps - np.rint(steps))[:-1]
+    return float((drift @ np.array([*one.size, 1])).max())
+
+
+def _resampled(labels: LabelMap, grid: Grid) -> list[Finding]:
+    if _drift_vox(labels.grid, grid) <= VOXEL_TOLERANCE:
+        return []
+    labelled = int((labels.data != 0).sum())
+    text = f"the labels lie on other voxels, {labels.grid}, and were resampled"
+    return [Finding("resampled", "", labelled, text)]
+
+
+def _outside(labels: LabelMap, grid: Grid) -> list[Finding]:
+    labelled = labels.data[0, 0].nonzero().flip(1).double().cpu().numpy()  # i, j, k
+    matrix = grid.ras_to_ijk @ labels.grid.ijk_to_ras
+    places = labelled @ matrix[:-1, :-1].T + matrix[:-1, -1]
+    out = ((places < -0.5) | (places > np.asarray(grid.size) - 0.5)).any(1)
+    number = int(out.sum())
+    if not number:
+        return []
+    text = f"{number} of {len(labelled)} labelled voxels lie outside of the image and were left out"
+    return [Finding("outside", "", number, text)]
 
 
 def _nearest(values: np.ndarray, gaps: np.ndarray, grid: Grid) -> np.ndarray:

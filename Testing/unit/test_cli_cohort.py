@@ -94,6 +94,16 @@ def test_a_case_made_otherwise_is_not_taken_for_done(files, tmp_path, capsys):
         assert (out / "one" / "metrics.json").read_bytes() == made
 
 
+def test_metrics_alone_are_no_finished_case(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "one").mkdir(parents=True)
+    (out / "one" / "metrics.json").write_text('{"folds_fraction": 0}')
+    table = manifest(tmp_path, f"one,{files.fixed},{files.moving}")
+    code, said, _ = run(capsys, "batch", table, "--out", out)
+    assert (code, "request.json are not of this command" in said) == (2, True)
+    assert summary(out)["one"]["folds_fraction"] == ""
+
+
 LABELLED = "case,fixed,moving,fixed_labels"
 SCHEME = """
 name = "two"
@@ -226,9 +236,11 @@ def test_a_cohort_resumes(cohort_table, tmp_path, capsys, monkeypatch):
             raise InputError("too early")
         job.out.mkdir(parents=True, exist_ok=True)
         (job.out / "metrics.json").write_text('{"folds_fraction": 0.25}')
+        (job.out / "request.json").write_text("{}")
         return {"folds_fraction": 0.25}
 
     monkeypatch.setattr(cohort, "register_files", finish)
+    monkeypatch.setattr(cohort, "difference", lambda job, record: None)
     assert run(capsys, "batch", cohort_table, "--out", tmp_path)[0] == 2
     first = summary(tmp_path)
     assert asked == ["one", "two", "three"]

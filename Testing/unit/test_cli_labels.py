@@ -11,6 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from ElasticHyperRegLib import Grid, Image, InputError, LabelMap, RegistrationOptions
+from ElasticHyperRegLib.cli.labels import read_any_labels
 from ElasticHyperRegLib.cli.pair import PairFiles, read_request
 from ElasticHyperRegLib.cli.settings import Settings
 from ElasticHyperRegLib.estimation.evidence import Evidence
@@ -97,6 +98,27 @@ def test_evaluate_matches_labels_of_any_format_by_their_names(
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert json.loads(out)["dice"] == {"organ": 1}
+
+
+def test_evaluate_refuses_labels_that_have_nothing_in_common(tmp_path, grid, capsys):
+    for name, label in (("fixed", 1), ("warped", 5)):
+        write_labels(
+            LabelMap(label * (drawn(grid).data > 0).int(), grid), tmp_path / f"{name}.nrrd"
+        )
+    code, _, err = run(
+        capsys, "evaluate", "--fixed-labels", tmp_path / "fixed.nrrd",
+        "--warped-labels", tmp_path / "warped.nrrd",
+    )  # fmt: skip
+    assert (code, "without a common tissue (1; 5)" in err) == (2, True)
+
+
+def test_the_only_object_of_a_folder_is_read(tmp_path, grid, capsys):
+    inner = rectangle((4, 3), (17, 14), 2)
+    (tmp_path / "rt").mkdir()
+    structure_set(grid, {"organ": [inner]}).save_as(
+        tmp_path / "rt" / "1.dcm", enforce_file_format=True
+    )
+    assert read_any_labels(tmp_path / "rt", grid).names == {1: "organ"}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

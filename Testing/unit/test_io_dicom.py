@@ -206,12 +206,29 @@ def test_a_slice_without_all_its_pixels_is_refused(tmp_path, which):
     assert "ct" in refusal(tmp_path / "ct")
 
 
-def test_slices_without_positions_are_refused(tmp_path):
-    for path in write_series(tmp_path / "ct", stack(3)):
-        data = pydicom.dcmread(path)
-        del data.ImagePositionPatient
+@pytest.mark.parametrize("name", ["ImagePositionPatient", "ImageOrientationPatient"])
+@pytest.mark.parametrize("value", [None, "", ["0", "0"], "nan"])
+def test_slices_without_positions_are_refused(tmp_path, name, value, capfd):
+    path = write_series(tmp_path / "ct", stack(3))[1]
+    data = pydicom.dcmread(path)
+    if value is None:
+        delattr(data, name)
+    elif value == "nan":
+        whole = "\\".join(map(str, data[name].value)).encode()
+        first, rest = whole.split(b"\\", 1)  # pydicom writes no such number
+        wrong = b"nan"[: len(first)].ljust(len(first)) + b"\\" + rest
+        path.write_bytes(path.read_bytes().replace(whole, wrong))
+    else:
+        data[name].value = value
+    if value != "nan":
         data.save_as(path)
-    assert "ct" in refusal(tmp_path / "ct")
+    assert "slices without position or orientation" in refusal(tmp_path / "ct")
+
+
+def test_what_macos_keeps_beside_a_file_is_passed_over(tmp_path):
+    paths = write_series(tmp_path / "ct", stack(3))
+    paths[0].with_name(f"._{paths[0].name}").write_bytes(b"\0\5\x16\7" + bytes(300))
+    assert read_image(tmp_path / "ct").grid.shape[0] == 3
 
 
 @pytest.mark.shared_data

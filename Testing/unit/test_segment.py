@@ -54,7 +54,10 @@ def test_the_built_in_segmenter_gives_the_schemes_tissues(small_chest):
     ("words", "reason"),
     [
         ({"backend": "magic"}, "the backend 'magic'; expected one of threshold, totalsegmentator"),
-        ({"fast": True}, "the fast mode of the built-in segmenter"),
+        ({"fast": True}, "the fast mode for the built-in segmenter; expected the backend total"),
+        ({"device": "cuda"}, "the device cuda for the built-in segmenter"),
+        ({"program": "/opt/ts"}, "the program /opt/ts for the built-in segmenter"),
+        ({"cache": False}, "a cache switched off for the built-in segmenter"),
     ],
 )
 def test_options_at_fault(words, reason):
@@ -140,10 +143,25 @@ def test_labels_reach_another_grid_by_geometry():
     moved, findings = labels_on(labels, other)
     expected = values[::2, ::-2, ::-2].copy()
     assert np.array_equal(moved.data.numpy()[0, 0], np.where(expected == 2, 2, expected))
-    assert [f.text for f in findings] == ["dot, 1 voxels, has none on the grid of the image"]
+    assert [f.text for f in findings] == [
+        f"the labels lie on other voxels, {labels.grid}, and were resampled",
+        "dot, 1 voxels, has none on the grid of the image",
+    ]
     same, nothing = labels_on(labels, labels.grid)
     assert torch.equal(same.data, labels.data)
     assert nothing == ()
+
+
+def test_labels_beside_the_image_are_counted():
+    values = np.zeros((8, 8, 8), int)
+    values[2:6, 2:6, 2:6] = 1
+    labels = label_map(values, organ=1)
+    moved = labels.grid.ijk_to_ras.copy()
+    moved[:3, 3] = moved[:3, :3] @ (4, 0, 0)  # two of four columns lie before its first voxel
+    found, findings = labels_on(labels, Grid((8, 8, 8), moved))
+    assert int((found.data > 0).sum()) == 32
+    told = "32 of 64 labelled voxels lie outside of the image and were left out"
+    assert [(f.kind, f.voxels, f.text) for f in findings] == [("outside", 32, told)]
 
 
 def test_labels_of_another_scan_are_refused(tmp_path, small_chest):
@@ -198,7 +216,11 @@ def test_a_map_that_was_written_is_understood_by_its_names(files, capsys):
         (["--out", "L.txt"], "expected a volume in NIfTI"),
         (["--backend", "magic", "--out", "L.nii.gz"], "the backend 'magic'"),
         (["--install", "--out", "L.nii.gz"], "--install; expected it with --backend totalseg"),
-        (["--labels", "x.nii.gz", "--device", "cpu", "--out", "L.nii.gz"], "one of the two"),
+        (["--device", "cpu", "--out", "L.nii.gz"], "the device cpu for the built-in segmenter"),
+        (
+            ["--labels", "x.nii.gz", "--backend", "totalsegmentator", "--out", "L.nii.gz"],
+            "one of the two",
+        ),
         (["--tissues", "thorax", "--out", "L.nii.gz"], "perhaps you mean 'thorax-ct'."),
     ],
 )

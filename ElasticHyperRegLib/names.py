@@ -1,0 +1,32 @@
+"""When two names mean one tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .types import LabelMap
+
+
+def matched(source: int | str) -> int | str:
+    """What is compared: names without what programs write differently, case and separators."""
+    if isinstance(source, int):
+        return source
+    return source.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def spelled_like(labels: LabelMap, other: LabelMap) -> LabelMap:
+    """``labels`` with the names of ``other`` wherever theirs mean the same tissue."""
+    names = _respelled(labels.names, other.names)
+    return labels if names == labels.names else replace(labels, names=names)
+
+
+def _respelled(own: Mapping[int, str], other: Mapping[int, str]) -> dict[int, str]:
+    exact = set(other.values())
+    spelling: dict[int | str, str] = {}
+    for name in other.values():
+        spelling.setdefault(matched(name), name)
+    return {
+        label: name if name in exact else spelling.get(matched(name), name)
+        for label, name in own.items()
+    }

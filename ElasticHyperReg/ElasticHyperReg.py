@@ -248,8 +248,8 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
             volume: CT in Hounsfield units.
 
         Returns:
-            vtkMRMLSegmentationNode, its segments named as the scheme ``totalsegmentator_total``
-            expects.
+            vtkMRMLSegmentationNode, its segments named as the schemes ``thorax-ct`` and
+            ``abdomen-ct`` expect.
         """
         from ElasticHyperRegSlicer import totalsegmentator
 
@@ -275,8 +275,13 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
 @contextmanager
 def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[Any]:
     """A prepared ``LiveController`` of (fixed, moving, tissues, moving tissues) with settings."""
+    from ElasticHyperRegLib.errors import InputError
     from ElasticHyperRegLib.mrml import ControllerOptions, LiveController
 
+    if slicer.mrmlScene.IsBatchProcessing():  # in which nothing is brought into the scene
+        raise InputError(
+            "a scene that is being changed as a whole (StartState)", action="end that state first"
+        )
     options = ControllerOptions(measure_at_rest=False)
     controller = LiveController(slicer.mrmlScene, *pair, options=options)
     try:

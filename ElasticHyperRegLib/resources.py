@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+_NO_SCHEME = re.compile(r"presets|totalsegmentator_.*")
+"""Of ``Tissues``: presets, and the classes of a segmenter that schemes refer to."""
 
 
 def resource_folder(name: str) -> Path:
     """``Resources/<name>``: inside an installed package, beside it in a checkout."""
     installed = _PACKAGE / "Resources"
     return (installed if installed.is_dir() else _PACKAGE.parent / "Resources") / name
+
+
+def scheme_names() -> tuple[str, ...]:
+    """Names of the packaged tissue schemes; without PyTorch, for a panel that still lacks it."""
+    files = resource_folder("Tissues").glob("*.toml")
+    return tuple(sorted(path.stem for path in files if not _NO_SCHEME.fullmatch(path.stem)))

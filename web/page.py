@@ -11,8 +11,8 @@ from trame_server import Server
 
 from ElasticHyperRegLib.estimation.options import METHODS, OBJECTIVES
 from ElasticHyperRegLib.mrml import Ready, jacobian_legend
+from ElasticHyperRegLib.resources import scheme_names
 from ElasticHyperRegLib.tissues import presets
-from ElasticHyperRegLib.tissues.load import scheme_names
 from ElasticHyperRegLib.weights import list_models
 
 from .demo import start_demo

@@ -43,6 +43,7 @@ class ComparisonSection:
         table.connect("itemSelectionChanged()", self.refresh)
         for event in ("Ready", "Closed"):
             live.listen(event, lambda event: self.fill())
+        live.listen("Updated", self._onUpdated)
 
     def keep(self, name: str) -> None:
         """Keep what is shown under ``name``."""
@@ -74,6 +75,10 @@ class ComparisonSection:
                 self.ui.keptTable.setItem(row, column, tableItem(text))
         fitHeight(self.ui.keptTable)
         self.refresh()
+
+    def _onUpdated(self, event: Any) -> None:
+        if event.final:  # a kept setting may have waited for its figures
+            self.fill()
 
     def refresh(self) -> None:
         """Buttons that can be used now."""

@@ -40,7 +40,7 @@ class EstimationSection:
             ui.methodComboBox.addItem(text, name)
         self._offer(tuple(self._objectives))
         ui.estimateButton.connect("clicked()", self.start)
-        ui.cancelEstimateButton.connect("clicked()", lambda: live.do("cancel"))
+        ui.cancelEstimateButton.connect("clicked()", lambda: live.do("cancel", "estimate"))
         ui.heatMapTissueComboBox.connect("currentIndexChanged(int)", self._showMap)
         live.listen("Progressed", self._onProgress)
         live.listen("Estimated", lambda event: self.showEstimate(event.estimate))

@@ -50,12 +50,11 @@ class InputsSection:
         ui.segmentButton.connect("clicked()", self.segment)
 
     def _fillCombos(self) -> None:
-        from ElasticHyperRegLib.resources import resource_folder
+        from ElasticHyperRegLib.resources import scheme_names
 
         self.ui.schemeComboBox.addItem(_("Names of the segments"), None)
-        for path in sorted(resource_folder("Tissues").glob("*.toml")):
-            if path.stem != "presets":
-                self.ui.schemeComboBox.addItem(path.stem, path.stem)
+        for name in scheme_names():
+            self.ui.schemeComboBox.addItem(name, name)
         for name, text in (
             ("affine", _("Affine (shift, turn, scale, shear)")),
             ("rigid", _("Rigid (shift and turn)")),

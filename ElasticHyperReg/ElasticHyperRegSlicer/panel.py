@@ -245,7 +245,7 @@ class Panel:
         if "prepare" in self.live.busy:
             self.end(_("Stopped."))
         else:
-            self.live.do("cancel")
+            self.live.do("cancel", "sensitivity", "register")
 
     def install(self) -> bool:
         """Install what is missing, on the user's consent; whether all is there."""

@@ -9,7 +9,8 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-SCHEME = "totalsegmentator_total"
+SCHEME = "thorax-ct"
+"""Its tissues are made of the classes that the extension names its segments by."""
 TASK = "total"
 
 

@@ -190,6 +190,13 @@ class RegistrationDisplay:
         if node not in self._followers:
             self._followers.append(node)
 
+    def strayed(self) -> list[Node]:
+        """Nodes that somebody has taken out of the live transform; each is told once."""
+        kept = [node for node in self._followers if carried_by(node, self.transform_node)]
+        lost = [n for n in self._followers if n not in kept and in_scene(self.scene, n)]
+        self._followers = kept
+        return lost
+
     def show(self, mode: str) -> None:
         """``fixed``, ``warped``, ``blend``, ``checkerboard``, ``difference`` or ``flicker``.
 
@@ -259,10 +266,10 @@ class RegistrationDisplay:
         """Put followers back under their former transforms; the nodes stay in the scene, hidden."""
         if in_scene(self.scene, self.moving_node):
             self._invert(False)
-        if all(in_scene(self.scene, node) for node in (self.fixed_node, *self.nodes)):
+        if in_scene(self.scene, self._glyphs.node):
             self._glyphs.hide()
-            if self._overlay is not None:
-                self._overlay_is(self._overlay, False, self._opacity)
+        if self._overlay is not None and in_scene(self.scene, self._overlay.painted):
+            self._overlay_is(self._overlay, False, self._opacity)
         for node in self._followers:
             if in_scene(self.scene, node) and carried_by(node, self.transform_node):
                 release(self.scene, node)

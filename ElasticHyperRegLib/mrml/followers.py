@@ -46,11 +46,18 @@ def own_parent(node: Node) -> Node | None:
 
 
 def carried_by(node: Node, live: Node) -> bool:
-    """Whether ``live`` carries ``node``."""
+    """Whether ``live`` carries ``node``, or did so until it was deleted."""
     parent = node.GetParentTransformNode()
     if role_of(parent) == PLACEMENT:
         parent = parent.GetParentTransformNode()
+        return parent is None or parent is live
     return parent is not None and parent is live
+
+
+def let_go(scene: Scene, node: Node) -> None:
+    """Put a node back that a live transform, of this session or an earlier one, still carries."""
+    if role_of(node.GetParentTransformNode()) in (LIVE, PLACEMENT):
+        release(scene, node)
 
 
 def release(scene: Scene, node: Node) -> None:

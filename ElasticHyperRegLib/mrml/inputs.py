@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..engine.request import DEFAULT_ELASTICITY
 from ..errors import InputError
+from ..metrics import check_common_tissue
 from ..tissues import TissueScheme, load_scheme
 from ..types import Image, LabelMap
-from .geometry import kept_matrix, placement
+from .followers import own_parent
+from .geometry import kept_matrix, matrix_to_numpy, placement
 from .labels import BACKGROUND, UNNAMED_COLOR, labels_from_node, tissue_colors
 from .nodes import Node, name_of
 from .options import ControllerOptions
-from .points import matched_points
+from .points import matched_points, points_from_node
 from .settings import EVERYWHERE, TissueStart
 from .volumes import image_from_node
 
@@ -58,6 +61,9 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
         return None if node is None else labels_from_node(node, image)
 
     tissues = labels("labels", fixed)
+    moving_tissues = labels("moving_labels", moving, tissues)
+    if tissues is not None and moving_tissues is not None:
+        _check_comparable(nodes, tissues, moving_tissues)
     points: tuple[Any, Any] = (None, None)
     if nodes.get("fixed_points") is not None and nodes.get("moving_points") is not None:
         points = matched_points(nodes["fixed_points"], nodes["moving_points"])
@@ -65,7 +71,7 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
         fixed,
         moving,
         tissues,
-        labels("moving_labels", moving, tissues),
+        moving_tissues,
         mask("fixed_mask", fixed),
         mask("moving_mask", moving),
         *points,
@@ -73,13 +79,37 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
     )
 
 
+def _check_comparable(nodes: dict[str, Node], fixed: LabelMap, moving: LabelMap) -> None:
+    """Refuse tissues of both sides that would be paired by accident, or not at all.
+
+    Segments are numbered by their place in the list, which says nothing to a label map without
+    names.
+    """
+    sides = ((nodes["labels"], fixed), (nodes["moving_labels"], moving))
+    segmented = {node.IsA("vtkMRMLSegmentationNode") for node, _ in sides}
+    nameless = [name_of(node) for node, labels in sides if not labels.names]
+    if len(segmented) == 2 and nameless:
+        raise InputError(
+            f"{nameless[0]}, a label map without names, beside a segmentation",
+            "tissues that both sides name",
+            "choose a tissue scheme, or two nodes of one kind",
+        )
+    check_common_tissue(fixed, moving)
+
+
+FIXED_SIDE = frozenset({"fixed", "labels", "fixed_mask", "fixed_points"})
+"""Roles of nodes that stay where they are."""
 ONE_FOR_ALL = TissueStart(EVERYWHERE, UNNAMED_COLOR, DEFAULT_ELASTICITY)
 """The only row of what takes one setting for everywhere."""
 
 
 def signature(node: Node) -> tuple[Any, ...]:
     """Changes when what ``read_inputs`` would read of ``node`` changes."""
-    place = (placement(node).tobytes(),)
+    parent = own_parent(node)  # whose move does not reach a node that is carried
+    place = (placement(node).tobytes(), None if parent is None else _to_world(parent))
+    if node.IsA("vtkMRMLMarkupsNode"):
+        names, points = points_from_node(node)
+        return (*place, tuple(names), points.tobytes())
     if node.IsA("vtkMRMLSegmentationNode"):
         segmentation = node.GetSegmentation()
         keys = (segmentation.GetNthSegmentID(i) for i in range(segmentation.GetNumberOfSegments()))
@@ -92,6 +122,18 @@ def signature(node: Node) -> tuple[Any, ...]:
         local = kept_matrix(node).tobytes()
         return (*place, local, 0 if image is None else image.GetMTime())
     return place
+
+
+def stored_at(node: Node) -> int:
+    """When the node was last written to a file: a writer may arrange its voxels anew."""
+    storage = node.GetStorageNode() if node.IsA("vtkMRMLStorableNode") else None
+    return 0 if storage is None else int(storage.GetStoredTime().GetMTime())
+
+
+def _to_world(transform: Node) -> bytes:
+    matrix = vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    return matrix_to_numpy(matrix).tobytes()
 
 
 def _starts(

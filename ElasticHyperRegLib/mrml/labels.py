@@ -11,6 +11,7 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
 from ..grid import resample
+from ..names import spelled_like
 from ..tissues import TissueScheme
 from ..types import Grid, Image, LabelMap
 from .arrays import image_array
@@ -66,7 +67,7 @@ def labels_from_node(
     labels = LabelMap(torch.from_numpy(values)[None, None], grid, names, name_of(node))
     if scheme is not None:
         labels = scheme.named(labels)
-    return labels if like is None else _renumbered(labels, like)
+    return labels if like is None else _renumbered(spelled_like(labels, like), like)
 
 
 def tissue_colors(node: Node, scheme: TissueScheme | None = None) -> dict[str, Color]:

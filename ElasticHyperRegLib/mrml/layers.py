@@ -33,4 +33,5 @@ def show_layers(scene: Scene, layers: Layers) -> None:
 
 
 def _id(node: Node) -> str | None:
-    return None if node is None else str(node.GetID())
+    gone = node is None or node.GetScene() is None
+    return None if gone else str(node.GetID())

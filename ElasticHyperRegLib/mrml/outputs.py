@@ -119,6 +119,9 @@ class OutputNodes:
         if node is None:
             node = add_node(self.scene, kind, name, OUTPUT)
             self.anchor.SetNodeReferenceID(role, node.GetID())
+        node.SetAndObserveTransformNodeID(
+            None
+        )  # what is written stands in the fixed volume's frame
         return node
 
     def _color(self, jacobian: Node) -> None:
@@ -126,6 +129,12 @@ class OutputNodes:
         display.SetAndObserveColorNodeID(jacobian_color_node(self.scene).GetID())
         display.SetAutoWindowLevel(False)
         display.SetWindowLevelMinMax(*JACOBIAN_RANGE)
+
+
+def sources_of(nodes: dict[str, Node]) -> dict[str, str]:
+    """Input of the request → where it came from, of nodes by their role in the pair."""
+    own = {"labels": "fixed_labels"}
+    return {own.get(role, role): source_of(node) for role, node in nodes.items()}
 
 
 def source_of(node: Node) -> str:

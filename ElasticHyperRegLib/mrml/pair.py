@@ -30,12 +30,13 @@ from .events import (
     Written,
     status_of,
 )
-from .inputs import ONE_FOR_ALL, read_inputs
+from .followers import let_go
+from .inputs import FIXED_SIDE, ONE_FOR_ALL, read_inputs
 from .jobs import Jobs, failure
 from .live import LiveAnswers, open_session, rest_map
-from .nodes import Node, Scene
+from .nodes import Node, Scene, name_of
 from .options import ControllerOptions
-from .outputs import OutputNodes, export_result, source_of
+from .outputs import OutputNodes, export_result, sources_of
 from .pair_state import PairState
 from .quality import Measure, Quality
 from .settings import EVERYWHERE, TissueSettings
@@ -187,7 +188,7 @@ class LivePair:
             InputError: the pair is not prepared, or a full result is being made already.
         """
         place = Path(folder)
-        sources = {_input(role): source_of(node) for role, node in self._nodes.items()}
+        sources = sources_of(self._nodes)
         self._register(
             lambda result: export_result(result, place, overwrite, sources),
             lambda metrics: [Exported(place, metrics)],
@@ -201,9 +202,9 @@ class LivePair:
         """
         self._register(lambda result: result, self._written)
 
-    def cancel(self) -> None:
-        """Stop estimating, sensing or registering; ``Failed(cancelled=True)`` confirms it."""
-        self._jobs.cancel("estimate", "sensitivity", "register")
+    def cancel(self, *kinds: str) -> None:
+        """Stop estimate, sensitivity, register, or some; ``Failed(cancelled=True)`` confirms it."""
+        self._jobs.cancel(*(kinds or ("estimate", "sensitivity", "register")))
 
     def close(self, reason: str = "the pair was closed") -> None:
         """End the pair; the shown nodes stay, the moving volume goes back where it stood."""
@@ -228,8 +229,11 @@ class LivePair:
         return lost
 
     def _look(self) -> None:
-        for name in self._watch.changed():
-            self._say(Status(f"{name} was changed; start again to use it as it is now", True))
+        strayed = [] if self.display is None else self.display.strayed()
+        told = dict.fromkeys(self._watch.changed(), "was changed")
+        told |= {name_of(node): "was taken out of the live transform" for node in strayed}
+        for name, what in told.items():
+            self._say(Status(f"{name} {what}; start again to use it as it is now", True))
         if self.display is not None and self.display.mend():
             self._say(Status("a deleted overlay was made anew", True))
             if self._sensed_for is not None:
@@ -292,6 +296,8 @@ class LivePair:
         pair = self._nodes["fixed"], self._nodes["moving"]
         transform = self._saved.nodes.get("transform")
         frames = session.grid, transform, session.initial
+        for role in FIXED_SIDE & set(self._nodes):
+            let_go(self.scene, self._nodes[role])
         self.display = RegistrationDisplay(self.scene, *pair, *frames)
         if "moving_labels" in self._nodes:
             self.display.follow(self._nodes["moving_labels"])
@@ -391,8 +397,3 @@ class LivePair:
 
     def _say(self, *events: Event) -> None:
         self._events += events
-
-
-def _input(role: str) -> str:
-    """Role of a node → name of the request's input."""
-    return "fixed_labels" if role == "labels" else role

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InputError
-from .inputs import signature
+from .inputs import signature, stored_at
 from .nodes import Node, Scene, in_scene, name_of
 
 
@@ -20,6 +20,7 @@ class Watch:
         self._nodes = dict(nodes)
         self._names = {role: name_of(node) for role, node in nodes.items()}
         self._signatures = {role: _signature(node) for role, node in nodes.items()}
+        self._stored = {role: stored_at(node) for role, node in nodes.items()}
 
     @property
     def away(self) -> bool:
@@ -39,15 +40,20 @@ class Watch:
         """Names of nodes that changed since they were read; each change is told once."""
         found = []
         for role, node in self._nodes.items():
-            now = _signature(node)
-            if now != self._signatures[role]:
-                self._signatures[role] = now
+            now, before = _signature(node), self._signatures[role]
+            stored, self._stored[role] = self._stored[role], stored_at(node)
+            if now == before:
+                continue
+            self._signatures[role] = now
+            written = stored != self._stored[role]  # Slicer's writer merges the segments' images
+            if not (written and now[:-1] == before[:-1]):
                 found.append(name_of(node))
         return tuple(found)
 
 
-def _signature(node: Node) -> object:
+def _signature(node: Node) -> tuple[object, ...]:
+    """As ``signature``, which ends with when the voxels were changed, where there are any."""
     try:
         return signature(node)
     except InputError as error:
-        return str(error)
+        return (str(error), None)

@@ -1,8 +1,9 @@
 """Tissues: schemes that name them, presets of λ and μ, a slider scale, a segmenter for CT."""
 
+from ..resources import scheme_names
 from .body import CT, MR, body_mask
 from .classes import class_names
-from .load import load_scheme, scheme_names
+from .load import load_scheme
 from .presets import Preset, normalised, presets, relative_moduli
 from .scheme import Tissue, TissueScheme
 from .slider import slider_to_value, value_to_slider

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..engine.sliding import OTHERS
 from ..errors import InputError
 from ..names import matched
+from ..resources import scheme_names
 from ..types import Elasticity
 from .classes import class_names
 from .files import Table, read_tables, suggestion, tissue_folder
@@ -17,13 +18,6 @@ from .presets import presets
 from .scheme import LARGEST_LABEL, Tissue, TissueScheme
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
-_OTHER_FILES = re.compile(r"presets|totalsegmentator_.*")
-
-
-def scheme_names() -> tuple[str, ...]:
-    """Names of the packaged schemes."""
-    files = tissue_folder().glob("*.toml")
-    return tuple(sorted(p.stem for p in files if not _OTHER_FILES.fullmatch(p.stem)))
 
 
 def load_scheme(name_or_path: str | Path) -> TissueScheme:

@@ -161,9 +161,10 @@ class FakeController:
     def export(self, folder: Any, overwrite: bool = False) -> None:
         self._begin("register", folder, overwrite)
 
-    def cancel(self) -> None:
-        self.coming += [Failed(job, f"{job} was cancelled", True) for job in sorted(self.jobs)]
-        self.jobs.clear()
+    def cancel(self, *kinds: str) -> None:
+        ended = sorted(self.jobs & set(kinds)) if kinds else sorted(self.jobs)
+        self.coming += [Failed(job, f"{job} was cancelled", True) for job in ended]
+        self.jobs -= set(ended)
 
     def close(self, reason: str = "closed") -> None:
         self.calls.append(("close", reason))

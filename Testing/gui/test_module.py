@@ -15,6 +15,7 @@ from unittest import SkipTest
 
 import pytest
 
+from ElasticHyperRegLib.tissues import load_scheme
 from scripts import cmake_files
 
 if sys.version_info >= (3, 11):
@@ -263,7 +264,10 @@ def test_totalsegmentator_is_used_where_it_is_installed(widget, slicer_standin, 
     assert nodes["moving_labels"].GetParentTransformNode() is bed
     assert nodes["labels"].GetAttribute("of") == "exhale True total"
     assert nodes["moving_labels"].GetAttribute("of") == "inhale True total"
-    assert widget.panel.inputs.scheme == "totalsegmentator_total"
+    assert load_scheme(widget.panel.inputs.scheme).task == "total"  # of the extension's classes
+    combo = widget.ui.schemeComboBox
+    for name in {combo.itemData(n) for n in range(combo.count)} - {None}:
+        load_scheme(name)
     widget.ui.labelsSelector.setCurrentNode(None)
 
     def fails_of_the_second(self, volume, segmentation, fast, task):

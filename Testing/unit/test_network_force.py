@@ -24,7 +24,7 @@ from ElasticHyperRegLib.networks.force import force
 from ElasticHyperRegLib.similarity import LocalNCC
 
 WINDOW = 5
-OPTIONS = [
+OPTIONS: list[HyperMorphOptions | LapIRNOptions] = [
     HyperMorphOptions(rank=2, encoder=(4, 4), decoder=(4, 4), last=(4,)),
     LapIRNOptions(start_channels=1, blocks=1, levels=2),
 ]
@@ -38,11 +38,11 @@ def smooth_pair(ndim: int, size: int = 24, sigma: float = 2.0) -> tuple[torch.Te
     return images[:1], images[1:]
 
 
-def network(options: HyperMorphOptions | LapIRNOptions, **changes: int) -> RegistrationNetwork:
+def network(options: HyperMorphOptions | LapIRNOptions, passes: int) -> RegistrationNetwork:
     torch.manual_seed(0)
     name = "elas-g" if isinstance(options, HyperMorphOptions) else "CSAIN-elastic"
-    spec = replace(SPECS[name], ndim=2, options=replace(options, **changes))
-    return build(spec).eval()
+    seeing = replace(options, passes=passes, force_window=WINDOW)
+    return build(replace(SPECS[name], ndim=2, options=seeing)).eval()
 
 
 def setting_of(model: RegistrationNetwork, size: int) -> torch.Tensor:
@@ -101,7 +101,7 @@ def test_force_on_images_without_contrast_is_zero():
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("passes", [1, 2])
 def test_every_look_is_shown_the_force_on_what_it_sees(options, passes):
-    model = network(options, passes=passes, force_window=WINDOW)
+    model = network(options, passes)
     seen: list[torch.Tensor] = []
     firsts = [m.encoder for m in getattr(model, "levels", [])] or [model.get_submodule("layers.0")]
     for layer in firsts:
@@ -117,7 +117,7 @@ def test_every_look_is_shown_the_force_on_what_it_sees(options, passes):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_training_takes_the_force_as_given_and_estimates_do_not(training):
-    model = network(OPTIONS[0], passes=2, force_window=WINDOW).train(training)
+    model = network(OPTIONS[0], 2).train(training)
     pair = torch.cat([image.float() for image in smooth_pair(2)], dim=1).requires_grad_()
     pull = model.shown(pair)[:, -2:]
     (slope,) = torch.autograd.grad(pull.square().sum(), pair)
@@ -125,7 +125,7 @@ def test_training_takes_the_force_as_given_and_estimates_do_not(training):
 
 
 def test_derivative_by_the_setting_is_the_numerical_one_through_all_looks():
-    model = network(OPTIONS[1], passes=2, force_window=WINDOW).double()
+    model = network(OPTIONS[1], 2).double()
     for name, tensor in model.named_parameters():
         if "output.2" in name:
             tensor.data.mul_(3e4)  # a new network hardly moves

@@ -21,10 +21,10 @@ from ElasticHyperRegLib.networks import (
     RegistrationNetwork,
     build,
 )
+from ElasticHyperRegLib.networks.cells import crop_to, pad_to_multiple
 from ElasticHyperRegLib.networks.hypernetwork import GeneratedConvolution
 from ElasticHyperRegLib.networks.lapirn import PyramidLevel
 from ElasticHyperRegLib.networks.modulation import MapModulation
-from ElasticHyperRegLib.networks.network import crop_to, pad_to_multiple
 
 SHAPES = {2: (32, 16), 3: (16, 32, 16)}
 MODELS = [(name, ndim) for name in SPECS for ndim in (2, 3)]

@@ -1,0 +1,180 @@
+"""What somebody else does to the nodes of a live pair, and what the pair says and leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ElasticHyperRegLib import InputError, RegistrationOptions, register
+from ElasticHyperRegLib.mrml import (
+    Closed,
+    Estimated,
+    Failed,
+    LiveController,
+    Status,
+    image_from_node,
+    new_pair_node,
+    node_from_labels,
+    pair_nodes,
+)
+from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
+from ElasticHyperRegLib.mrml.glyph_style import GlyphStyle
+from ElasticHyperRegLib.mrml.outputs import OutputNodes
+from Testing.mrml.fake_session import FakeSession
+from Testing.mrml.live_pair import OPTIONS, ready, until
+from Testing.mrml.scene_files import load, save
+from Testing.unit.small_pair import small_request
+
+
+def bed_of(scene, node, z_mm: float = 30.0):
+    bed = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "bed")
+    shift = np.eye(4)
+    shift[2, 3] = z_mm
+    bed.SetMatrixTransformToParent(matrix_to_vtk(shift))
+    node.SetAndObserveTransformNodeID(bed.GetID())
+    return bed
+
+
+def warnings(controller) -> list[str]:
+    return [e.text for e in controller.poll() if isinstance(e, Status) and e.warning]
+
+
+def layers(scene) -> set[str | None]:
+    views = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    return {
+        scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode").GetLabelVolumeID()
+        for n in range(views)
+    }
+
+
+def test_saving_the_scene_is_no_change_of_its_volumes(scene, nodes, tmp_path):
+    controller = ready(scene, nodes)
+    save(scene, tmp_path / "scene.mrml")
+    assert warnings(controller) == []
+    nodes[2].GetSegmentation().GetNthSegment(0).SetName("other")
+    assert warnings(controller) == [
+        f"{nodes[2].GetName()} was changed; start again to use it as it is now"
+    ]
+
+
+def test_a_moved_bed_is_told(scene, nodes):
+    bed = bed_of(scene, nodes[1])
+    controller = ready(scene, nodes)
+    assert warnings(controller) == []
+    bed.SetMatrixTransformToParent(matrix_to_vtk(np.eye(4)))
+    assert warnings(controller) == ["CT 2 was changed; start again to use it as it is now"]
+
+
+def test_a_volume_taken_out_of_the_live_transform_is_told_once(scene, nodes):
+    controller = ready(scene, nodes)
+    nodes[1].SetAndObserveTransformNodeID(None)
+    assert warnings(controller) == [
+        "CT 2 was taken out of the live transform; start again to use it as it is now"
+    ]
+    assert warnings(controller) == []
+    controller.close()
+    assert nodes[1].GetParentTransformNode() is None
+
+
+@pytest.mark.parametrize("lost", ["fixed", "transform"])
+def test_what_was_drawn_goes_with_a_deleted_node(scene, nodes, lost):
+    view = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    bed = bed_of(scene, nodes[1])
+    controller = ready(scene, nodes)
+    display = controller.display
+    display.set_glyphs(GlyphStyle("arrows", 20.0))
+    display.set_jacobian(True)
+    assert view.GetLabelVolumeID() is not None
+    glyphs = display.glyph_node
+    scene.RemoveNode(nodes[0] if lost == "fixed" else display.transform_node)
+    until(controller, Closed)
+    assert not any(glyphs.GetNthDisplayNode(n).GetVisibility() for n in (0, 1))
+    assert layers(scene) == {None}
+    assert nodes[1].GetParentTransformNode() is bed
+
+
+def test_a_fixed_volume_that_an_earlier_session_left_warped_is_put_back(scene, nodes, tmp_path):
+    bed_of(scene, nodes[1])
+    controller = ready(scene, nodes)
+    controller.store(new_pair_node(scene))
+    save(scene, tmp_path / "scene.mrml")
+    fresh = type(scene)()
+    load(fresh, tmp_path / "scene.mrml")
+    state = pair_nodes(fresh)[0]
+    loaded = LiveController.from_state(fresh, state, FakeSession)._nodes
+    moving = loaded["moving"]
+    assert moving.GetParentTransformNode().GetName() != "bed"
+    swapped = ready(fresh, (moving, loaded["fixed"], loaded["moving_labels"], loaded["labels"]))
+    assert moving.GetParentTransformNode().GetName() == "bed"
+    assert loaded["moving_labels"].GetParentTransformNode() is None
+    swapped.close()
+    fresh.Clear(1)
+
+
+def test_a_second_result_stands_right_whatever_was_done_to_the_first(scene, nodes):
+    result = register(small_request(options=RegistrationOptions(model="none", initial="none")))
+    outputs = OutputNodes(scene, scene.AddNewNodeByClass("vtkMRMLGridTransformNode"))
+    first = outputs.write(result, {})
+    for node in first.values():
+        bed_of(scene, node)
+    again = outputs.write(result, {})
+    assert again == first
+    for node in again.values():
+        assert node.GetParentTransformNode() is None
+    assert image_from_node(again["warped"]).grid.same_as(result.request.fixed.grid, 1e-6)
+
+
+def begun(scene, *nodes) -> Any:
+    """A ``LiveController`` that has read its nodes."""
+    return LiveController(scene, *nodes, options=OPTIONS)
+
+
+def label_map_node(scene, labels, name: str):
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+
+    node = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    values = labels.data.numpy()[0, 0].astype(np.int16)
+    image = vtkImageData()
+    image.SetDimensions(*values.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(values.ravel(), deep=True))
+    node.SetAndObserveImageData(image)
+    node.SetIJKToRASMatrix(matrix_to_vtk(labels.grid.ijk_to_ras))
+    return node
+
+
+def test_segments_are_not_paired_with_the_numbers_of_a_label_map(scene, nodes):
+    numbers = label_map_node(scene, small_request().moving_labels, "numbers")
+    with pytest.raises(InputError, match="numbers, a label map without names, beside a segment"):
+        begun(scene, *nodes[:3], numbers)
+
+
+def test_tissues_are_matched_whatever_their_case_and_refused_without_any_in_common(scene, nodes):
+    request = small_request()
+    moving = request.moving_labels
+    for number, name in moving.names.items():
+        moving.names[number] = name.upper()
+    loud = node_from_labels(scene, moving, "loud")
+    inputs = begun(scene, *nodes[:3], loud)._inputs
+    assert inputs.moving_labels.names == inputs.labels.names
+    for number in moving.names:
+        moving.names[number] = f"other {number}"
+    others = node_from_labels(scene, moving, "others")
+    with pytest.raises(InputError, match="without a common tissue"):
+        begun(scene, *nodes[:3], others)
+
+
+def test_one_kind_of_work_is_cancelled_alone(scene, nodes):
+    controller = ready(scene, nodes)
+    session = FakeSession.made[-1]
+    session.gate.clear()
+    session.hold_sensitivity = True
+    controller.estimate()
+    controller.sensitivity()
+    controller.cancel("sensitivity")
+    _, events = until(controller, Failed)
+    session.gate.set()
+    events += until(controller, Estimated)[1]
+    assert [e.what for e in events if isinstance(e, Failed)] == ["sensitivity"]

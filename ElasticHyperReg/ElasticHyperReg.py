@@ -277,6 +277,9 @@ def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[An
     """A prepared ``LiveController`` of (fixed, moving, tissues, moving tissues) with settings."""
     from ElasticHyperRegLib.errors import InputError
     from ElasticHyperRegLib.mrml import ControllerOptions, LiveController
+    from ElasticHyperRegLib.mrml.layers import layers_kept
+    from ElasticHyperRegLib.mrml.nodes import keeping_only
+    from ElasticHyperRegLib.mrml.volumes import OUTPUT
 
     if slicer.mrmlScene.IsBatchProcessing():  # in which nothing is brought into the scene
         raise InputError(
@@ -284,15 +287,16 @@ def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[An
         )
     options = ControllerOptions(measure_at_rest=False)
     controller = LiveController(slicer.mrmlScene, *pair, options=options)
-    try:
-        controller.start()
-        _wait(controller, "Ready", "prepare")
-        controller.live = False
-        for tissue, (lam, mu) in _values(controller, elasticity or {}).items():
-            controller.set_elasticity(tissue, lam, mu)
-        yield controller
-    finally:
-        controller.close()
+    with layers_kept(slicer.mrmlScene), keeping_only(slicer.mrmlScene, OUTPUT):
+        try:
+            controller.start()
+            _wait(controller, "Ready", "prepare")
+            controller.live = False
+            for tissue, (lam, mu) in _values(controller, elasticity or {}).items():
+                controller.set_elasticity(tissue, lam, mu)
+            yield controller
+        finally:
+            controller.close()
 
 
 def _numbers(value: Any) -> tuple[float, float]:

@@ -19,19 +19,25 @@ YIELD_SECONDS = 0.01
 ever run; while there is work it is let go for so long at every poll."""
 
 
+SETTLING = ("settle", "lock_ratio", "set_preset", "reset", "undo", "redo")
+"""What leaves settings that are to be saved with the scene, answered or not."""
+
+
 class LivePair:
     """At most one live pair: hands what happens to those who listen.
 
     Args:
         refresh: called whenever something may have changed.
+        settled: called when the settings have changed and may be saved.
 
     Attributes:
         controller: ``LiveController``, or ``None``.
     """
 
-    def __init__(self, refresh: Callable[[], None]) -> None:
+    def __init__(self, refresh: Callable[[], None], settled: Callable[[], None]) -> None:
         self.controller: Any = None
-        self._refresh = refresh
+        self._ended: list[Any] = []
+        self._refresh, self._settled = refresh, settled
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
@@ -62,8 +68,8 @@ class LivePair:
     def end(self, reason: str) -> None:
         """End the pair, if there is one, and say why."""
         controller, self.controller = self.controller, None
-        self._timer.stop()
         if controller is not None:
+            self._ended.append(controller)
             controller.close(reason)
             self.tell(Closed(reason))
             self._refresh()
@@ -77,14 +83,17 @@ class LivePair:
             self.end(_("A fault of this module: {error}").format(error=error))
             return
         for event in events:
-            if isinstance(event, Closed):
+            if isinstance(event, Closed) and self.controller is not None:
+                self._ended.append(self.controller)
                 self.controller = None
-                self._timer.stop()
             self.tell(event)
         if events:
             self._refresh()
-        if self.busy:
+        self._ended = [controller for controller in self._ended if not controller.ended]
+        if self.busy or self._ended:
             time.sleep(YIELD_SECONDS)
+        elif self.controller is None:
+            self._timer.stop()
 
     def tell(self, event: Any) -> None:
         """Hand an event to those who listen to its class."""
@@ -95,7 +104,10 @@ class LivePair:
         """Call a method of the controller; what it refuses is said, not raised."""
         if self.controller is None:
             return None
-        return self._try(getattr(self.controller, method), *arguments)
+        done = self._try(getattr(self.controller, method), *arguments)
+        if method in SETTLING:
+            self._settled()
+        return done
 
     def show(self, method: str, *arguments: Any) -> None:
         """Call a method of the display, once there is one."""

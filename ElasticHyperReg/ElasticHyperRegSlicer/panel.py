@@ -51,7 +51,7 @@ class Panel:
         self._logic = logic
         self._storing = False
         self.installation = Installation(resourcePath("requirements.txt"))
-        self.live = LivePair(self.refresh)
+        self.live = LivePair(self.refresh, self.store)
         self.inputs = InputsSection(ui, self._onInputs, self.say)
         self.model = ModelSection(
             ui, self.live, self._onInputs, lambda: not self.installation.missing()

@@ -104,6 +104,11 @@ class LiveController(LivePair):
         ).store(state_node)
 
     @property
+    def ended(self) -> bool:
+        """Whether the pair is closed and none of its threads runs any more."""
+        return self.closed and not self._jobs.alive
+
+    @property
     def tissues(self) -> list[TissueRow]:
         """Rows of the tissue table; one row ``everywhere`` without labels."""
         return self._settings.rows

@@ -93,6 +93,24 @@ class Jobs:
             if job.drop is not None and error is None:
                 job.drop(result)
 
+    def end_with(self, close: Callable[[], None]) -> None:
+        """Close what the jobs used, which may be at work still; Python waits for it."""
+
+        def work() -> None:
+            try:
+                close()
+            finally:
+                self._threads.pop(threading.current_thread(), None)
+
+        thread = threading.Thread(target=work, name="ElasticHyperReg close")
+        self._threads[thread] = threading.Event()
+        thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a thread of theirs still runs, those of abandoned jobs too."""
+        return bool(self._threads)
+
     def poll(self) -> list[Event]:
         """What happened since the last call; results are taken here."""
         events: list[Event] = []

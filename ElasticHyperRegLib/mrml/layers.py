@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .nodes import Node, Scene
+
+_LAYERS = ("Background", "Foreground", "Label")
+_PARTS = (*(f"{x}VolumeID" for x in _LAYERS), "ForegroundOpacity", "LabelOpacity", "Compositing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +25,7 @@ class Layers:
 
 def show_layers(scene: Scene, layers: Layers) -> None:
     """Show the same in every slice view of the scene."""
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-        view = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+    for view in _views(scene):
         was = view.StartModify()
         view.SetBackgroundVolumeID(_id(layers.background))
         view.SetForegroundVolumeID(_id(layers.foreground))
@@ -30,6 +34,25 @@ def show_layers(scene: Scene, layers: Layers) -> None:
         view.SetLabelVolumeID(_id(layers.overlay))
         view.SetLabelOpacity(layers.overlay_opacity)
         view.EndModify(was)
+
+
+@contextmanager
+def layers_kept(scene: Scene) -> Iterator[None]:
+    """Afterwards every slice view shows the layers that it shows now."""
+    before = [(view, [getattr(view, f"Get{part}")() for part in _PARTS]) for view in _views(scene)]
+    try:
+        yield
+    finally:
+        for view, values in before:
+            was = view.StartModify()
+            for part, value in zip(_PARTS, values, strict=True):
+                getattr(view, f"Set{part}")(value)
+            view.EndModify(was)
+
+
+def _views(scene: Scene) -> list[Node]:
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    return [scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode") for n in range(count)]
 
 
 def _id(node: Node) -> str | None:

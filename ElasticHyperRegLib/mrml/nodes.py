@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Node = Any
@@ -35,3 +37,28 @@ def in_scene(scene: Scene, node: Node) -> bool:
 def name_of(node: Node) -> str:
     """Name for messages."""
     return str((node.GetName() if node is not None else None) or "unnamed node")
+
+
+def all_nodes(scene: Scene) -> dict[str, Node]:
+    """Every node of a scene by its ID."""
+    nodes = (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))
+    return {str(node.GetID()): node for node in nodes}
+
+
+@contextmanager
+def keeping_only(scene: Scene, role: str) -> Iterator[None]:
+    """Afterwards only nodes of ``role``, and what they refer to, are left of what was added."""
+    before = set(all_nodes(scene))
+    try:
+        yield
+    finally:
+        added = {key: node for key, node in all_nodes(scene).items() if key not in before}
+        wanted: set[str] = set()
+        for key, node in added.items():
+            if role_of(node) == role:
+                referred = scene.GetReferencedNodes(node)
+                found = (referred.GetItemAsObject(n) for n in range(referred.GetNumberOfItems()))
+                wanted |= {key, *(str(other.GetID()) for other in found)}
+        for key, node in added.items():
+            if key not in wanted and in_scene(scene, node):
+                scene.RemoveNode(node)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
 from time import perf_counter
 from typing import Any
 
@@ -215,8 +214,7 @@ class LivePair:
         if self.display is not None:
             self.display.close()
         if self._session is not None:
-            # Its thread may be in the middle of something, and Python must not end before it has.
-            Thread(target=self._session.close, name="ElasticHyperReg close").start()
+            self._jobs.end_with(self._session.close)
         self._say(Closed(reason))
 
     # -- below: what happens on the way, all on the thread that owns the scene ------------------

@@ -65,7 +65,7 @@ class FakeController:
         self.coming: list[Any] = []
         self.jobs: set[str] = set()
         self.live = True
-        self.closed = False
+        self.closed, self.threads = False, False
         self.display: Any = None
         self.number = 0
 
@@ -165,6 +165,10 @@ class FakeController:
         ended = sorted(self.jobs & set(kinds)) if kinds else sorted(self.jobs)
         self.coming += [Failed(job, f"{job} was cancelled", True) for job in ended]
         self.jobs -= set(ended)
+
+    @property
+    def ended(self) -> bool:
+        return self.closed and not self.threads
 
     def close(self, reason: str = "closed") -> None:
         self.calls.append(("close", reason))

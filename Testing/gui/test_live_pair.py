@@ -12,6 +12,7 @@ import pytest
 
 from ElasticHyperRegLib import Elasticity, InputError
 from ElasticHyperRegLib.mrml import node_from_image, node_from_labels
+from ElasticHyperRegLib.mrml.nodes import all_nodes
 from Testing.mrml.fake_session import FakeSession
 from Testing.unit.small_pair import small_request
 
@@ -183,11 +184,27 @@ def test_the_logic_exports_and_registers_what_it_is_told(small, module, tmp_path
     assert found["organ"] == [0.05, 0.6] and found["body"] == [0.1, 0.2]
     with pytest.raises(InputError, match="is not empty"):
         logic.export(str(tmp_path / "out"), *pair)
+    scene = small[0].GetScene()
+    view = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    view.SetLabelVolumeID(small[1].GetID())
+    before = set(all_nodes(scene))
     nodes = logic.register(*pair, elasticity=values)
+    kept = {scene.GetNodeByID(key).GetName() for key in set(all_nodes(scene)) - before}
+    assert {node.GetName() for node in nodes.values()} <= kept
+    assert not [name for name in kept if "colours" in name or " to " in name or "legend" in name]
+    assert view.GetLabelVolumeID() == small[1].GetID()
     assert set(nodes) == {"transform", "inverse", "warped", "warped_labels", "jacobian"}
     with pytest.raises(InputError, match="a tissue 'brain'"):
         logic.register(*pair, elasticity={"brain": (0.1, 0.1)})
     assert small[1].GetParentTransformNode() is None
+
+
+def test_the_logic_refuses_a_scene_that_changes_as_a_whole(small, module):
+    scene = small[0].GetScene()
+    scene.StartState(scene.BatchProcessState)
+    with pytest.raises(InputError, match="being changed as a whole"):
+        module.ElasticHyperRegLogic().register(*small[:4])
+    scene.EndState(scene.BatchProcessState)
 
 
 def test_the_logic_estimates(small, module, monkeypatch):
@@ -197,7 +214,9 @@ def test_the_logic_estimates(small, module, monkeypatch):
             self.gate.set()
 
     monkeypatch.setattr("ElasticHyperRegLib.session.Session", OpenedSession)
+    before = set(all_nodes(small[0].GetScene()))
     found = module.ElasticHyperRegLogic().estimate(*small[:4])
+    assert set(all_nodes(small[0].GetScene())) == before
     assert found.elasticity["organ"] == Elasticity(0.2, 0.6)
 
 

@@ -349,3 +349,35 @@ def test_what_the_controller_refuses_is_said(live, controller):
     live.ui.estimateButton.click()
     live.panel.live.do("estimate", "dice", "grid")
     assert live.ui.statusLabel.text.startswith("⚠ 'estimate' twice")
+
+
+def test_a_kept_setting_gets_its_figures_when_the_answer_is_final(live, controller, monkeypatch):
+    metrics: dict[str, Any] = {}
+    kept = SimpleNamespace(name="A", elasticity={}, metrics=metrics)
+    monkeypatch.setattr(type(controller), "kept", [kept])
+    live.panel.comparison.fill()
+    assert live.ui.keptTable.item(0, 2).text() == "–"
+    metrics["mean_dice"] = {"after": 0.875}
+    for final, text in ((False, "–"), (True, "0.875")):
+        controller.coming.append(Updated(1, "refined", final, 0.1, {}))
+        poll(live)
+        assert live.ui.keptTable.item(0, 2).text() == text
+
+
+def test_what_settles_is_stored_at_once(live, controller, monkeypatch):
+    stored = []
+    monkeypatch.setattr(controller, "store", stored.append, raising=False)
+    for number, method in enumerate(("undo", "redo", "reset", "settle"), start=1):
+        live.panel.live.do(method)
+        assert stored == [live.panel.pairNode] * number
+
+
+def test_the_timer_goes_on_until_the_threads_of_an_ended_pair_have_ended(live, controller):
+    live.panel.end("enough")
+    timer = live.panel.live._timer
+    controller.threads = True
+    live.panel.live.poll()
+    assert timer.active
+    controller.threads = False
+    live.panel.live.poll()
+    assert not timer.active

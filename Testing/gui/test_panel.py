@@ -353,7 +353,7 @@ def test_what_the_controller_refuses_is_said(live, controller):
 
 def test_a_kept_setting_gets_its_figures_when_the_answer_is_final(live, controller, monkeypatch):
     metrics: dict[str, Any] = {}
-    kept = SimpleNamespace(name="A", elasticity={}, metrics=metrics)
+    kept = SimpleNamespace(name="A", elasticity={}, metrics=metrics, record=lambda: {"name": "A"})
     monkeypatch.setattr(type(controller), "kept", [kept])
     live.panel.comparison.fill()
     assert live.ui.keptTable.item(0, 2).text() == "–"
@@ -365,7 +365,7 @@ def test_a_kept_setting_gets_its_figures_when_the_answer_is_final(live, controll
 
 
 def test_what_settles_is_stored_at_once(live, controller, monkeypatch):
-    stored = []
+    stored: list[Any] = []
     monkeypatch.setattr(controller, "store", stored.append, raising=False)
     for number, method in enumerate(("undo", "redo", "reset", "settle"), start=1):
         live.panel.live.do(method)

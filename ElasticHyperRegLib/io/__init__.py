@@ -3,7 +3,7 @@
 from .integrity import existing_file
 from .itk import from_sitk, image_from_array, to_sitk
 from .outputs import OutputFolder, atomic_path
-from .points import read_points, write_points
+from .points import read_point_names, read_points, write_points
 from .result import RESULT_FILES, write_json, write_result
 from .segmentations import read_segmentation
 from .segments import Segment, merge_segments
@@ -39,6 +39,7 @@ __all__ = [
     "read_image",
     "read_initial",
     "read_labels",
+    "read_point_names",
     "read_points",
     "read_segmentation",
     "read_transform",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,19 @@ from ..types import Grid
 from .elastix_points import read_elastix
 from .integrity import existing_file
 from .outputs import writing
-from .slicer_markups import format_fcsv, format_markups, read_fcsv, read_markups
+from .slicer_markups import (
+    format_fcsv,
+    format_markups,
+    names_in_fcsv,
+    names_in_markups,
+    read_fcsv,
+    read_markups,
+)
 from .vtk_points import read_vtk
 
 _FORMATS = "points as .csv (R,A,S), .mrk.json, .fcsv"
 _COLUMNS = ("R", "A", "S")
+_NAMES = ("LABEL", "NAME")
 
 
 def read_points(path: str | Path, grid: Grid | None = None) -> np.ndarray:
@@ -57,8 +66,31 @@ def read_points(path: str | Path, grid: Grid | None = None) -> np.ndarray:
     return points
 
 
-def write_points(points: np.ndarray, path: str | Path) -> None:
+def read_point_names(path: str | Path) -> tuple[str, ...]:
+    """Names of landmarks that ``read_points`` can read, in their order; none where it has none.
+
+    3D Slicer's labels, or the column ``label`` or ``name`` of a CSV.
+    """
+    path = existing_file(path)
+    readers: dict[str, Callable[[str], list[str]]] = {
+        ".csv": _names_in_csv,
+        ".mrk.json": names_in_markups,
+        ".fcsv": names_in_fcsv,
+    }
+    for suffix, read in readers.items():
+        if path.name.lower().endswith(suffix):
+            names = read(path.read_text(encoding="utf-8-sig"))
+            return tuple(names) if any(names) else ()
+    return ()
+
+
+def write_points(points: np.ndarray, path: str | Path, names: Sequence[str] = ()) -> None:
     """Write landmarks (P, 3), RAS mm, as ``.csv``, ``.mrk.json`` or ``.fcsv``.
+
+    Args:
+        points: (P, 3).
+        path: file to write.
+        names: of the points; without them 3D Slicer's are P-1, P-2, …, and a CSV has none.
 
     Raises:
         InputError: another suffix, not (P, 3), or the file cannot be written.
@@ -67,10 +99,16 @@ def write_points(points: np.ndarray, path: str | Path) -> None:
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f"points of shape {points.shape}", "(P, 3)")
-    writers = {".csv": _format_csv, ".mrk.json": format_markups, ".fcsv": format_fcsv}
+    writers: dict[str, Callable[[np.ndarray, Sequence[str]], str]] = {
+        ".csv": _format_csv,
+        ".mrk.json": format_markups,
+        ".fcsv": format_fcsv,
+    }
     suffix = _suffix(path, tuple(writers), _FORMATS)
+    if not names and suffix != ".csv":
+        names = [f"P-{number}" for number in range(1, len(points) + 1)]
     with writing(path):
-        path.write_text(writers[suffix](points), encoding="utf-8")
+        path.write_text(writers[suffix](points, names), encoding="utf-8")
 
 
 def _suffix(path: Path, known: tuple[str, ...], expected: str) -> str:
@@ -80,9 +118,20 @@ def _suffix(path: Path, known: tuple[str, ...], expected: str) -> str:
     raise InputError(f"{path}", expected, "convert it first")
 
 
-def _read_csv(text: str) -> np.ndarray:
+def _table(text: str) -> tuple[csv.DictReader[str], dict[str, str]]:
+    """Rows, and the names of their columns by what they are in capitals."""
     rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    header = {name.strip().upper(): name for name in rows.fieldnames or [] if name}
+    return rows, {name.strip().upper(): name for name in rows.fieldnames or [] if name}
+
+
+def _names_in_csv(text: str) -> list[str]:
+    rows, header = _table(text)
+    column = next((header[name] for name in _NAMES if name in header), None)
+    return [] if column is None else [row[column] or "" for row in rows]
+
+
+def _read_csv(text: str) -> np.ndarray:
+    rows, header = _table(text)
     if not all(column in header for column in _COLUMNS):
         raise InputError(
             f"a CSV header of {','.join(rows.fieldnames or [])}",
@@ -92,6 +141,10 @@ def _read_csv(text: str) -> np.ndarray:
     return np.array([[float(row[header[column]]) for column in _COLUMNS] for row in rows])
 
 
-def _format_csv(points: np.ndarray) -> str:
-    lines = [",".join(f"{value:.6f}" for value in point) for point in points]
-    return "\n".join([",".join(_COLUMNS), *lines]) + "\n"
+def _format_csv(points: np.ndarray, names: Sequence[str]) -> str:
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow((*_COLUMNS, *([_NAMES[0].lower()] if names else [])))
+    for number, point in enumerate(points):
+        rows.writerow((*(f"{value:.6f}" for value in point), *names[number : number + 1]))
+    return file.getvalue()

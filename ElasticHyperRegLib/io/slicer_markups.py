@@ -5,7 +5,10 @@ Formats: https://slicer.readthedocs.io/en/latest/developer_guide/modules/markups
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +20,7 @@ _SCHEMA = (
     "Resources/Schema/markups-schema-v1.0.3.json#"
 )
 _FCSV_FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
+_LABEL = 11
 _FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
 
 
@@ -49,11 +53,24 @@ def read_fcsv(text: str) -> np.ndarray:
     return _to_ras(np.array(rows), frame)
 
 
-def format_markups(points: np.ndarray) -> str:
-    """(P, 3) RAS mm → text of a ``.mrk.json``."""
+def names_in_markups(text: str) -> list[str]:
+    """Labels of the points of a ``.mrk.json``, in order; empty ones for points without."""
+    return [
+        str(point.get("label", "")) for point in json.loads(text)["markups"][0]["controlPoints"]
+    ]
+
+
+def names_in_fcsv(text: str) -> list[str]:
+    """Labels of the points of a ``.fcsv``, in order."""
+    rows = csv.reader(line for line in text.splitlines() if line.strip() and line[0] != "#")
+    return [row[_LABEL] if len(row) > _LABEL else "" for row in rows]
+
+
+def format_markups(points: np.ndarray, names: Sequence[str]) -> str:
+    """(P, 3) RAS mm and their labels → text of a ``.mrk.json``."""
     controls = [
-        {"id": str(n), "label": f"P-{n}", "position": point, "positionStatus": "defined"}
-        for n, point in enumerate(ras_lps(points).tolist(), start=1)
+        {"id": str(n), "label": name, "position": point, "positionStatus": "defined"}
+        for n, (name, point) in enumerate(zip(names, ras_lps(points).tolist(), strict=True), 1)
     ]
     markup = {
         "type": "Fiducial",
@@ -64,16 +81,15 @@ def format_markups(points: np.ndarray) -> str:
     return json.dumps({"@schema": _SCHEMA, "markups": [markup]}, indent=1) + "\n"
 
 
-def format_fcsv(points: np.ndarray) -> str:
-    """(P, 3) RAS mm → text of a ``.fcsv``."""
-    lines = [
-        "# Markups fiducial file version = 4.11",
-        "# CoordinateSystem = LPS",
-        f"# columns = {_FCSV_COLUMNS}",
-    ]
-    for n, (x, y, z) in enumerate(ras_lps(points).tolist(), start=1):
-        lines.append(f"{n},{x:.6f},{y:.6f},{z:.6f},0,0,0,1,1,1,0,P-{n},,")
-    return "\n".join(lines) + "\n"
+def format_fcsv(points: np.ndarray, names: Sequence[str]) -> str:
+    """(P, 3) RAS mm and their labels → text of a ``.fcsv``."""
+    file = io.StringIO()
+    file.write("# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n")
+    file.write(f"# columns = {_FCSV_COLUMNS}\n")
+    rows = csv.writer(file, lineterminator="\n")
+    for n, (name, point) in enumerate(zip(names, ras_lps(points).tolist(), strict=True), 1):
+        rows.writerow((n, *(f"{x:.6f}" for x in point), 0, 0, 0, 1, 1, 1, 0, name, "", ""))
+    return file.getvalue()
 
 
 def _to_ras(points: np.ndarray, frame: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..grid import resample
 from ..names import spelled_like
 from ..tissues import TissueScheme
+from ..tissues.morphology import bounding_box
 from ..types import Grid, Image, LabelMap
 from .arrays import image_array
 from .arrays import image_from_array as vtk_from_array
@@ -36,7 +37,8 @@ def labels_from_node(
 ) -> LabelMap:
     """Segmentation or label map node → labels on the grid of ``reference``.
 
-    Segment names become tissue names; where segments overlap the later one wins. A label map is
+    Segment names become tissue names; where segments overlap the smallest one counts, as in files
+    (``io.merge_segments``): an organ stays within a body that was drawn whole. A label map is
     named by its own colour table, where it has one. Other geometries are resampled by nearest
     neighbour where they stand in the world.
 
@@ -105,9 +107,14 @@ def fill_segmentation(node: Node, labels: LabelMap, colors: dict[str, Color]) ->
     for label in labels.present():
         if label == 0:
             continue
+        mask = values == label
+        part = bounding_box(mask, 0)  # whole volumes of a hundred segments would fill the memory
         image = slicer.vtkOrientedImageData()
-        image.DeepCopy(vtk_from_array((values == label).astype(np.uint8)))
-        image.SetGeometryFromImageToWorldMatrix(matrix_to_vtk(labels.grid.ijk_to_ras))
+        image.DeepCopy(vtk_from_array(mask[part].astype(np.uint8)))
+        first = [axis.start for axis in reversed(part)]
+        matrix = labels.grid.ijk_to_ras.copy()
+        matrix[:3, 3] += matrix[:3, :3] @ first
+        image.SetGeometryFromImageToWorldMatrix(matrix_to_vtk(matrix))
         tissue = labels.name_of(label)
         color = [part / 255 for part in colors.get(tissue, UNNAMED_COLOR)]
         node.AddSegmentFromBinaryLabelmapRepresentation(image, tissue, color)
@@ -148,9 +155,9 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
             "a segmentation with a binary labelmap",
             "create that representation in the Segmentations module",
         )
-    painted = np.zeros(grid.shape, dtype=np.int32)
     names: dict[int, str] = {}
     layers: dict[Node, np.ndarray] = {}  # several segments may share one image
+    drawn: list[tuple[int, int, Node, int]] = []
     for value, (key, segment) in enumerate(_segments(node), start=1):
         image = node.GetBinaryLabelmapInternalRepresentation(key)
         names[value] = str(segment.GetName())
@@ -158,12 +165,16 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
             continue
         if image not in layers:
             layers[image] = _nearest(image_array(image), _segment_grid(node, image), grid)
-        painted[layers[image] == segment.GetLabelValue()] = value
+        label = segment.GetLabelValue()
+        drawn.append((-int((layers[image] == label).sum()), value, image, label))
     twice = {name for name in names.values() if list(names.values()).count(name) > 1}
     if twice:
         raise InputError(
             f"{name_of(node)}: two segments named {min(twice)}", "each name once", "rename one"
         )
+    painted = np.zeros(grid.shape, dtype=np.int32)
+    for _, value, image, label in sorted(drawn, key=lambda segment: segment[:2]):
+        painted[layers[image] == label] = value
     return painted, names
 
 

@@ -191,17 +191,31 @@ def test_a_colour_table_that_the_user_loaded_names_the_labels(scene, tmp_path):
     assert labels_from_node(node, grid).names == {}
 
 
-def test_the_later_of_overlapping_segments_wins(scene):
+@pytest.mark.parametrize("last", ["organ", "body"])
+def test_the_smaller_of_overlapping_segments_counts(scene, last):
     grid = make_oblique_grid()
     first, second = blocks(grid, {1: "body"}), blocks(grid, {1: "organ"})
     second.data[0, 0, :3] = 0
-    node = node_from_labels(scene, first, "seg")
-    other = node_from_labels(scene, second, "other")
+    both = (first, second) if last == "organ" else (second, first)
+    node, other = (node_from_labels(scene, labels, "seg") for labels in both)
     segment = other.GetSegmentation().GetNthSegment(0)
     node.GetSegmentation().AddSegment(segment)
     found = labels_from_node(node, grid)
-    assert torch.equal(found.data == 2, second.data == 1)
-    assert int((found.data == 1).sum()) == int(first.data.sum() - second.data.sum())
+    number = {name: label for label, name in found.names.items()}
+    assert torch.equal(found.data == number["organ"], second.data == 1)
+    body = int((found.data == number["body"]).sum())
+    assert body == int(first.data.sum() - second.data.sum())
+
+
+def test_segments_are_stored_no_larger_than_they_are(scene):
+    grid = make_oblique_grid()
+    labels = blocks(grid, {1: "lung", 2: "liver"})
+    node = node_from_labels(scene, labels, "seg")
+    for number in range(2):
+        key = node.GetSegmentation().GetNthSegmentID(number)
+        image = node.GetBinaryLabelmapInternalRepresentation(key)
+        assert image.GetNumberOfPoints() < grid.voxels / 4
+    assert torch.equal(labels_from_node(node, grid).data, labels.data)
 
 
 def test_the_same_names_get_the_same_labels(scene):

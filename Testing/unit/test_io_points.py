@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ElasticHyperRegLib import InputError
-from ElasticHyperRegLib.io import read_points, write_points
+from ElasticHyperRegLib.io import read_point_names, read_points, write_points
 
 POINTS = np.array([[10.5, -20.25, 30.0], [1.0, 2.0, -3.0]])
 LPS = POINTS * (-1, -1, 1)
@@ -85,6 +85,24 @@ def test_points_come_back_as_they_were_written(tmp_path_factory, suffix, points)
 )
 def test_every_format_is_read_as_ras(tmp_path, name, text):
     np.testing.assert_allclose(read_points(write(tmp_path, name, text)), POINTS)
+
+
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_names_of_points_are_kept(tmp_path, suffix):
+    names = ("carina", "apex, left", "Häkchen")
+    points = np.arange(9.0).reshape(3, 3)
+    write_points(points, tmp_path / f"a{suffix}", names)
+    assert read_point_names(tmp_path / f"a{suffix}") == names
+    np.testing.assert_allclose(read_points(tmp_path / f"a{suffix}"), points)
+    write_points(points, tmp_path / f"b{suffix}")
+    unnamed = () if suffix == ".csv" else ("P-1", "P-2", "P-3")
+    assert read_point_names(tmp_path / f"b{suffix}") == unnamed
+
+
+def test_names_of_other_formats(tmp_path):
+    table = write(tmp_path, "a.csv", "name, S, a, R\ntip,30,-20.25,10.5\nbase,-3,2,1\n")
+    assert read_point_names(table) == ("tip", "base")
+    assert read_point_names(write(tmp_path, "a.vtk", vtk(LPS))) == ()
 
 
 def test_slicer_finds_written_markups_in_lps(tmp_path):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch.nn.functional import max_pool3d
 
 from ..errors import InputError
 from ..field import jacobian_determinant
 from ..io import (
     apply_to_points,
+    covered,
     read_points,
     read_transform,
     transform_displacement,
@@ -89,12 +93,26 @@ def _on_labels(evidence: Evidence, tissues: str | None) -> Record:
 
 
 def _regularity(transform: Path, fixed: LabelMap) -> Record:
-    found = transform_displacement(read_transform(transform), fixed.grid)
+    """Of where the transform is defined; ``covered_fraction`` tells, where that is not all."""
+    phi = read_transform(transform)
+    found = transform_displacement(phi, fixed.grid)
     jacobian = jacobian_determinant(found.u_mm, fixed.grid)
+    inside = covered(phi, fixed.grid)
+    share = float(inside.double().mean())
+    if share < 1:  # its end is no fold: what looks beyond it is left out too
+        inside = max_pool3d((~inside).float(), 3, stride=1, padding=1) == 0
+    if not inside.any():
+        raise InputError(
+            f"{transform}, which is defined nowhere on the labels",
+            "a transform of the same scans",
+            "check that they belong together",
+        )
+    tissues = replace(fixed, data=torch.where(inside, fixed.data, 0))
     return {
-        "folds_fraction": folds_fraction(jacobian),
-        "jacobian": jacobian_summary(jacobian),
-        "jacobian_by_tissue": jacobian_by_tissue(jacobian, fixed),
+        "folds_fraction": folds_fraction(jacobian, inside),
+        "jacobian": jacobian_summary(jacobian, inside),
+        "jacobian_by_tissue": jacobian_by_tissue(jacobian, tissues),
+        **({} if share == 1 else {"covered_fraction": share}),
     }
 
 

@@ -9,6 +9,7 @@ from .segmentations import read_segmentation
 from .segments import Segment, merge_segments
 from .transforms import (
     apply_to_points,
+    covered,
     read_initial,
     read_transform,
     transform_displacement,
@@ -31,6 +32,7 @@ __all__ = [
     "apply_to_points",
     "atomic_path",
     "check_writable",
+    "covered",
     "existing_file",
     "from_sitk",
     "image_from_array",

@@ -14,6 +14,7 @@ import torch
 
 from ..errors import InputError
 from ..field import elastic_part, world_points
+from ..grid import apply_matrix
 from ..types import Displacement, Grid
 from .integrity import check_complete, existing_file
 from .itk import (
@@ -101,6 +102,25 @@ def transform_displacement(transform: sitk.Transform, grid: Grid) -> Displacemen
     return Displacement(vectors.movedim(-1, 0)[None].contiguous(), grid)
 
 
+def covered(transform: sitk.Transform, grid: Grid) -> torch.Tensor:
+    """Where ``grid`` lies within what a transform is made of, (1, 1, *grid.shape) bool.
+
+    Beyond the end of a displacement field or a B-spline ITK goes on with the identity.
+    """
+    inside = torch.ones(1, 1, *grid.shape, dtype=torch.bool)
+    done: list[sitk.Transform] = []
+    for part in _in_order(transform):
+        domain = _domain(part)
+        if domain is not None:
+            so_far = sitk.CompositeTransform([sitk.Transform(grid.ndim, sitk.sitkIdentity), *done])
+            u_mm = transform_displacement(so_far, grid).u_mm
+            reached = world_points(grid, u_mm) + u_mm
+            places = apply_matrix(domain, reached.double())
+            inside &= ((places >= 0) & (places <= 1)).all(1, keepdim=True)
+        done.insert(0, part)
+    return inside
+
+
 def read_initial(path: str | Path) -> np.ndarray:
     """Read a linear transform as an initial alignment: (4, 4) RAS mm, fixed → moving points.
 
@@ -160,6 +180,33 @@ def _read_field(path: Path) -> sitk.Transform:
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
         raise InputError(f"{path} holds NaN or infinite displacements", "finite millimetres")
     return sitk.DisplacementFieldTransform(sitk.Cast(image, sitk.sitkVectorFloat64))
+
+
+def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
+    """The parts of a transform, the one that points meet first in front."""
+    transform = transform.Downcast()
+    if not isinstance(transform, sitk.CompositeTransform):
+        return [transform]
+    numbers = reversed(range(transform.GetNumberOfTransforms()))
+    return [part for n in numbers for part in _in_order(transform.GetNthTransform(n))]
+
+
+def _domain(part: sitk.Transform) -> np.ndarray | None:
+    """(D+1, D+1) RAS mm → 0 to 1 along each axis of what ``part`` is defined on; ``None``: all."""
+    dim = part.GetDimension()
+    matrix = np.eye(dim + 1)
+    if isinstance(part, sitk.DisplacementFieldTransform):
+        field = grid_of(part.GetDisplacementField())
+        matrix[:dim, :dim] = np.diag(field.size)
+        matrix[:dim, dim] = -0.5
+        return np.linalg.inv(field.ijk_to_ras @ matrix)
+    if isinstance(part, sitk.BSplineTransform):
+        sides = np.reshape(part.GetTransformDomainDirection(), (dim, dim))
+        sides = sides * part.GetTransformDomainPhysicalDimensions()
+        matrix[:dim, :dim] = ras_lps(sides.T).T
+        matrix[:dim, dim] = ras_lps(np.asarray(part.GetTransformDomainOrigin()))
+        return np.linalg.inv(matrix)
+    return None
 
 
 def _check_dimension(transform: sitk.Transform, dim: int) -> None:

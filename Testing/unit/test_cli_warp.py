@@ -10,10 +10,11 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from ElasticHyperRegLib import LabelMap, read_image, read_labels
+from ElasticHyperRegLib import Grid, LabelMap, read_image, read_labels
 from ElasticHyperRegLib.cli import main
 from ElasticHyperRegLib.cli.invert_points import invert_points
-from ElasticHyperRegLib.io import apply_to_points, read_points, write_labels, write_points
+from ElasticHyperRegLib.io import apply_to_points, covered, read_points, write_labels, write_points
+from ElasticHyperRegLib.io.itk import array_to_sitk
 from Testing.unit.cli_help import QUICK, everything_in, refused, run
 from Testing.unit.small_pair import CENTRE, PairOnDisk, write_pair
 
@@ -219,6 +220,49 @@ def test_warped_labels_cut_to_what_is_drawn_are_measured_on_the_whole_grid(
         for labels in (result / "warped_labels.nii.gz", tmp_path / "cut.nrrd")
     )
     assert cut == whole
+
+
+def test_where_a_field_ends_nothing_folds(files, tmp_path, capsys):
+    """A shift by 12 mm, given on a part of the labels' grid, after a small linear shift."""
+    labels = read_labels(files.fixed_labels)
+    whole = labels.grid
+    part = Grid(tuple(n - 8 for n in whole.shape), whole.ijk_to_ras @ shifted(np.eye(4), 4))
+    vectors = np.zeros((*part.shape, 3))
+    vectors[..., 0] = 12.0
+    field = sitk.DisplacementFieldTransform(array_to_sitk(vectors, part))
+    first = sitk.TranslationTransform(3, (0.1, 0.0, 0.0))
+    sitk.WriteTransform(sitk.CompositeTransform([field, first]), str(tmp_path / "part.h5"))
+    words = ["evaluate", "--fixed-labels", files.fixed_labels]
+    words += ["--warped-labels", files.fixed_labels, "--transform", tmp_path / "part.h5"]
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    found = json.loads(out)
+    assert found["folds_fraction"] == 0
+    assert found["jacobian"]["min"] == pytest.approx(1, abs=1e-5)
+    assert found["jacobian"]["max"] == pytest.approx(1, abs=1e-5)
+    assert found["covered_fraction"] == pytest.approx(part.voxels / whole.voxels, rel=0.1)
+    far = sitk.DisplacementFieldTransform(
+        array_to_sitk(vectors, Grid(part.shape, shifted(part.ijk_to_ras, 900)))
+    )
+    sitk.WriteTransform(far, str(tmp_path / "far.h5"))
+    words[-1] = tmp_path / "far.h5"
+    assert "which is defined nowhere on the labels" in refused(capsys, *words)
+
+
+def test_a_spline_is_defined_in_its_box(files):
+    grid = read_labels(files.fixed_labels).grid
+    image = array_to_sitk(np.zeros(grid.shape, np.float32), grid)
+    spline = sitk.BSplineTransformInitializer(image, [4, 4, 4])
+    assert covered(spline, grid).double().mean() > 0.9
+    beside = Grid(grid.shape, shifted(grid.ijk_to_ras, 500))
+    assert not covered(spline, beside).any()
+    assert covered(sitk.Euler3DTransform(), beside).all()
+
+
+def shifted(matrix: np.ndarray, step: float) -> np.ndarray:
+    moved = matrix.copy()
+    moved[:3, 3] += step
+    return moved
 
 
 def test_a_reference_is_only_a_grid(files, result, tmp_path, capsys):

@@ -71,7 +71,7 @@ def tissues(*maps: LabelMap) -> Iterator[Tissue]:
             )
     maps = (*maps[:1], *(spelled_like(other, maps[0]) for other in maps[1:]))
     arrays = [to_array(labels.data).astype(np.int32, copy=False) for labels in maps]
-    boxes = [_boxes(array) for array in arrays]
+    boxes = [label_boxes(array) for array in arrays]
     groups: dict[str, list[list[int]]] = {}
     for label in sorted(set().union(*boxes)):
         for number, found in enumerate(boxes):
@@ -106,8 +106,8 @@ def _name(label: int, maps: tuple[LabelMap, ...]) -> str:
     return next((labels.names[label] for labels in maps if label in labels.names), str(label))
 
 
-def _boxes(array: np.ndarray) -> dict[int, Box]:
-    """Smallest box of every label but 0, found in one pass over the volume."""
+def label_boxes(array: np.ndarray) -> dict[int, Box]:
+    """Smallest box (k, j, i) of every label but 0, ascending, found in one pass over the volume."""
     shapes = sitk.LabelShapeStatisticsImageFilter()
     shapes.ComputePerimeterOff()
     shapes.Execute(sitk.GetImageFromArray(array))

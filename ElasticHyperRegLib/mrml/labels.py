@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import SimpleITK as sitk
 import slicer
 import torch
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
-from ..grid import resample
+from ..io.itk import array_to_sitk, geometry_of
+from ..metrics.regions import label_boxes
 from ..names import spelled_like
 from ..tissues import TissueScheme
-from ..tissues.morphology import bounding_box
 from ..types import Grid, Image, LabelMap
 from .arrays import image_array
 from .arrays import image_from_array as vtk_from_array
@@ -104,13 +105,10 @@ def fill_segmentation(node: Node, labels: LabelMap, colors: dict[str, Color]) ->
     """Replace the segments of a segmentation node by the labels that occur."""
     values = labels.data.detach().cpu().numpy()[0, 0]
     node.GetSegmentation().RemoveAllSegments()
-    for label in labels.present():
-        if label == 0:
-            continue
-        mask = values == label
-        part = bounding_box(mask, 0)  # whole volumes of a hundred segments would fill the memory
+    # Whole volumes of a hundred segments would fill the memory.
+    for label, part in label_boxes(values.astype(np.int32, copy=False)).items():
         image = slicer.vtkOrientedImageData()
-        image.DeepCopy(vtk_from_array(mask[part].astype(np.uint8)))
+        image.DeepCopy(vtk_from_array((values[part] == label).astype(np.uint8)))
         first = [axis.start for axis in reversed(part)]
         matrix = labels.grid.ijk_to_ras.copy()
         matrix[:3, 3] += matrix[:3, :3] @ first
@@ -157,7 +155,7 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
         )
     names: dict[int, str] = {}
     layers: dict[Node, np.ndarray] = {}  # several segments may share one image
-    drawn: list[tuple[int, int, Node, int]] = []
+    owners: dict[Node, dict[int, int]] = {}
     for value, (key, segment) in enumerate(_segments(node), start=1):
         image = node.GetBinaryLabelmapInternalRepresentation(key)
         names[value] = str(segment.GetName())
@@ -165,17 +163,37 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
             continue
         if image not in layers:
             layers[image] = _nearest(image_array(image), _segment_grid(node, image), grid)
-        label = segment.GetLabelValue()
-        drawn.append((-int((layers[image] == label).sum()), value, image, label))
+        owners.setdefault(image, {})[int(segment.GetLabelValue())] = value
     twice = {name for name in names.values() if list(names.values()).count(name) > 1}
     if twice:
         raise InputError(
             f"{name_of(node)}: two segments named {min(twice)}", "each name once", "rename one"
         )
-    painted = np.zeros(grid.shape, dtype=np.int32)
-    for _, value, image, label in sorted(drawn, key=lambda segment: segment[:2]):
-        painted[layers[image] == label] = value
-    return painted, names
+    return _painted(grid.shape, [(layers[image], owners[image]) for image in layers]), names
+
+
+def _painted(
+    shape: tuple[int, ...], layers: Sequence[tuple[np.ndarray, Mapping[int, int]]]
+) -> np.ndarray:
+    """One map of all layers (values, label → number); of several at a voxel the smallest counts.
+
+    Of two of one size the later one. In so many steps as there are layers, however many segments.
+    """
+    painted = np.zeros(shape, dtype=np.int32)
+    smallest = np.full(shape, np.iinfo(np.int32).max, dtype=np.int32) if len(layers) > 1 else None
+    for values, owner in layers:
+        counts = np.bincount(values.ravel(), minlength=max(owner) + 1)
+        numbers, sizes = np.zeros((2, len(counts)), dtype=np.int32)
+        sizes[:] = np.iinfo(np.int32).max
+        for label, number in owner.items():
+            numbers[label], sizes[label] = number, counts[label]
+        here = numbers[values]
+        if smallest is None:
+            return here
+        size = sizes[values]
+        wins = (size < smallest) | ((size == smallest) & (here > painted))
+        painted[wins], smallest[wins] = here[wins], size[wins]
+    return painted
 
 
 def _segments(node: Node) -> Iterator[tuple[str, Node]]:
@@ -197,10 +215,13 @@ def _segment_grid(node: Node, image: Node) -> Grid:
 
 def _nearest(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray:
     """Labels on another grid, nearest neighbour where they stand in the world, 0 outside."""
+    values = values.astype(np.int32)
     if own.same_as(wanted, tolerance_mm=1e-6):
-        return values.astype(np.int32)
-    data = torch.from_numpy(values.astype(np.float64))[None, None]
-    return resample(data, own, wanted, mode="nearest", fill=0.0)[0, 0].round().int().numpy()
+        return values
+    given = array_to_sitk(values, own)
+    nearest = sitk.sitkNearestNeighbor
+    found = sitk.Resample(given, interpolator=nearest, defaultPixelValue=0, **geometry_of(wanted))
+    return sitk.GetArrayFromImage(found)
 
 
 def _renumbered(labels: LabelMap, like: LabelMap) -> LabelMap:

@@ -18,7 +18,7 @@ LIBRARY = ROOT / "ElasticHyperRegLib"
 ROOMS = (
     ("errors", "resources"),
     ("types",),
-    ("grid", "materials"),
+    ("grid", "materials", "names"),
     ("field",),
     ("energies", "similarity", "metrics"),
     ("networks",),

@@ -236,3 +236,24 @@ def test_a_disk_that_fills_leaves_nothing(files, tmp_path, capsys, monkeypatch):
     words = ["--fixed", files.fixed, "--moving", files.moving, "--out", tmp_path / "out"]
     assert "no space left" in refused(capsys, "register", *words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("--moving", "warped.nii.gz"),
+        ("--fixed-labels", "warped_labels.nii.gz"),
+        ("--initial", "transform.h5"),
+        ("--elasticity-file", "../out/estimate.json"),
+    ],
+)
+def test_inputs_are_not_replaced_by_results(files, tmp_path, capsys, kind, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text('{"everywhere": [0.1, 0.2]}', encoding="utf-8")
+    given = {"--fixed": files.fixed, "--moving": files.moving, kind: out / name, "--out": out}
+    words = [word for option in given.items() for word in option]
+    before = everything_in(tmp_path)
+    line = refused(capsys, "register", *words, "--overwrite")
+    assert "an input that the results would replace" in line
+    assert everything_in(tmp_path) == before

@@ -77,25 +77,6 @@ def test_labels_of_one_name_are_one_tissue() -> None:
     assert metrics.dice(fixed, warped) == {"lung": 1.0}
 
 
-def test_names_are_matched_whatever_their_case() -> None:
-    grid = Grid.from_spacing((1, 6), (1.0, 1.0))
-    fixed = label_map(np.array([[1, 1, 2, 2, 0, 0]]), grid, left_lung=1, liver=2)
-    data = torch.tensor([[[[5, 5, 7, 0, 7, 0]]]], dtype=torch.int32)
-    warped = LabelMap(data, grid, {5: "Left Lung", 7: "LIVER"})
-    assert metrics.dice(fixed, warped) == {"left_lung": 1.0, "liver": 0.5}
-    metrics.check_common_tissue(fixed, warped)
-    both = LabelMap(data, grid, {5: "Liver", 7: "liver"})  # two tissues of one map stay two
-    assert set(metrics.dice(both, both)) == {"Liver", "liver"}
-
-
-def test_maps_without_a_common_tissue_are_refused() -> None:
-    grid = Grid.from_spacing((1, 4), (1.0, 1.0))
-    fixed = label_map(np.array([[1, 1, 0, 0]]), grid, lung=1)
-    other = LabelMap(torch.tensor([[[[2, 2, 0, 0]]]], dtype=torch.int32), grid)
-    with pytest.raises(InputError, match=r"without a common tissue \(lung; 2\)"):
-        metrics.check_common_tissue(fixed, other)
-
-
 def test_mean_dice() -> None:
     assert metrics.mean_dice({"lung": 0.5, "liver": 0.0, "bone": 1.0}) == 0.5
     assert math.isnan(metrics.mean_dice({}))

@@ -2,8 +2,8 @@
 
 A solver knows at each step which way the similarity falls; a network that sees images alone has
 to guess it from contrast, noise and neighbourhood. Shown the force itself it is left with what
-elasticity makes of it. Source of the idea: Qiu et al., Learning Iterative Optimisation for Medical
-Image Registration (GraDIRN), MIDL 2022.
+elasticity makes of it. The idea is that of Qiu et al., Embedding Gradient-Based Optimization in
+Image Registration Networks (GraDIRN), MICCAI 2022, arXiv 2112.03915, where it is a step of its own.
 """
 
 from __future__ import annotations

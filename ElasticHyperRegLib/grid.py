@@ -6,9 +6,11 @@ References: anti-aliasing before decimation, Lindeberg, Scale-Space Theory (1994
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.nn import functional
 
 from .types import Grid
@@ -31,10 +33,27 @@ def lengths(vectors: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vecdot(vectors, vectors, dim=1).sqrt()
 
 
+def constant(values: ArrayLike, like: torch.Tensor) -> torch.Tensor:
+    """``values`` of any shape, in the type and on the device of ``like``; not to be written to.
+
+    Kept from call to call: the copy of a few numbers to a GPU waits for all that it still does.
+    """
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    return _kept(array.tobytes(), array.shape, like.dtype, like.device)
+
+
+@lru_cache(maxsize=1024)
+def _kept(
+    raw: bytes, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    with torch.inference_mode(False):  # made within it, it would be of no use to autograd later
+        return torch.from_numpy(np.frombuffer(raw).reshape(shape).copy()).to(dtype).to(device)
+
+
 def apply_matrix(matrix: np.ndarray, points: torch.Tensor) -> torch.Tensor:
     """Homogeneous (D+1, D+1) ``matrix`` on points held in channels, (N, D, ...)."""
     dim = points.shape[1]
-    m = torch.as_tensor(np.array(matrix), dtype=points.dtype, device=points.device)
+    m = constant(matrix, points)
     moved = torch.einsum("ab,nb...->na...", m[:dim, :dim], points)
     return moved + m[:dim, dim].view(1, dim, *([1] * (points.ndim - 2)))
 
@@ -52,7 +71,7 @@ def sample(
         (N, C, ...) with the spatial shape of ``points_vox``.
     """
     shape = data.shape[2:]
-    size = torch.tensor(shape[::-1], dtype=data.dtype, device=data.device)
+    size = constant(shape[::-1], data)
     norm = (2 * points_vox.movedim(1, -1) + 1) / size - 1
     if data.shape[0] != norm.shape[0]:
         data = data.expand(norm.shape[0], *data.shape[1:])

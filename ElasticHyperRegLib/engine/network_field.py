@@ -11,7 +11,7 @@ import torch
 from ..errors import InputError
 from ..field import lift_slices, vox_to_mm, warp, with_initial, world_points
 from ..grid import coarser, resample
-from ..networks import RegistrationNetwork, channels_last, paint, portion
+from ..networks import RegistrationNetwork, channels_last, painted, portion
 from ..types import Elasticity, Grid, LabelMap
 from ..weights import ModelCard
 from .arithmetic import computing_in, quickest_type
@@ -176,7 +176,7 @@ class NetworkField:
         hyper = values if len(spec.hyper) == 2 else values.sum(1, keepdim=True)
         conditioning = hyper if spec.conditioning == "global" else hyper[None]
         if spec.conditioning == "map":
-            return paint(conditioning, self._index, spec.map_sigma_vox)
+            return painted(conditioning, self._index, spec.map_sigma_vox)
         return conditioning
 
     def _computed(self, conditioning: torch.Tensor, check: Check = go_on) -> torch.Tensor:

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..grid import resample
+from ..grid import constant, resample
 from ..types import Grid
 
 
 def _linear(matrix: np.ndarray, u: torch.Tensor) -> torch.Tensor:
-    m = torch.as_tensor(np.array(matrix), dtype=u.dtype, device=u.device)
-    return torch.einsum("ab,nb...->na...", m, u)
+    return torch.einsum("ab,nb...->na...", constant(matrix, u), u)
 
 
 def mm_to_vox(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -41,7 +40,7 @@ def rotate_to_world(u_axes: torch.Tensor, grid: Grid) -> torch.Tensor:
 
 def _half_sizes(u: torch.Tensor) -> torch.Tensor:
     half = [max(n - 1, 1) / 2 for n in u.shape[:1:-1]]
-    return torch.tensor(half, dtype=u.dtype, device=u.device).view(1, -1, *([1] * (u.ndim - 2)))
+    return constant(half, u).view(1, -1, *([1] * (u.ndim - 2)))
 
 
 def vox_to_norm(u_vox: torch.Tensor) -> torch.Tensor:

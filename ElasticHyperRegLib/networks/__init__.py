@@ -2,7 +2,7 @@
 
 from .build import build
 from .cells import channels_last
-from .conditioning import encode_angles, paint
+from .conditioning import encode_angles, paint, painted
 from .hypermorph import HyperMorph
 from .lapirn import LapIRN
 from .network import (
@@ -31,6 +31,7 @@ __all__ = [
     "channels_last",
     "encode_angles",
     "paint",
+    "painted",
     "portion",
     "read_record",
     "spec_from_table",

@@ -38,19 +38,24 @@ def paint(values: torch.Tensor, tissues: torch.Tensor, sigma_vox: float = 0.0) -
     Raises:
         InputError: an index has no values.
     """
-    index = tissues[:, 0].long()
-    lowest, highest = int(index.min()), int(index.max())
+    lowest, highest = int(tissues.min()), int(tissues.max())
     if lowest < 0 or highest >= values.shape[1]:
         raise InputError(
             f"tissue indices from {lowest} to {highest}",
             f"0 to {values.shape[1] - 1}",
             "give every tissue its values",
         )
+    return painted(values, tissues, sigma_vox)
+
+
+def painted(values: torch.Tensor, tissues: torch.Tensor, sigma_vox: float = 0.0) -> torch.Tensor:
+    """``paint`` for indices that are known to be right: it does not wait for the device."""
+    index = tissues[:, 0].long()
     batch = max(len(values), len(index))
     item = torch.arange(batch, device=values.device).view(-1, *([1] * (index.ndim - 1)))
     index = index.expand(batch, *index.shape[1:])
-    painted = values.expand(batch, *values.shape[1:])[item, index].movedim(-1, 1)
-    return gaussian_smooth(painted, (sigma_vox,) * (painted.ndim - 2))
+    maps = values.expand(batch, *values.shape[1:])[item, index].movedim(-1, 1)
+    return gaussian_smooth(maps, (sigma_vox,) * (maps.ndim - 2))
 
 
 def check_conditioning(conditioning: torch.Tensor, spec: ModelSpec) -> None:

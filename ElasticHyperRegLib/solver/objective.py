@@ -6,7 +6,15 @@ import numpy as np
 import torch
 
 from ..energies import Coefficient, domain_mean, elastic_density
-from ..grid import apply_matrix, coarser, resample, resize, sample_fractions, voxel_points
+from ..grid import (
+    apply_matrix,
+    coarser,
+    constant,
+    resample,
+    resize,
+    sample_fractions,
+    voxel_points,
+)
 from ..similarity import LocalNCC
 from ..types import Grid
 from .problem import Problem
@@ -41,7 +49,7 @@ class Objective:
         points = voxel_points(image_grid.shape, fixed)
         self._base = apply_matrix(world @ image_grid.ijk_to_ras, points).movedim(1, -1).contiguous()
         linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
-        self._linear = torch.as_tensor(linear, dtype=fixed.dtype, device=fixed.device)
+        self._linear = constant(linear, fixed)
         self._shape = image_grid.shape
         self.ncc = LocalNCC(fixed, window, fixed_mask)
 
@@ -81,7 +89,7 @@ class Objective:
     def energy(self, u_vox: torch.Tensor) -> torch.Tensor:
         """The elastic term, (N,)."""
         spacing = self.field_grid.spacing
-        scale = u_vox.new_tensor(spacing).view(1, -1, *([1] * (u_vox.ndim - 2)))
+        scale = constant(spacing, u_vox).view(1, -1, *([1] * (u_vox.ndim - 2)))
         return domain_mean(elastic_density(u_vox * scale, spacing, self.lam, self.mu))
 
     def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:

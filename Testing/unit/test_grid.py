@@ -14,6 +14,7 @@ from ElasticHyperRegLib import Grid
 from ElasticHyperRegLib.grid import (
     apply_matrix,
     coarser,
+    constant,
     gaussian_smooth,
     grid_to_grid,
     pyramid,
@@ -56,6 +57,19 @@ def inside(source: Grid, target: Grid, margin: float) -> torch.Tensor:
 
 
 # Points
+
+
+def test_constants_are_made_once_and_serve_autograd_too():
+    like = torch.zeros(1, dtype=torch.float32)
+    with torch.inference_mode():
+        first = constant(np.array([[1, 2], [3, 4.5]]), like)
+    assert constant(np.array([[1, 2], [3, 4.5]]), like) is first
+    assert constant(np.array([[1, 2], [3, 4.5]]), like.double()).dtype == torch.float64
+    torch.testing.assert_close(first, torch.tensor([[1, 2], [3, 4.5]]))
+    x = torch.ones(2, 2, requires_grad=True)
+    (x * first).sum().backward()  # an inference tensor would be refused here
+    assert x.grad is not None and torch.equal(x.grad, first)
+    assert constant((1, 2, 3, 4.5), like).shape == (4,)
 
 
 def test_voxel_points_are_i_j_k() -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ElasticHyperRegLib import Elasticity

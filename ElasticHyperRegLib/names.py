@@ -26,7 +26,11 @@ def _respelled(own: Mapping[int, str], other: Mapping[int, str]) -> dict[int, st
     spelling: dict[int | str, str] = {}
     for name in other.values():
         spelling.setdefault(matched(name), name)
-    return {
-        label: name if name in exact else spelling.get(matched(name), name)
-        for label, name in own.items()
-    }
+    taken = set(own.values())  # two tissues of one map stay two
+    found = dict(own)
+    for label, name in own.items():
+        wanted = name if name in exact else spelling.get(matched(name), name)
+        if wanted not in taken:
+            found[label] = wanted
+            taken.add(wanted)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
 
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.networks import RegistrationNetwork, build
+from ElasticHyperRegLib.networks import LapIRNOptions, ModelSpec, RegistrationNetwork, build
 from ElasticHyperRegLib.weights import load_model
 
 from .checkpoint import FILE, Origin, load
@@ -19,6 +20,7 @@ from .config import TrainingConfig
 from .journal import Start
 from .place import SharedFault
 
+FIRST_LAYER = re.compile(r"levels\.(\d+)\.encoder\.0\.weight")
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
 
@@ -132,23 +134,37 @@ def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
     state.starts, state.ancestor = held.get("starts", []), held.get("ancestor", {})
 
 
-def _fitted(given: torch.Tensor, own: torch.Tensor, sees_force: bool) -> torch.Tensor | None:
-    """Weights for the place of ``own``; to a velocity or force that is new they begin as if blind.
+def _seen(spec: ModelSpec, layer: str) -> dict[str, int]:
+    """What the first layer of a pyramid's level is shown → its channels, in order; else nothing."""
+    number = FIRST_LAYER.fullmatch(layer)
+    if number is None or not isinstance(spec.options, LapIRNOptions):
+        return {}
+    found = {"pair": 2 * spec.patch**spec.ndim}
+    if spec.options.passes > 1 or int(number[1]):
+        found["velocity"] = spec.ndim
+    if spec.options.force_window:
+        found["force"] = spec.ndim
+    return found
 
-    The last channels are those of the velocity and then of the force, each with as many components
-    as the image has axes; ``sees_force`` says whether those of ``given`` end with a force.
+
+def _fitted(
+    given: torch.Tensor, own: torch.Tensor, seen: tuple[dict[str, int], dict[str, int]]
+) -> torch.Tensor | None:
+    """Weights for the place of ``own``, blind to what the model before did not see.
+
+    Args:
+        given: of the model before.
+        own: what they are to replace.
+        seen: what that layer is shown, in the model before and in this one.
     """
-    if given.shape == own.shape:
-        return given
-    ndim = own.ndim - 2  # of a convolution's images
-    if ndim < 2 or given.ndim != own.ndim:
+    before, now = seen
+    if before == now:
+        return given if given.shape == own.shape else None
+    if before["pair"] != now["pair"] or given.shape[0] != own.shape[0]:
         return None
-    more = own.shape[1] - given.shape[1]
-    if more not in (ndim, 2 * ndim) or given.shape != own[:, more:].shape:
-        return None
-    before = given.shape[1] - ndim * sees_force
-    new = torch.zeros_like(own[:, :more])
-    return torch.cat([given[:, :before], new, given[:, before:]], dim=1)
+    parts = dict(zip(before, given.split(list(before.values()), dim=1), strict=True))
+    blank = torch.zeros_like(own)
+    return torch.cat([parts.get(what, blank[:, :n]) for what, n in now.items()], dim=1)
 
 
 def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
@@ -160,11 +176,15 @@ def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
             raise InputError(
                 f"start_from {folder}, whose {what} is {given}", f"a model whose {what} is {wanted}"
             )
-    own, sees_force = model.state_dict(), other.spec.options.force_window > 0
+    own = model.state_dict()
     fitting = {
         name: fitted
         for name, tensor in other.state_dict().items()
-        if name in own and (fitted := _fitted(tensor, own[name], sees_force)) is not None
+        if name in own
+        and (
+            fitted := _fitted(tensor, own[name], (_seen(other.spec, name), _seen(model.spec, name)))
+        )
+        is not None
     }
     if not fitting:
         raise InputError(f"start_from {folder}, of which no weight fits", "a model of one backbone")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError
 from .app import app
 from .options import OverwriteOption
 
@@ -67,5 +68,8 @@ def segment(
     from ..segmentation import SegmentOptions
     from .segmentation import Source, segment_file
 
+    about_segmenter = (backend, fast, device, program, no_cache)
+    if labels is not None and about_segmenter != ("threshold", False, "auto", None, False):
+        raise InputError("--labels and options of a segmenter", "one of the two")
     options = SegmentOptions(backend, tissues, fast, device, program, not no_cache)
     segment_file(Source(image, labels, install), options, out, overwrite)

@@ -49,8 +49,6 @@ def segment_file(source: Source, options: SegmentOptions, out: Path, overwrite: 
     """
     if source.install and options.backend != TOTALSEGMENTATOR:
         raise InputError("--install", f"it with --backend {TOTALSEGMENTATOR}")
-    if source.labels is not None and options != SegmentOptions(tissues=options.tissues):
-        raise InputError("--labels and options of a segmenter", "one of the two")
     check_writable(out)
     with atomic_path(out, overwrite) as temporary, progress_bar("segment") as progress:
         progress("load", 0.0)

@@ -119,7 +119,8 @@ def _warp_points(path: Path, phi: sitk.Transform, grid: Grid, out: Path) -> None
             "points within what it covers, and a transform without folds there",
             "check that they belong to the moving scan",
         )
-    write_points(found, out, read_point_names(path))
+    names = read_point_names(path)
+    write_points(found, out, names if len(names) == len(found) else ())
     indices = found @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
     outside = int(((indices < -0.5) | (indices > np.asarray(grid.size) - 0.5)).any(1).sum())
     typer.echo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 TILT = 0.5
 """Contours may leave their slice by so much of the slice spacing."""
 ONE_PLANE = 0.2
-"""Contours no farther apart than this part of it are drawn on one slice."""
+"""Contours that all lie no farther than this part of it from a slice were drawn on the slices."""
+WITHIN = 0.9
+"""Share of a hole that lies within what it is cut out of: its wall may be that one's too."""
 
 
 def read_rtstruct(path: Path, dataset: Any, grid: Grid) -> tuple[list[Segment], tuple[str, ...]]:
@@ -96,25 +99,23 @@ def _planes(
         if not -0.5 <= k <= grid.shape[0] - 0.5:
             outside += 1
             continue
-        drawn.append((k, _filled(ijk[:, :2], grid.shape[1:])))
-    return _by_plane(drawn), outside
+        drawn.append((k, ijk[:, :2]))
+    return _by_plane(drawn, grid.shape[1:]), outside
 
 
-def _by_plane(drawn: list[tuple[float, np.ndarray]]) -> dict[float, np.ndarray]:
-    """What contours at k enclose, plane by plane.
+def _by_plane(
+    drawn: list[tuple[float, np.ndarray]], shape: tuple[int, ...]
+) -> dict[float, np.ndarray]:
+    """What outlines (i, j) at k enclose, plane by plane.
 
-    Coordinates are rounded in many files, which on an oblique scan moves contours of one slice
-    apart.
+    Coordinates are rounded in many files, which on an oblique scan moves outlines of one slice
+    apart: outlines that were drawn on the slices of this scan go to those.
     """
-    groups: list[list[tuple[float, np.ndarray]]] = []
-    for k, inside in sorted(drawn, key=lambda contour: contour[0]):
-        if not groups or k - groups[-1][0][0] > ONE_PLANE:
-            groups.append([])
-        groups[-1].append((k, inside))
-    return {
-        float(np.mean([k for k, _ in group])): _together([inside for _, inside in group])
-        for group in groups
-    }
+    on_slices = all(abs(k - round(k)) <= ONE_PLANE for k, _ in drawn)
+    planes: dict[float, list[np.ndarray]] = defaultdict(list)
+    for k, outline in drawn:
+        planes[round(k, 0 if on_slices else 2)].append(outline)
+    return {k: _together([_filled(o, shape) for o in own]) for k, own in planes.items()}
 
 
 def _together(insides: list[np.ndarray]) -> np.ndarray:
@@ -122,7 +123,7 @@ def _together(insides: list[np.ndarray]) -> np.ndarray:
     once = {inside.tobytes(): inside for inside in insides}.values()
     whole = np.zeros_like(insides[0])
     for inside in sorted(once, key=np.count_nonzero, reverse=True):
-        hole = not (inside & ~whole).any()
+        hole = np.count_nonzero(inside & whole) > WITHIN * np.count_nonzero(inside)
         whole = whole & ~inside if hole else whole | inside
     return whole
 

@@ -118,7 +118,8 @@ def _layers(path: Path) -> tuple[list[Segment], Grid] | None:
     values = sitk.GetArrayFromImage(volume)  # (K, J, I, layer)
     segments = []
     for number, told in enumerate(described):
-        layer, value = whole_number(told, "Layer", number), whole_number(told, "LabelValue", 1)
+        value = whole_number(told, "LabelValue", 1)
+        layer = whole_number(told, "Layer", 0 if "LabelValue" in told else number)
         if layer >= values.shape[-1]:
             raise InputError(
                 f"{path}: {told['Name']} in layer {layer}", f"one of {values.shape[-1]} layers"

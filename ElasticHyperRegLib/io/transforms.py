@@ -113,12 +113,21 @@ def covered(transform: sitk.Transform, grid: Grid) -> torch.Tensor:
         domain = _domain(part)
         if domain is not None:
             so_far = sitk.CompositeTransform([sitk.Transform(grid.ndim, sitk.sitkIdentity), *done])
-            u_mm = transform_displacement(so_far, grid).u_mm
-            reached = world_points(grid, u_mm) + u_mm
-            places = apply_matrix(domain, reached.double())
-            inside &= ((places >= 0) & (places <= 1)).all(1, keepdim=True)
+            if not (all(t.IsLinear() for t in done) and _holds_corners(domain, so_far, grid)):
+                u_mm = transform_displacement(so_far, grid).u_mm
+                places = apply_matrix(domain, (world_points(grid, u_mm) + u_mm).double())
+                inside &= ((places >= 0) & (places <= 1)).all(1, keepdim=True)
         done.insert(0, part)
     return inside
+
+
+def _holds_corners(domain: np.ndarray, so_far: sitk.Transform, grid: Grid) -> bool:
+    """Whether the corners of ``grid``, and so all of it, lie in a box under a linear transform."""
+    last = np.asarray(grid.size) - 1
+    corners = np.array(list(np.ndindex(*[2] * grid.ndim))) * last
+    world = corners @ grid.ijk_to_ras[:-1, :-1].T + grid.ijk_to_ras[:-1, -1]
+    places = apply_to_points(so_far, world) @ domain[:-1, :-1].T + domain[:-1, -1]
+    return bool(((places >= 0) & (places <= 1)).all())
 
 
 def read_initial(path: str | Path) -> np.ndarray:
@@ -193,20 +202,23 @@ def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
 
 def _domain(part: sitk.Transform) -> np.ndarray | None:
     """(D+1, D+1) RAS mm → 0 to 1 along each axis of what ``part`` is defined on; ``None``: all."""
-    dim = part.GetDimension()
-    matrix = np.eye(dim + 1)
     if isinstance(part, sitk.DisplacementFieldTransform):
-        field = grid_of(part.GetDisplacementField())
-        matrix[:dim, :dim] = np.diag(field.size)
-        matrix[:dim, dim] = -0.5
-        return np.linalg.inv(field.ijk_to_ras @ matrix)
-    if isinstance(part, sitk.BSplineTransform):
-        sides = np.reshape(part.GetTransformDomainDirection(), (dim, dim))
-        sides = sides * part.GetTransformDomainPhysicalDimensions()
-        matrix[:dim, :dim] = ras_lps(sides.T).T
-        matrix[:dim, dim] = ras_lps(np.asarray(part.GetTransformDomainOrigin()))
-        return np.linalg.inv(matrix)
-    return None
+        field = part.GetDisplacementField()
+        spacing = np.asarray(field.GetSpacing())
+        sides = np.asarray(field.GetSize()) * spacing
+        origin, direction = np.asarray(field.GetOrigin()), field.GetDirection()
+        margin = spacing / 2
+    elif isinstance(part, sitk.BSplineTransform):
+        sides = np.asarray(part.GetTransformDomainPhysicalDimensions())
+        origin = np.asarray(part.GetTransformDomainOrigin())
+        direction, margin = part.GetTransformDomainDirection(), np.zeros(len(sides))
+    else:
+        return None
+    axes = np.reshape(direction, (len(sides), len(sides)))
+    matrix = np.eye(len(sides) + 1)
+    matrix[:-1, :-1] = ras_lps((axes * sides).T).T
+    matrix[:-1, -1] = ras_lps(origin - axes @ margin)
+    return np.linalg.inv(matrix)
 
 
 def _check_dimension(transform: sitk.Transform, dim: int) -> None:

@@ -11,7 +11,6 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..engine.request import DEFAULT_ELASTICITY
 from ..errors import InputError
-from ..metrics import check_common_tissue
 from ..tissues import TissueScheme, load_scheme
 from ..types import Image, LabelMap
 from .followers import own_parent
@@ -80,7 +79,7 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
 
 
 def _check_comparable(nodes: dict[str, Node], fixed: LabelMap, moving: LabelMap) -> None:
-    """Refuse tissues of both sides that would be paired by accident, or not at all.
+    """Refuse tissues of both sides that would be paired by accident.
 
     Segments are numbered by their place in the list, which says nothing to a label map without
     names.
@@ -94,7 +93,6 @@ def _check_comparable(nodes: dict[str, Node], fixed: LabelMap, moving: LabelMap)
             "tissues that both sides name",
             "choose a tissue scheme, or two nodes of one kind",
         )
-    check_common_tissue(fixed, moving)
 
 
 FIXED_SIDE = frozenset({"fixed", "labels", "fixed_mask", "fixed_points"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,6 +29,14 @@ BACKGROUND = "background"
 BACKGROUND_COLOR = (90, 90, 90)
 UNNAMED_COLOR = (200, 200, 200)
 BINARY = "Binary labelmap"
+LARGEST = np.iinfo(np.int32).max
+
+
+class Part(NamedTuple):
+    """Labels in a box (k, j, i) of a grid; nothing is labelled outside of it."""
+
+    box: tuple[slice, ...]
+    values: np.ndarray
 
 
 def labels_from_node(
@@ -154,7 +163,7 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
             "create that representation in the Segmentations module",
         )
     names: dict[int, str] = {}
-    layers: dict[Node, np.ndarray] = {}  # several segments may share one image
+    layers: dict[Node, Part] = {}  # several segments may share one image
     owners: dict[Node, dict[int, int]] = {}
     for value, (key, segment) in enumerate(_segments(node), start=1):
         image = node.GetBinaryLabelmapInternalRepresentation(key)
@@ -162,7 +171,7 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
         if image is None or image.GetNumberOfPoints() == 0:
             continue
         if image not in layers:
-            layers[image] = _nearest(image_array(image), _segment_grid(node, image), grid)
+            layers[image] = _part_of(grid, image_array(image), _segment_grid(node, image))
         owners.setdefault(image, {})[int(segment.GetLabelValue())] = value
     twice = {name for name in names.values() if list(names.values()).count(name) > 1}
     if twice:
@@ -173,27 +182,41 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
 
 
 def _painted(
-    shape: tuple[int, ...], layers: Sequence[tuple[np.ndarray, Mapping[int, int]]]
+    shape: tuple[int, ...], layers: Sequence[tuple[Part, Mapping[int, int]]]
 ) -> np.ndarray:
-    """One map of all layers (values, label → number); of several at a voxel the smallest counts.
+    """One map of all layers (part, label → number); of several at a voxel the smallest counts.
 
     Of two of one size the later one. In so many steps as there are layers, however many segments.
     """
     painted = np.zeros(shape, dtype=np.int32)
-    smallest = np.full(shape, np.iinfo(np.int32).max, dtype=np.int32) if len(layers) > 1 else None
-    for values, owner in layers:
-        counts = np.bincount(values.ravel(), minlength=max(owner) + 1)
-        numbers, sizes = np.zeros((2, len(counts)), dtype=np.int32)
-        sizes[:] = np.iinfo(np.int32).max
+    smallest = np.full(shape, LARGEST, dtype=np.int32) if len(layers) > 1 else None
+    for part, owner in layers:
+        counts = np.bincount(part.values.ravel(), minlength=max(owner) + 1)
+        numbers, sizes = np.zeros(len(counts), np.int32), np.full(len(counts), LARGEST, np.int32)
         for label, number in owner.items():
             numbers[label], sizes[label] = number, counts[label]
-        here = numbers[values]
+        here = numbers[part.values]
         if smallest is None:
-            return here
-        size = sizes[values]
-        wins = (size < smallest) | ((size == smallest) & (here > painted))
-        painted[wins], smallest[wins] = here[wins], size[wins]
+            painted[part.box] = here
+            continue
+        size, there, least = sizes[part.values], painted[part.box], smallest[part.box]
+        wins = (size < least) | ((size == least) & (here > there))
+        there[wins], least[wins] = here[wins], size[wins]
     return painted
+
+
+def _part_of(grid: Grid, values: np.ndarray, own: Grid) -> Part:
+    """What labels on a grid of their own make of ``grid``, within the box that they cover."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * np.asarray(own.size) - 0.5
+    matrix = grid.ras_to_ijk @ own.ijk_to_ras
+    places = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    low = np.clip(np.floor(places.min(0)).astype(int), 0, np.asarray(grid.size) - 1)
+    high = np.clip(np.ceil(places.max(0)).astype(int) + 1, low + 1, grid.size)
+    part = grid.ijk_to_ras.copy()
+    part[:3, 3] += part[:3, :3] @ low
+    box = tuple(slice(a, b) for a, b in zip(low[::-1].tolist(), high[::-1].tolist(), strict=True))
+    shape = tuple((high - low)[::-1].tolist())
+    return Part(box, _nearest(values, own, Grid(shape, part)))
 
 
 def _segments(node: Node) -> Iterator[tuple[str, Node]]:

@@ -45,7 +45,8 @@ class Watch:
             if now == before:
                 continue
             self._signatures[role] = now
-            written = stored != self._stored[role]  # Slicer's writer merges the segments' images
+            # Slicer's writer merges the images of segments, which is no change of what they show.
+            written = stored != self._stored[role] and node.IsA("vtkMRMLSegmentationNode")
             if not (written and now[:-1] == before[:-1]):
                 found.append(name_of(node))
         return tuple(found)

@@ -74,7 +74,7 @@ class HyperMorph(RegistrationNetwork):
                 shown = self.shown(self._through(pair, v_cells), v_cells)
             if len(generated[0]) == 1:  # weights of their own fold a batch into the channels
                 shown = channels_last(shown)
-            found = self._look(shown, generated)
+            found = self._look(shown, generated).float()  # sums of halves would lose bits
             v_cells = found if v_cells is None else v_cells + found
         return self.whole(cast(torch.Tensor, v_cells), features)
 

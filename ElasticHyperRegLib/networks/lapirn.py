@@ -16,7 +16,7 @@ from ..field import exponential, norm_to_vox, vox_to_norm
 from ..grid import resize, sample, voxel_points
 from .cells import pad_to_multiple
 from .conditioning import check_conditioning
-from .modulation import ConditionalBlock, GlobalModulation, MapModulation
+from .modulation import ConditionalBlock, Gate, GlobalModulation, MapModulation
 from .network import (
     CONVOLUTION,
     SLOPE,
@@ -55,6 +55,7 @@ class PyramidLevel(nn.Module):
             for _ in range(options.blocks)
         ]
         self.blocks = cast("list[ConditionalBlock]", nn.ModuleList(blocks))
+        self.gate = Gate(spec, channels) if options.gated else None
         self.up = upsampling(channels, channels, 2, stride=2, bias=False)
         flow = convolution(channels, spec.ndim, 3, padding=1, bias=False)
         initialise_flow(flow)
@@ -73,9 +74,18 @@ class PyramidLevel(nn.Module):
     def decode(
         self, full: torch.Tensor, half: torch.Tensor, generated: Generated
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flow in (−1, 1) and the features that the next level goes on with."""
-        for block, given in zip(self.blocks, generated, strict=True):
+        """Flow in (−1, 1) and the features that the next level goes on with.
+
+        Args:
+            full: as of ``encode``.
+            half: likewise.
+            generated: for each block, then for the gate, where there is one.
+        """
+        for block, given in zip(self.blocks, generated, strict=False):
             half = block(half, given)
+        if self.gate is not None:
+            gate = generated[-1].to(full.dtype)
+            full = full * gate.view(*gate.shape, *[1] * (full.ndim - gate.ndim))
         up = self.up(half)
         return self.output(torch.cat([up, full], dim=1)), up
 
@@ -95,7 +105,7 @@ class LapIRN(RegistrationNetwork):
 
     def __init__(self, spec: ModelSpec, options: LapIRNOptions) -> None:
         super().__init__(spec, multiple=2 ** (options.levels + 1))
-        self.blocks, self.passes = options.blocks, options.passes
+        self.given, self.passes = options.blocks + options.gated, options.passes
         self.flow_range = options.flow_range
         pair, vectors = 2 * spec.patch**spec.ndim, int(options.force_window > 0)
         levels = [
@@ -115,20 +125,21 @@ class LapIRN(RegistrationNetwork):
     def generate(self, conditioning: torch.Tensor) -> Generated:
         """One tensor a block: γ and β where they hang on α alone, else the map at its resolution.
 
-        Both in float32.
+        After those of a level its gate, where it has one. All in float32.
         """
         check_conditioning(conditioning, self.spec)
-        given = [conditioning] * len(self.levels)
+        given = [(conditioning, conditioning)] * len(self.levels)
         if self.spec.conditioning == "map":
-            given = [_pooled(pad_to_multiple(conditioning, self.multiple), 2 * self.spec.patch)]
-            for _ in self.levels[1:]:
-                given.insert(0, _pooled(given[0], 2))
+            given, own = [], _pooled(pad_to_multiple(conditioning, self.multiple), self.spec.patch)
+            for _ in self.levels:
+                given.insert(0, (own, _pooled(own, 2)))
+                own = given[0][1]
+        found: list[torch.Tensor] = []
         with full_precision(conditioning):
-            return tuple(
-                block.modulation.generate(values)
-                for level, values in zip(self.levels, given, strict=True)
-                for block in level.blocks
-            )
+            for level, (own, half) in zip(self.levels, given, strict=True):
+                found += [block.modulation.generate(half) for block in level.blocks]
+                found += [] if level.gate is None else [level.gate(own)]
+        return tuple(found)
 
     def forward(
         self,
@@ -189,7 +200,7 @@ class LapIRN(RegistrationNetwork):
             full, half = self._level_features(features, number, lower)
             if embedding is not None:
                 half = half + embedding
-            here = generated[number * self.blocks : (number + 1) * self.blocks]
+            here = generated[number * self.given : (number + 1) * self.given]
             flow, embedding = level.decode(full, half, here)
             velocity = norm_to_vox(flow.float() * self.flow_range)
             added = velocity if risen is None else velocity + risen
@@ -212,7 +223,7 @@ class LapIRN(RegistrationNetwork):
     def _check_map(self, features: PairFeatures, generated: Generated) -> None:
         if self.spec.conditioning != "map":
             return
-        given = tuple(2 * n for n in generated[-1].shape[2:])
+        given = tuple(2 * n for n in generated[-self.given].shape[2:])
         padded = tuple(features.pairs[-1].shape[2:])
         if given != padded:
             raise InputError(

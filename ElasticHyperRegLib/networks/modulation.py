@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from .network import CONVOLUTION, SLOPE, full_precision
+from .specs import ModelSpec
 
 LATENT = 64
 
@@ -67,6 +68,27 @@ class MapModulation(nn.Module):
         with full_precision(x):
             style = self.styles[which](generated)
         return _modulate(x, style.to(x.dtype))
+
+
+class Gate(nn.Module):
+    """1 + a factor for each channel, from the hyper-parameters; 1 in a new network.
+
+    From a linear layer (one value a channel) or from a 3^D convolution over the map (one a voxel).
+    """
+
+    def __init__(self, spec: ModelSpec, channels: int) -> None:
+        super().__init__()
+        hyper = len(spec.hyper)
+        self.layer: nn.Module = nn.Linear(hyper, channels)
+        if spec.conditioning == "map":
+            convolution = CONVOLUTION[spec.ndim]
+            self.layer = convolution(hyper, channels, 3, padding=1, padding_mode="replicate")
+        for parameter in self.layer.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, conditioning: torch.Tensor) -> torch.Tensor:
+        """(N, H) → (N, channels), or (N, H, *shape) → (N, channels, *shape)."""
+        return 1 + self.layer(conditioning)
 
 
 def _modulate(x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:

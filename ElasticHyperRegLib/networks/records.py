@@ -62,9 +62,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)
-    elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
+    elif hint in (bool, int, str) and _is_a(hint, value):
         return value
     raise InputError(f"{where} is {value!r:.40}", _described(hint))
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    """To Python true and false are whole numbers too."""
+    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
 def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -86,7 +91,12 @@ def _described(hint: Any) -> str:
         return " or ".join(map(str, inner))
     if origin is tuple:
         return f"[{', '.join('…' if h is Ellipsis else _described(h) for h in inner)}]"
-    names: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text"}
+    names: dict[Any, str] = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+    }
     return "a table" if origin is dict else names.get(hint, str(hint))
 
 

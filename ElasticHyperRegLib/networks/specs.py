@@ -68,6 +68,9 @@ class LapIRNOptions:
         flow_range: what one level can add, as a fraction of half the image.
         passes: times that the pyramid looks at the pair, as in ``HyperMorphOptions``.
         force_window: as in ``HyperMorphOptions``; every level is shown the force at its resolution.
+        gated: whether the hyper-parameters also scale what a level sees at its own resolution.
+            As published they meet it at half of that alone, and detail (images and force) passes
+            them by.
     """
 
     start_channels: int = 7
@@ -76,6 +79,7 @@ class LapIRNOptions:
     flow_range: float = 0.4
     passes: int = 1
     force_window: int = 0
+    gated: bool = False
 
     def __post_init__(self) -> None:
         _check_window(self.force_window)

@@ -19,6 +19,7 @@ from ElasticHyperRegLib.mrml import (
     node_from_labels,
     pair_nodes,
 )
+from ElasticHyperRegLib.mrml.arrays import touched
 from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
 from ElasticHyperRegLib.mrml.glyph_style import GlyphStyle
 from ElasticHyperRegLib.mrml.outputs import OutputNodes
@@ -151,7 +152,7 @@ def test_segments_are_not_paired_with_the_numbers_of_a_label_map(scene, nodes):
         begun(scene, *nodes[:3], numbers)
 
 
-def test_tissues_are_matched_whatever_their_case_and_refused_without_any_in_common(scene, nodes):
+def test_tissues_are_matched_whatever_their_case(scene, nodes):
     request = small_request()
     moving = request.moving_labels
     for number, name in moving.names.items():
@@ -159,11 +160,24 @@ def test_tissues_are_matched_whatever_their_case_and_refused_without_any_in_comm
     loud = node_from_labels(scene, moving, "loud")
     inputs = begun(scene, *nodes[:3], loud)._inputs
     assert inputs.moving_labels.names == inputs.labels.names
+
+
+def test_other_tissues_may_be_warped_along(scene, nodes):
+    moving = small_request().moving_labels
     for number in moving.names:
-        moving.names[number] = f"other {number}"
-    others = node_from_labels(scene, moving, "others")
-    with pytest.raises(InputError, match="without a common tissue"):
-        begun(scene, *nodes[:3], others)
+        moving.names[number] = f"tumour {number}"
+    inputs = begun(scene, *nodes[:3], node_from_labels(scene, moving, "tumours"))._inputs
+    assert set(moving.names.values()) < set(inputs.moving_labels.names.values())
+
+
+def test_an_edit_that_is_saved_at_once_is_told_of_a_volume(scene, nodes, tmp_path):
+    controller = ready(scene, nodes)
+    touched(nodes[0].GetImageData())
+    storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName(str(tmp_path / "edited.nrrd"))
+    nodes[0].SetAndObserveStorageNodeID(storage.GetID())
+    assert storage.WriteData(nodes[0])
+    assert warnings(controller) == ["CT 1 was changed; start again to use it as it is now"]
 
 
 def test_one_kind_of_work_is_cancelled_alone(scene, nodes):

@@ -114,6 +114,8 @@ def test_the_card_tells_what_a_training_set_out_from(tmp_path):
         ({}, {"passes": 2, "force_window": 3}),
         ({"passes": 2}, {"passes": 2, "force_window": 3}),
         ({"force_window": 3}, {"passes": 2, "force_window": 3}),
+        ({"passes": 2}, {"force_window": 3}),
+        ({}, {"gated": True}),
     ],
 )
 def test_a_pyramid_that_sees_more_sets_out_as_the_one_that_sees_less(tmp_path, before, after):
@@ -122,17 +124,31 @@ def test_a_pyramid_that_sees_more_sets_out_as_the_one_that_sees_less(tmp_path, b
     older = install(lively(less), tmp_path / "older")
     more = build(replace(spec, options=replace(spec.options, **after)))
     _take_over(more, str(older.folder))
-    kept = load_model(older.folder)[0].state_dict()
-    for name, tensor in more.state_dict().items():
-        if not name.endswith("encoder.0.weight"):  # the others see neither velocity nor force
+    kept, own = load_model(older.folder)[0].state_dict(), more.state_dict()
+    for name, tensor in own.items():
+        if ".gate." in name:
+            assert torch.count_nonzero(tensor) == 0
+        elif not name.endswith("encoder.0.weight"):  # the others see neither velocity nor force
             assert torch.equal(tensor, kept[name])
-    for number, level in enumerate(("levels.0", "levels.1")):
-        old, new = kept[f"{level}.encoder.0.weight"], more.state_dict()[f"{level}.encoder.0.weight"]
-        velocity = 2 * (number > 0 or before.get("passes", 1) > 1)
-        assert torch.equal(new[:, : 2 + velocity], old[:, : 2 + velocity])
-        if "force_window" in before:
-            assert torch.equal(new[:, -2:], old[:, -2:])
-        assert torch.count_nonzero(new) == torch.count_nonzero(old)
+    for level in (0, 1):
+        name = f"levels.{level}.encoder.0.weight"
+        old, new = channels(before, level), channels(after, level)
+        assert own[name].shape[1] == max(part.stop for part in new.values())
+        for part, where in new.items():
+            if part in old:
+                assert torch.equal(own[name][:, where], kept[name][:, old[part]])
+            else:
+                assert torch.count_nonzero(own[name][:, where]) == 0
+
+
+def channels(options: dict[str, Any], level: int) -> dict[str, slice]:
+    """Of the first layer of a level of a 2D pyramid, by what it is shown."""
+    seen = ["pair", "velocity", "force"]
+    if options.get("passes", 1) == 1 and level == 0:
+        seen.remove("velocity")
+    if "force_window" not in options:
+        seen.remove("force")
+    return {part: slice(2 * n, 2 * n + 2) for n, part in enumerate(seen)}
 
 
 @pytest.mark.parametrize(

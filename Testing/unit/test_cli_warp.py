@@ -13,7 +13,14 @@ import torch
 from ElasticHyperRegLib import Grid, LabelMap, read_image, read_labels
 from ElasticHyperRegLib.cli import main
 from ElasticHyperRegLib.cli.invert_points import invert_points
-from ElasticHyperRegLib.io import apply_to_points, covered, read_points, write_labels, write_points
+from ElasticHyperRegLib.io import (
+    apply_to_points,
+    covered,
+    read_points,
+    transforms,
+    write_labels,
+    write_points,
+)
 from ElasticHyperRegLib.io.itk import array_to_sitk
 from Testing.unit.cli_help import QUICK, everything_in, refused, run
 from Testing.unit.small_pair import CENTRE, PairOnDisk, write_pair
@@ -247,6 +254,36 @@ def test_where_a_field_ends_nothing_folds(files, tmp_path, capsys):
     sitk.WriteTransform(far, str(tmp_path / "far.h5"))
     words[-1] = tmp_path / "far.h5"
     assert "which is defined nowhere on the labels" in refused(capsys, *words)
+
+
+def test_fields_with_sheared_axes_are_measured_too(files, tmp_path, capsys):
+    grid = read_labels(files.fixed_labels).grid
+    vectors = array_to_sitk(np.zeros((*grid.shape, 3)), grid)
+    skewed = np.reshape(vectors.GetDirection(), (3, 3)) + [[0, 0.02, 0], [0, 0, 0], [0, 0, 0]]
+    vectors.SetDirection(skewed.ravel().tolist())
+    sitk.WriteTransform(sitk.DisplacementFieldTransform(vectors), str(tmp_path / "skewed.h5"))
+    words = ["evaluate", "--fixed-labels", files.fixed_labels, "--warped-labels"]
+    code, out, _ = run(capsys, *words, files.fixed_labels, "--transform", tmp_path / "skewed.h5")
+    assert code == 0 and json.loads(out)["folds_fraction"] == 0
+
+
+def test_a_transform_that_covers_everything_costs_no_field(files, monkeypatch):
+    grid = read_labels(files.fixed_labels).grid
+    whole = sitk.DisplacementFieldTransform(array_to_sitk(np.zeros((*grid.shape, 3)), grid))
+    monkeypatch.setattr(transforms, "transform_displacement", None)
+    turned = sitk.CompositeTransform([whole, sitk.TranslationTransform(3, (0.01, 0, 0))])
+    assert covered(whole, grid).all() and covered(turned, grid).all()
+
+
+def test_labels_that_cannot_be_told_apart_name_no_points(files, result, tmp_path, capsys):
+    head = "# Markups fiducial file version = 4.11\n# CoordinateSystem = RAS\n"
+    where = ",".join(f"{x:.3f}" for x in CENTRE)
+    rows = [f"{n},{where},0,0,0,1,1,1,0,{name},," for n, name in enumerate(('"odd', "even"))]
+    (tmp_path / "p.fcsv").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+    words = ["warp", "--transform", result / "transform.h5", "--points", tmp_path / "p.fcsv"]
+    words += ["--reference", files.fixed, "--out", tmp_path / "q.csv"]
+    assert run(capsys, *words)[0] == 0
+    assert len(read_points(tmp_path / "q.csv")) == 2
 
 
 def test_a_spline_is_defined_in_its_box(files):

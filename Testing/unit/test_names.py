@@ -40,4 +40,13 @@ def test_exact_names_come_before_alike_ones() -> None:
     other = label_map(values, grid, Lung=1, lung=2)
     own = label_map(values, grid, lung=1, LUNG=2, air=3)
     assert spelled_like(own, other).names == {1: "lung", 2: "Lung", 3: "air"}
+    alone = label_map(values, grid, lung=1, liver=2)
+    assert spelled_like(label_map(values, grid, LUNG=1, Lung=2), alone).names == {
+        1: "lung",
+        2: "Lung",
+    }
+    assert spelled_like(label_map(values, grid, Lung=1, lung=2), alone).names == {
+        1: "Lung",
+        2: "lung",
+    }
     assert spelled_like(other, other) is other

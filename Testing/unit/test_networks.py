@@ -331,7 +331,7 @@ def test_finer_level_goes_on_with_the_features_of_the_coarser_one():
     with torch.no_grad():
         flow_of(model.levels[0]).zero_()
         features, generated = model.encode(*images(2)), model.generate(values(spec))
-        others = tuple(10 * g if n < model.blocks else g for n, g in enumerate(generated))
+        others = tuple(10 * g if n < model.given else g for n, g in enumerate(generated))
         change = model.predict(features, others) - model.predict(features, generated)
     assert change.abs().max() > 0.01
 

@@ -217,6 +217,7 @@ def test_a_map_that_was_written_is_understood_by_its_names(files, capsys):
         (["--backend", "magic", "--out", "L.nii.gz"], "the backend 'magic'"),
         (["--install", "--out", "L.nii.gz"], "--install; expected it with --backend totalseg"),
         (["--device", "cpu", "--out", "L.nii.gz"], "the device cpu for the built-in segmenter"),
+        (["--labels", "x.nii.gz", "--device", "cpu", "--out", "L.nii.gz"], "one of the two"),
         (
             ["--labels", "x.nii.gz", "--backend", "totalsegmentator", "--out", "L.nii.gz"],
             "one of the two",

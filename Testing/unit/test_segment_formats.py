@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -112,6 +114,15 @@ def test_old_slicer_segmentations_name_no_values(tmp_path, grid):
     assert read_segmentation(tmp_path / "one.seg.nrrd")[0].names == {1: "organ"}
 
 
+def test_values_without_layers_lie_in_the_first(tmp_path, grid):
+    both = np.where(LESION, 2, np.where(ORGAN, 1, 0))
+    told = {"Segment0_LabelValue": "1", "Segment1_LabelValue": "2"}
+    volume = old_segmentation(grid, both, np.zeros_like(both), **told)
+    sitk.WriteImage(volume, str(tmp_path / "one.seg.nrrd"))
+    labels, _ = read_segmentation(tmp_path / "one.seg.nrrd")
+    assert np.array_equal(values(labels), both)
+
+
 @pytest.mark.parametrize(
     ("told", "fault"),
     [
@@ -174,6 +185,26 @@ def test_rounded_outlines_of_one_slice_stay_together(tmp_path, oblique_grid, dec
     file.save_as(tmp_path / "rt.dcm", enforce_file_format=True)
     found = values(read_segmentation(tmp_path / "rt.dcm", grid)[0])
     assert np.array_equal(found == 1, ORGAN & ~box(slice(1, 7), slice(6, 9), slice(8, 12)))
+
+
+@pytest.mark.parametrize("step", [0.12, 0.15, 0.2, 0.5])
+def test_outlines_finer_than_the_slices_keep_their_volume(grid, step):
+    """Of a cone, each within the one below: no one is the hole of another."""
+    levels = np.arange(1.0, 6.01, step)
+    cone = [rectangle((4 + k, 3 + k), (20 - k, 16 - k), k) for k in levels]
+    dataset = structure_set(grid, {"cone": cone})
+    (segment,), remarks = read_rtstruct(Path("rt.dcm"), dataset, grid)
+    assert remarks == ()
+    expected = sum((17 - 2 * k) * (14 - 2 * k) for k in range(1, 7))
+    assert segment.mask.sum() == pytest.approx(expected, rel=0.1)
+
+
+def test_a_hole_may_share_its_wall(grid):
+    outer, inner = rectangle((4, 3), (17, 14), 2), rectangle((3, 5), (14, 12), 2)
+    drawn = structure_set(grid, {"outer": [outer], "inner": [inner], "ring": [outer, inner]})
+    masks = {s.name: s.mask for s in read_rtstruct(Path("rt.dcm"), drawn, grid)[0]}
+    assert (masks["inner"] & ~masks["outer"]).any()  # a column of twelve
+    assert np.array_equal(masks["ring"], masks["outer"] & ~masks["inner"])
 
 
 def test_doubled_and_touching_outlines_are_put_together(tmp_path, grid):

@@ -21,8 +21,8 @@ from .worker import Turn
 REFINE = {2: 30, 3: 8}
 """Passes of the solver after a network, by dimension."""
 FRAME_S = 0.1
-"""A network that answers sooner needs no preview before it: up to a tenth of a second a hand takes an
-answer for its own doing (Nielsen, Usability Engineering, 1993)."""
+"""A network that answers sooner needs no preview before it: up to a tenth of a second a hand takes
+an answer for its own doing (Nielsen, Usability Engineering, 1993)."""
 REST_S = 0.2
 """A slower one waits so long for the slider to rest once a preview is shown, which is being drawn
 meanwhile: of volumes it cannot be interrupted, and the next preview would wait for it."""

@@ -12,7 +12,13 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
 
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.networks import LapIRNOptions, ModelSpec, RegistrationNetwork, build
+from ElasticHyperRegLib.networks import (
+    LapIRNOptions,
+    ModelSpec,
+    RegistrationNetwork,
+    build,
+    shown_channels,
+)
 from ElasticHyperRegLib.weights import load_model
 
 from .checkpoint import FILE, Origin, load
@@ -139,12 +145,7 @@ def _seen(spec: ModelSpec, layer: str) -> dict[str, int]:
     number = FIRST_LAYER.fullmatch(layer)
     if number is None or not isinstance(spec.options, LapIRNOptions):
         return {}
-    found = {"pair": 2 * spec.patch**spec.ndim}
-    if spec.options.passes > 1 or int(number[1]):
-        found["velocity"] = spec.ndim
-    if spec.options.force_window:
-        found["force"] = spec.ndim
-    return found
+    return shown_channels(spec, moved=int(number[1]) > 0)
 
 
 def _fitted(
@@ -177,15 +178,12 @@ def _take_over(model: RegistrationNetwork, folder: str) -> dict[str, str]:
                 f"start_from {folder}, whose {what} is {given}", f"a model whose {what} is {wanted}"
             )
     own = model.state_dict()
-    fitting = {
-        name: fitted
-        for name, tensor in other.state_dict().items()
-        if name in own
-        and (
-            fitted := _fitted(tensor, own[name], (_seen(other.spec, name), _seen(model.spec, name)))
-        )
-        is not None
-    }
+    fitting: dict[str, torch.Tensor] = {}
+    for name, tensor in other.state_dict().items():
+        if name in own:
+            seen = _seen(other.spec, name), _seen(model.spec, name)
+            fitted = _fitted(tensor, own[name], seen)
+            fitting |= {} if fitted is None else {name: fitted}
     if not fitting:
         raise InputError(f"start_from {folder}, of which no weight fits", "a model of one backbone")
     model.load_state_dict(own | fitting)

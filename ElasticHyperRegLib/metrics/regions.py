@@ -91,7 +91,10 @@ def check_common_tissue(one: LabelMap, other: LabelMap) -> None:
         InputError: they share none.
     """
     maps = (one, spelled_like(other, one))
-    shown = [{_name(label, (own, *maps)) for label in own.present() if label} for own in maps]
+    labels = [label_boxes(to_array(own.data).astype(np.int32, copy=False)) for own in maps]
+    shown = [
+        {_name(n, (own, *maps)) for n in found} for own, found in zip(maps, labels, strict=True)
+    ]
     if shown[0].isdisjoint(shown[1]):
         names = [", ".join(sorted(found)[:4]) or "none" for found in shown]
         raise InputError(

@@ -119,9 +119,8 @@ class OutputNodes:
         if node is None:
             node = add_node(self.scene, kind, name, OUTPUT)
             self.anchor.SetNodeReferenceID(role, node.GetID())
-        node.SetAndObserveTransformNodeID(
-            None
-        )  # what is written stands in the fixed volume's frame
+        # What is written stands in the fixed volume's frame, whatever the node was put under.
+        node.SetAndObserveTransformNodeID(None)
         return node
 
     def _color(self, jacobian: Node) -> None:

@@ -11,6 +11,7 @@ from .network import (
     PairFeatures,
     RegistrationNetwork,
     portion,
+    shown_channels,
 )
 from .records import read_record, spec_from_table, spec_to_table
 from .specs import LITERATURE, SPECS, HyperMorphOptions, LapIRNOptions, ModelSpec
@@ -34,6 +35,7 @@ __all__ = [
     "painted",
     "portion",
     "read_record",
+    "shown_channels",
     "spec_from_table",
     "spec_to_table",
 ]

@@ -22,6 +22,7 @@ from .network import (
     RegistrationNetwork,
     full_precision,
     initialise_flow,
+    shown_channels,
 )
 from .specs import HyperMorphOptions, ModelSpec
 
@@ -43,8 +44,7 @@ class HyperMorph(RegistrationNetwork):
         self.depth, self.passes = len(options.encoder), options.passes
         inputs = 2 * len(spec.hyper) * max(len(spec.tissues), 1)
         self.features = Features(inputs, options.rank)
-        vectors = (options.passes > 1) + (options.force_window > 0)
-        seen = 2 * spec.patch**spec.ndim + spec.ndim * vectors
+        seen = sum(shown_channels(spec, moved=False).values())
         layers = [
             GeneratedConvolution(n_in, n_out, spec.ndim, self.features.count)
             for n_in, n_out in _channels(seen, options)

@@ -27,6 +27,7 @@ from .network import (
     full_precision,
     initialise_flow,
     one_batch,
+    shown_channels,
 )
 from .specs import LapIRNOptions, ModelSpec
 
@@ -81,7 +82,7 @@ class PyramidLevel(nn.Module):
             half: likewise.
             generated: for each block, then for the gate, where there is one.
         """
-        for block, given in zip(self.blocks, generated, strict=False):
+        for block, given in zip(self.blocks, generated[: len(self.blocks)], strict=True):
             half = block(half, given)
         if self.gate is not None:
             gate = generated[-1].to(full.dtype)
@@ -107,10 +108,9 @@ class LapIRN(RegistrationNetwork):
         super().__init__(spec, multiple=2 ** (options.levels + 1))
         self.given, self.passes = options.blocks + options.gated, options.passes
         self.flow_range = options.flow_range
-        pair, vectors = 2 * spec.patch**spec.ndim, int(options.force_window > 0)
         levels = [
-            PyramidLevel(pair + spec.ndim * (sees_velocity + vectors), spec, options)
-            for sees_velocity in (options.passes > 1, *[True] * (options.levels - 1))
+            PyramidLevel(sum(shown_channels(spec, moved=number > 0).values()), spec, options)
+            for number in range(options.levels)
         ]
         self.levels = cast("list[PyramidLevel]", nn.ModuleList(levels))
 

@@ -182,6 +182,21 @@ class RegistrationNetwork(nn.Module, ABC):
         return to_cells(pair, self.spec.patch)
 
 
+def shown_channels(spec: ModelSpec, moved: bool) -> dict[str, int]:
+    """What ``RegistrationNetwork.shown`` gives a look or level → its channels, in order.
+
+    Args:
+        spec: the model.
+        moved: whether the pair has always been warped by something coarser before.
+    """
+    found = {"pair": 2 * spec.patch**spec.ndim}
+    if moved or spec.options.passes > 1:
+        found["velocity"] = spec.ndim
+    if spec.options.force_window:
+        found["force"] = spec.ndim
+    return found
+
+
 def full_precision(like: torch.Tensor) -> torch.autocast:
     """Context without autocast: for geometry, and for slider values that bfloat16 would round."""
     return torch.autocast(like.device.type, enabled=False)

@@ -114,10 +114,9 @@ def labels_on(labels: LabelMap, grid: Grid) -> tuple[LabelMap, tuple[Finding, ..
     Reports voxels that were resampled, that lie outside of ``grid``, and tissues that no voxel of
     it falls into.
     """
+    moved = _moved(labels, grid)
     if labels.grid.same_as(grid):
-        return LabelMap(labels.data, grid, labels.names, labels.name), ()
-    data = resample(labels.data.double(), labels.grid, grid, mode="nearest", fill=0.0)
-    moved = LabelMap(data.to(torch.int32), grid, labels.names, labels.name)
+        return moved, ()
     lost = sorted(set(labels.present()) - set(moved.present()) - {0})
     found = [*_resampled(labels, grid), *_outside(labels, grid)]
     for label in lost:
@@ -135,8 +134,16 @@ def on_voxels_of(grid: Grid, labels: LabelMap) -> LabelMap:
     """
     if _drift_vox(labels.grid, grid) > VOXEL_TOLERANCE:
         return labels
-    moved, _ = labels_on(labels, grid)
+    moved = _moved(labels, grid)
     return moved if int((moved.data > 0).sum()) == int((labels.data > 0).sum()) else labels
+
+
+def _moved(labels: LabelMap, grid: Grid) -> LabelMap:
+    """``labels`` on ``grid``, nearest neighbour."""
+    data = labels.data
+    if not labels.grid.same_as(grid):
+        data = resample(data.double(), labels.grid, grid, mode="nearest", fill=0.0).to(torch.int32)
+    return LabelMap(data, grid, labels.names, labels.name)
 
 
 def _drift_vox(one: Grid, other: Grid) -> float:

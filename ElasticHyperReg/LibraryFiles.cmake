@@ -148,6 +148,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/networks/build.py
   ElasticHyperRegLib/networks/cells.py
   ElasticHyperRegLib/networks/conditioning.py
+  ElasticHyperRegLib/networks/convolution.py
   ElasticHyperRegLib/networks/force.py
   ElasticHyperRegLib/networks/hypermorph.py
   ElasticHyperRegLib/networks/hypernetwork.py

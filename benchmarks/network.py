@@ -23,7 +23,8 @@ from torch import nn
 from torch.nn import functional
 
 from ElasticHyperRegLib.networks import HyperMorph, HyperMorphOptions, ModelSpec
-from ElasticHyperRegLib.networks.network import CONVOLUTION, SLOPE
+from ElasticHyperRegLib.networks.convolution import CONVOLUTION
+from ElasticHyperRegLib.networks.network import SLOPE
 from ElasticHyperRegLib.weights import list_models, load_model
 
 WARM_UP = 3

@@ -72,6 +72,8 @@ class OptimisationConfig:
         truth: weight of the mean squared distance, mm², to the known displacement of synthetic
             pairs; it falls to 0 at half of the steps, so that λ and μ have the last word.
         start_from: folder of a model whose weights the training starts from, where they fit.
+        tuned: regular expressions of the weights that train, the others stay those of
+            ``start_from``; () trains all.
     """
 
     steps: int
@@ -86,6 +88,7 @@ class OptimisationConfig:
     labels: float = 0.0
     truth: float = 0.0
     start_from: str = ""
+    tuned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.accumulate) < 1:
@@ -102,6 +105,8 @@ class OptimisationConfig:
         for window in (self.window, *self.windows):
             if window < 3 or window % 2 == 0:
                 raise InputError(f"an NCC window of {window}", "an odd number, 3 or more")
+        if self.tuned and not self.start_from:
+            raise InputError("tuned weights without start_from", "the model whose others are kept")
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> Tr
     model, resumes = build(config.model), _resumes(fabric, run)
     begun_with, rate = config.optimisation.start_from, config.optimisation.learning_rate
     ancestor = _take_over(model, begun_with) if begun_with and not resumes else {}
-    wrapped, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters(), lr=rate))
+    tuned = _tuned(model, config.optimisation.tuned)
+    wrapped, optimizer = fabric.setup(model, torch.optim.Adam(tuned, lr=rate))
     total = config.optimisation.steps + 1
     rises = max(WARM_UP, 2 / total)  # for one step or more: PyTorch divides by their number
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -108,6 +109,21 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> Tr
     if resumes:
         _resume(state, fabric, run)
     return state
+
+
+def _tuned(model: RegistrationNetwork, patterns: tuple[str, ...]) -> list[torch.nn.Parameter]:
+    """The weights that train: all, or those that a pattern names whole; the others are frozen."""
+    if not patterns:
+        return list(model.parameters())
+    for pattern in patterns:
+        if not any(re.fullmatch(pattern, name) for name, _ in model.named_parameters()):
+            raise InputError(
+                f"tuned {pattern!r}, which names no weight of {model.spec.name}",
+                f"such as {next(iter(dict(model.named_parameters())))}",
+            )
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(any(re.fullmatch(pattern, name) for pattern in patterns))
+    return [weight for weight in model.parameters() if weight.requires_grad]
 
 
 def _resumes(fabric: Fabric, run: Path) -> bool:

@@ -14,9 +14,9 @@ from torch.nn import functional
 from ..field import warp_voxels
 from .cells import channels_last, from_cells, to_cells
 from .conditioning import check_conditioning, encode_angles
+from .convolution import CONVOLUTION
 from .hypernetwork import Features, GeneratedConvolution
 from .network import (
-    CONVOLUTION,
     Generated,
     PairFeatures,
     RegistrationNetwork,

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .convolution import convolve
 from .network import SLOPE
 
 WIDTH = 128
@@ -90,6 +91,5 @@ class GeneratedConvolution(nn.Module):
         weight = theta[:, : self.weights].reshape(-1, *self.kernel)
         bias = theta[:, self.weights :].reshape(-1)
         folded = x.reshape(-1, groups * x.shape[1], *shape)
-        convolve = functional.conv2d if len(shape) == 2 else functional.conv3d
-        y = convolve(folded, weight, bias, padding=1, groups=groups)
+        y = convolve(folded, weight, bias)
         return functional.leaky_relu(y.reshape(len(x), -1, *shape), SLOPE)

@@ -16,9 +16,9 @@ from ..field import exponential, norm_to_vox, vox_to_norm
 from ..grid import resize, sample, voxel_points
 from .cells import pad_to_multiple
 from .conditioning import check_conditioning
+from .convolution import CONVOLUTION
 from .modulation import ConditionalBlock, Gate, GlobalModulation, MapModulation
 from .network import (
-    CONVOLUTION,
     SLOPE,
     Flow,
     Generated,

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .network import CONVOLUTION, SLOPE, full_precision
+from .convolution import CONVOLUTION
+from .network import SLOPE, full_precision
 from .specs import ModelSpec
 
 LATENT = 64

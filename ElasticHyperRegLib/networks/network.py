@@ -20,7 +20,6 @@ from .cells import crop_to, pad_to_multiple, to_cells
 from .force import force
 from .specs import ModelSpec
 
-CONVOLUTION: dict[int, type[nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 SLOPE = 0.2
 FLOW_SCALE = 1e-5
 
@@ -97,14 +96,7 @@ class RegistrationNetwork(nn.Module, ABC):
         Raises:
             InputError: their batches or shapes do not go together.
         """
-        features = one_batch(features, generated)
-        pairs = features.pairs[0]
-        quick = pairs.device.type != "cpu" or torch.is_autocast_enabled("cpu")
-        if len(pairs) > 1 or self.spec.ndim == 2 or quick:
-            return self.velocity(features, generated)
-        # In float32 a single small volume falls to PyTorch's slow convolution (ATen's use_mkldnn
-        # asks for a batch or 20,480 values along the first four axes); two are five times as fast.
-        return self.velocity(repeated(features, 2), generated)[:1]
+        return self.velocity(one_batch(features, generated), generated)
 
     def decode(self, features: PairFeatures, conditioning: torch.Tensor) -> torch.Tensor:
         """Velocity (N, D, *shape) in voxels: ``predict(features, generate(conditioning))``."""
@@ -222,15 +214,10 @@ def one_batch(features: PairFeatures, generated: Generated) -> PairFeatures:
         raise InputError(
             f"{pairs} image pairs with {values} conditionings", "as many, or one of either"
         )
-    return repeated(features, values)
-
-
-def repeated(features: PairFeatures, times: int) -> PairFeatures:
-    """One pair as a batch."""
     return PairFeatures(
         features.shape,
-        tuple(t.expand(times, *t.shape[1:]) for t in features.pairs),
-        tuple(t.expand(times, *t.shape[1:]) for t in features.first),
+        tuple(t.expand(values, *t.shape[1:]) for t in features.pairs),
+        tuple(t.expand(values, *t.shape[1:]) for t in features.first),
     )
 
 

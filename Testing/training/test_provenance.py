@@ -106,6 +106,27 @@ def test_the_card_tells_what_a_training_set_out_from(tmp_path):
     assert read_card(card.folder) == card
 
 
+def test_weights_that_are_not_tuned_stay_to_the_bit(tmp_path):
+    older = install(lively(config().model), tmp_path / "older")
+    before = load_model(older.folder)[0].state_dict()
+    settings = config(steps=3, every=3, start_from=str(older.folder), tuned=("flow.*",))
+    kill_at(2, settings, tmp_path / "run")
+    card = export(settings, Discs(), run(settings, tmp_path / "run"), tmp_path / "run")
+    after = load_model(card.folder)[0].state_dict()
+    halves = {name: tensor.half().float() for name, tensor in before.items()}  # as cards keep them
+    changed = {name for name in halves if not torch.equal(halves[name], after[name])}
+    assert changed == {"flow.weight", "flow.bias"}
+
+
+def test_what_is_to_be_tuned_must_be_there(tmp_path):
+    with pytest.raises(InputError, match="tuned weights without start_from"):
+        config(steps=1, every=1, tuned=("flow.*",))
+    older = install(lively(config().model), tmp_path / "older")
+    settings = config(steps=1, every=1, start_from=str(older.folder), tuned=("flow", "flow.*"))
+    with pytest.raises(InputError, match="tuned 'flow', which names no weight of"):
+        run(settings, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

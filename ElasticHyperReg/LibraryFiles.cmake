@@ -42,6 +42,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/__init__.py
   ElasticHyperRegLib/engine/answer.py
   ElasticHyperRegLib/engine/arithmetic.py
+  ElasticHyperRegLib/engine/captured.py
   ElasticHyperRegLib/engine/check.py
   ElasticHyperRegLib/engine/distance.py
   ElasticHyperRegLib/engine/elasticity.py

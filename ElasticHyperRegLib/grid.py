@@ -6,6 +6,9 @@ References: anti-aliasing before decimation, Lindeberg, Scale-Space Theory (1994
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import numpy as np
@@ -39,7 +42,25 @@ def constant(values: ArrayLike, like: torch.Tensor) -> torch.Tensor:
     Kept from call to call: the copy of a few numbers to a GPU waits for all that it still does.
     """
     array = np.ascontiguousarray(values, dtype=np.float64)
-    return _kept(array.tobytes(), array.shape, like.dtype, like.device)
+    found = _kept(array.tobytes(), array.shape, like.dtype, like.device)
+    used = _used.get()
+    if used is not None:
+        used.append(found)
+    return found
+
+
+_used: ContextVar[list[torch.Tensor] | None] = ContextVar("used", default=None)
+
+
+@contextmanager
+def constants_used() -> Iterator[list[torch.Tensor]]:
+    """What ``constant`` gives within, for whoever needs it to stay where it is."""
+    used: list[torch.Tensor] = []
+    token = _used.set(used)
+    try:
+        yield used
+    finally:
+        _used.reset(token)
 
 
 @lru_cache(maxsize=1024)

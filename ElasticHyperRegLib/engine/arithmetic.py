@@ -6,12 +6,14 @@ model and the size of the images; so does what is lost in digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
 
 import torch
+
+from .captured import Function, captured
 
 WORTH = 0.8
 """Part of the time that another type may take at most: less is gained than lost in digits."""
@@ -19,15 +21,13 @@ TOLERANCE_VOX = 0.1
 RUNS = 2
 BFLOAT16_CHIPS = ("avx512_bf16", "amx_bf16", "bf16")
 
-Function = Callable[[torch.Tensor], torch.Tensor]
-"""Conditioning → displacement in voxels, without gradient."""
-
 
 def quickest_type(function: Function, examples: Sequence[torch.Tensor]) -> torch.dtype:
     """The type to compute ``function`` in: float32 unless another is quicker and as good.
 
     Args:
-        function: to be run under ``computing_in``.
+        function: conditioning → displacement in voxels, without gradient; to be run under
+            ``computing_in``.
         examples: of what it will be given, some that move far among them; their device is where
             all is computed.
     """
@@ -36,8 +36,7 @@ def quickest_type(function: Function, examples: Sequence[torch.Tensor]) -> torch
     if other is None:
         return torch.float32
     expected = [function(example) for example in examples]
-    with computing_in(other, device):
-        found = [function(example) for example in examples]
+    found = [_within(other, function)(example) for example in examples]
     off = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
     if not off <= TOLERANCE_VOX:  # nor where it is no number
         return torch.float32
@@ -69,14 +68,24 @@ def has_bfloat16() -> bool:
     return any(chip in flags for chip in BFLOAT16_CHIPS)
 
 
+def _within(dtype: torch.dtype, function: Function) -> Function:
+    """``function`` under ``computing_in``."""
+
+    def computed(example: torch.Tensor) -> torch.Tensor:
+        with computing_in(dtype, example.device):
+            return function(example)
+
+    return computed
+
+
 def _seconds(function: Function, example: torch.Tensor, dtype: torch.dtype) -> float:
-    """The least of some runs."""
+    """The least of some runs, as they will be run: where there are graphs, of one."""
     times = []
+    quick = captured(_within(dtype, function), example)
     for _ in range(RUNS):
         _wait(example.device)
         begun = perf_counter()
-        with computing_in(dtype, example.device):
-            function(example)
+        quick(example)
         _wait(example.device)
         times.append(perf_counter() - begun)
     return min(times)

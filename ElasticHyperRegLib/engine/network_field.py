@@ -15,6 +15,7 @@ from ..networks import RegistrationNetwork, channels_last, painted, portion
 from ..types import Elasticity, Grid, LabelMap
 from ..weights import ModelCard
 from .arithmetic import computing_in, quickest_type
+from .captured import Function, captured
 from .elasticity import tissue_names
 from .network_grid import network_grid
 from .prepare import Prepared, Side
@@ -37,8 +38,9 @@ class NetworkOptions:
     """How a model is run.
 
     Args:
-        quick: in half precision where that is quicker here, see ``arithmetic``; velocities are
-            integrated, and gradients taken, in float32 all the same.
+        quick: in half precision where that is quicker here, see ``arithmetic``, and as a graph on
+            a device that has them, see ``captured``; velocities are integrated, and gradients
+            taken, in float32 all the same.
         coarsening: times the model's spacing, for what does not fit into memory.
     """
 
@@ -96,6 +98,7 @@ class NetworkField:
             first=tuple(map(channels_last, features.first)),
         )
         self.dtype = self._quickest() if options.quick else torch.float32
+        self._graph = self._captured() if options.quick else None
 
     def displacement(
         self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Check = go_on
@@ -112,9 +115,10 @@ class NetworkField:
                 one setting for everywhere.
         """
         values = self._values(default, tissues)
-        with torch.inference_mode():
-            found = self.predict(values, check)
-        return found.clone()  # outside of inference mode, for autograd to accept it
+        if self._graph is not None:
+            check()
+            return self._graph(values)
+        return self._inferred(values, check).clone()  # for autograd to accept it
 
     def velocity(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
         """The stationary velocity whose exponential is ``displacement``, in the same form."""
@@ -169,6 +173,16 @@ class NetworkField:
 
         tried = [self._values(value, {}) for value in (DEFAULT_ELASTICITY, WEAK)]
         return quickest_type(field, [self._conditioning(values) for values in tried])
+
+    @torch.inference_mode()
+    def _inferred(self, values: torch.Tensor, check: Check = go_on) -> torch.Tensor:
+        """``predict`` without gradient."""
+        return self.predict(values, check)
+
+    def _captured(self) -> Function | None:
+        """``_inferred`` as a graph; ``None`` where the device has none or cannot hold it."""
+        found = captured(self._inferred, self._values(DEFAULT_ELASTICITY, {}))
+        return None if found == self._inferred else found
 
     def _conditioning(self, values: torch.Tensor) -> torch.Tensor:
         """What the network is given for λ and μ of each tissue."""

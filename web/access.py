@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web as http
 from aiohttp.typedefs import Handler
 
-from .options import LOOPBACK_NAMES, is_loopback
+from .options import is_loopback
 
 COOKIE = "elastic-hyperreg"
 HEADERS = {
@@ -63,11 +63,15 @@ class Access:
         where there is a token it is rather a proxy's, since that site lacks the cookie.
         """
         name = urlsplit(f"//{request.host}").hostname
-        if self._local and self._token is None and name not in LOOPBACK_NAMES:
+        if self._local and self._token is None and not is_loopback(name or ""):
             raise http.HTTPForbidden(text=f"This server is not called {name}.")
-        origin = request.headers.get("Origin", f"//{request.host}")
-        if urlsplit(origin).netloc != request.host or _comes_from_a_page(request):
-            raise http.HTTPForbidden(text="Another site's page may not use this server.")
+        page = urlsplit(request.headers.get("Origin", f"//{request.host}")).netloc
+        if page != request.host or _comes_from_a_page(request):
+            raise http.HTTPForbidden(
+                text=f"A page of {page or 'another site'} may not use this server, which was asked "
+                f"for as {request.host}. If it is the server's own page, the proxy between must "
+                "pass on the Host header."
+            )
         if "prefetch" in request.headers.get("Sec-Purpose", ""):
             raise http.HTTPForbidden(text="Nothing here is fetched before it is asked for.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from .options import Demo
@@ -14,7 +15,9 @@ THORAX_SIZE = 64
 def start_demo(wanted: Demo) -> Future[Pair]:
     """Begin to make a phantom."""
     make = _thorax if wanted.kind == "thorax" else _heart
-    return ThreadPoolExecutor(1, "phantom").submit(make, wanted.size)
+    return ThreadPoolExecutor(1, "phantom").submit(
+        lambda: replace(make(wanted.size), model=wanted.model)
+    )
 
 
 def _thorax(size: int | None) -> Pair:

@@ -68,8 +68,11 @@ class DataFolder:
         return path.resolve()
 
     def holds(self, path: Path) -> bool:
-        """Whether a path lies in the folder once links are followed."""
-        return path.resolve().is_relative_to(self._root)
+        """Whether a path lies in the folder once links are followed; a circle of them does not."""
+        try:
+            return path.resolve().is_relative_to(self._root)
+        except (OSError, RuntimeError):  # the latter up to Python 3.12
+            return False
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()

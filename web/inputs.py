@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ElasticHyperRegLib.errors import InputError
@@ -98,7 +98,7 @@ class Inputs:
             raise InputError(message) from error
         except OSError as error:
             raise InputError(f"{name} cannot be read here ({error.strerror or error})") from error
-        self.given[role] = Given(name, content)
+        self.given[role] = Given(name, replace(content, name=name))
         labels = f"{role}_labels"
         if labels in self.given and self.given[labels] is self._opened.get(labels):
             del self.given[labels]

@@ -9,7 +9,6 @@ from typing import Any
 
 from ElasticHyperRegLib.errors import InputError
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 SMALLEST_TOKEN = 8
 DEMOS = ("thorax", "cardiac")
 DEMO_SIZES = (32, 256)
@@ -50,6 +49,7 @@ class Demo:
     Attributes:
         kind: one of ``DEMOS``.
         size: voxels along each axis, of a stack along each side of a slice; None as is usual.
+        model: its name, ``none`` or ``auto``.
 
     Raises:
         InputError: another kind, or a size out of range.
@@ -57,6 +57,7 @@ class Demo:
 
     kind: str = "thorax"
     size: int | None = None
+    model: str = "auto"
 
     def __post_init__(self) -> None:
         if self.kind not in DEMOS:
@@ -68,22 +69,16 @@ class Demo:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Files of this machine to open a page with, and how.
+    """Files of this machine to open a page with.
 
     Attributes:
         paths: role of the page's inputs → file or DICOM folder.
-        tissues: scheme that names the labels.
-        initial: ``none``, ``translation``, ``rigid`` or ``affine``.
-        model: its name, ``none`` or ``auto``.
 
     Raises:
-        InputError: a scan is missing or not there, or another alignment.
+        InputError: a scan is missing or not there.
     """
 
     paths: dict[str, str]
-    tissues: str | None = None
-    initial: str = "affine"
-    model: str = "auto"
 
     def __post_init__(self) -> None:
         for role in ("fixed", "moving"):
@@ -92,6 +87,26 @@ class PairFiles:
         for role, path in self.paths.items():
             if not Path(path).exists():
                 raise InputError(f"--{role.replace('_', '-')} {path}", "a file that exists")
+
+
+@dataclass(frozen=True)
+class Start:
+    """How pairs are begun with, unless the page is told otherwise.
+
+    Attributes:
+        tissues: scheme that names the labels.
+        initial: ``none``, ``translation``, ``rigid`` or ``affine``.
+        model: its name, ``none`` or ``auto``.
+
+    Raises:
+        InputError: another alignment.
+    """
+
+    tissues: str | None = None
+    initial: str = "affine"
+    model: str = "auto"
+
+    def __post_init__(self) -> None:
         if self.initial not in ALIGNMENTS:
             raise InputError(f"--initial {self.initial}", " or ".join(ALIGNMENTS))
 
@@ -103,6 +118,7 @@ class PageOptions:
     Attributes:
         demo: the phantom pair that it opens with; None for none.
         pair: the files that it opens with; None for none.
+        start: how it begins with pairs.
         data: the folder of this machine that images may be opened from; None is none.
         upload_mib: see ``Limits``.
         device: where to compute.
@@ -113,6 +129,7 @@ class PageOptions:
 
     demo: Demo | None = None
     pair: PairFiles | None = None
+    start: Start = Start()
     data: Path | None = None
     upload_mib: int = Limits.upload_mib
     device: str = "auto"
@@ -132,6 +149,7 @@ class PageOptions:
         return cls(
             demo=None if demo is None else Demo(**demo),
             pair=None if pair is None else PairFiles(**pair),
+            start=Start(**values["start"]),
             data=None if data is None else Path(data),
             upload_mib=values["upload_mib"],
             device=values["device"],

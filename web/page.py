@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trame_server import Server
+from trame_server.utils.asynchronous import create_task
 
 from ElasticHyperRegLib.estimation.options import METHODS, OBJECTIVES
 from ElasticHyperRegLib.mrml import Ready, jacobian_legend
@@ -53,22 +54,27 @@ class Page:
         self._files = options.pair
         state = self._state = server.state
         state.update(choices())
+        start = options.start
+        state.update({"scheme": start.tissues, "initial_alignment": start.initial})
+        state.model = start.model
         state.open_dialog = demo is None and options.pair is None
         self.inputs = Inputs(options)
         self._views = Views(server)
         self._live = live = Live(state)
+        tissues = TissueLogic(state, live)
         self._logics = layout.Logics(
-            tissues=TissueLogic(state, live),
+            tissues=tissues,
             display=DisplayLogic(state, live),
             estimate=EstimateLogic(state, live),
-            compare=CompareLogic(state, live),
+            compare=CompareLogic(state, live, tissues.refresh),
             quality=QualityLogic(state, live),
-            opening=OpeningLogic(state, live, self._views, self.inputs, options.device),
+            opening=OpeningLogic(state, live, self._views, self.inputs, options),
             demo=self.open_demo,
         )
         self._table = TissueTable(server, self._logics.tissues)
         layout.build(server, self._views, self._logics)
         live.on(Ready, self._rebuild)
+        state.change("open_dialog")(self._look_again)
         state.change("theme")(lambda theme, **_: self._views.set_theme(theme))
         server.trigger("uploading")(self._logics.opening.uploading)
         server.trigger("upload_failed")(self.uploaded)
@@ -90,7 +96,7 @@ class Page:
 
     async def open_demo(self) -> None:
         """Open the phantom pair that was asked for, the thorax where none was."""
-        self._demo = self._demo or start_demo(Demo())
+        self._demo = self._demo or start_demo(Demo(model=self._state.model))
         await self._logics.opening.open_demo(self._demo)
 
     async def run(self) -> None:
@@ -101,6 +107,10 @@ class Page:
         if self._files is not None:
             tasks.append(self._logics.opening.open_files(self._files))
         await asyncio.gather(*tasks)
+
+    def _look_again(self, open_dialog: bool, **_: Any) -> None:
+        if open_dialog:
+            create_task(self._list_folder())
 
     async def _list_folder(self) -> None:
         """Offer what the data folder holds; to walk through a large one takes a while."""

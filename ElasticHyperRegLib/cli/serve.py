@@ -76,25 +76,27 @@ def serve(
     files = {"fixed": fixed, "moving": moving}
     files |= {"fixed_labels": fixed_labels, "moving_labels": moving_labels}
     given = {role: str(path) for role, path in files.items() if path is not None}
-    how = tissues, initial, model
-    pair = options.PairFiles(given, *how) if given or how != (None, "affine", "auto") else None
-    shown = _demo(options, demo, phantom, size)
-    page = options.PageOptions(shown, pair, data, max_upload, device)
+    pair = options.PairFiles(given) if given else None
+    start = options.Start(tissues, initial, model)
+    shown = _demo(options, start, phantom, size) if demo else None
+    if shown is None and (phantom is not None or size is not None):
+        raise InputError(phantom or f"--size {size}", "--demo before it")
+    page = options.PageOptions(shown, pair, start, data, max_upload, device)
     limits = options.Limits(max_sessions, max_upload, idle_minutes)
     run(options.ServeOptions(page, host, port, token, browser, limits), _say)
 
 
-def _demo(options: Any, wanted: bool, phantom: str | None, size: int | None) -> Any:
-    """The phantom to open; None for none.
+def _demo(options: Any, start: Any, phantom: str | None, size: int | None) -> Any:
+    """The phantom to open.
 
     Raises:
-        InputError: one is described but not asked for, or is of no known kind.
+        InputError: it is of no known kind, or is to begin otherwise than it does.
     """
-    if wanted:
-        return options.Demo(*([] if phantom is None else [phantom]), size=size)
-    if phantom is not None or size is not None:
-        raise InputError(phantom or f"--size {size}", "--demo before it")
-    return None
+    if start != options.Start(model=start.model):
+        raise InputError(
+            "--demo with --tissues or --initial", "neither: it is aligned, and its tissues named"
+        )
+    return options.Demo(*([] if phantom is None else [phantom]), size=size, model=start.model)
 
 
 def _page() -> tuple[Any, Any]:

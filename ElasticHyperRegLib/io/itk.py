@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import numpy as np
@@ -60,8 +62,24 @@ class _Filter(sitk.LoggerBase):  # type: ignore[misc]  # SimpleITK has no types
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def _alone(path: Path) -> Iterator[str]:
+    """A name of ``path`` under which nothing else is read.
+
+    Of ``a.nii.gz`` ITK takes the header, and the voxels of ``a.nii`` where that lies beside it.
+    """
+    twin = path.with_suffix("")
+    if path.suffix.lower() != ".gz" or not twin.exists():
+        yield str(path)
+        return
+    with TemporaryDirectory() as folder:
+        yield shutil.copyfile(path, Path(folder) / path.name).__fspath__()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[str]:
     """Around calls that read ``path``: drops harmless warnings, makes ITK's errors one line.
+
+    Gives the name to read it by.
 
     Raises:
         InputError: ITK could not read the file.
@@ -70,7 +88,8 @@ def reading(path: Path) -> Iterator[None]:
         logger = _Filter()
         logger.install()
         try:
-            yield
+            with _alone(path) as name:
+                yield name
         except RuntimeError as error:
             text = str(error)
             for sign, (fault, action) in _READ_FAULTS.items():

@@ -180,8 +180,8 @@ def _field(displacement: Displacement, initial: np.ndarray) -> sitk.Displacement
 
 
 def _read_field(path: Path) -> sitk.Transform:
-    with reading(path):
-        image = sitk.ReadImage(str(path), sitk.sitkUnknown)
+    with reading(path) as name:
+        image = sitk.ReadImage(name, sitk.sitkUnknown)
     dim = image.GetDimension()
     if dim not in (2, 3) or image.GetNumberOfComponentsPerPixel() != dim:
         raise InputError(f"{path} is an image, not a displacement field", _TRANSFORM_FILE)

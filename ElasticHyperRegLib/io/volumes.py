@@ -158,9 +158,9 @@ def _read_scalar_volume(path: Path, bounds: Bounds) -> sitk.Image:
 def _read_file(path: Path, bounds: Bounds) -> sitk.Image:
     check_complete(path, bounds.most_bytes)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     reader.SetImageIO(next(io for end, io in _READERS.items() if path.name.lower().endswith(end)))
-    with reading(path):
+    with reading(path) as name:
+        reader.SetFileName(name)
         reader.ReadImageInformation()
         _refuse_other_shapes(reader, path)
         refuse_large(path, _bytes(reader), bounds.most_bytes)

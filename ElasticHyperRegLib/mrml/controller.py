@@ -128,7 +128,7 @@ class LiveController(LivePair):
     def settle(self) -> None:
         """The slider was let go: ends a step of undo, asks for an answer where not ``live``."""
         self._settings.settle()
-        if not self.live:
+        if not self.live and self._submitted != self._values():
             self._submit()
 
     def set_preset(self, tissue: str, preset: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 import torch
+from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
@@ -30,6 +31,8 @@ BACKGROUND_COLOR = (90, 90, 90)
 UNNAMED_COLOR = (200, 200, 200)
 BINARY = "Binary labelmap"
 LARGEST = np.iinfo(np.int32).max
+LABEL = "ElasticHyperReg.Label"
+"""Tag of a segment: the value that it had in the label map it was made of."""
 
 
 class Part(NamedTuple):
@@ -124,7 +127,8 @@ def fill_segmentation(node: Node, labels: LabelMap, colors: dict[str, Color]) ->
         image.SetGeometryFromImageToWorldMatrix(matrix_to_vtk(matrix))
         tissue = labels.name_of(label)
         color = [part / 255 for part in colors.get(tissue, UNNAMED_COLOR)]
-        node.AddSegmentFromBinaryLabelmapRepresentation(image, tissue, color)
+        key = node.AddSegmentFromBinaryLabelmapRepresentation(image, tissue, color)
+        node.GetSegmentation().GetSegment(key).SetTag(LABEL, str(label))
 
 
 def _from_label_map(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, str]]:
@@ -165,7 +169,7 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
     names: dict[int, str] = {}
     layers: dict[Node, Part] = {}  # several segments may share one image
     owners: dict[Node, dict[int, int]] = {}
-    for value, (key, segment) in enumerate(_segments(node), start=1):
+    for value, (key, segment) in zip(_numbers(node), _segments(node), strict=True):
         image = node.GetBinaryLabelmapInternalRepresentation(key)
         names[value] = str(segment.GetName())
         if image is None or image.GetNumberOfPoints() == 0:
@@ -179,6 +183,14 @@ def _from_segmentation(node: Node, grid: Grid) -> tuple[np.ndarray, dict[int, st
             f"{name_of(node)}: two segments named {min(twice)}", "each name once", "rename one"
         )
     return _painted(grid.shape, [(layers[image], owners[image]) for image in layers]), names
+
+
+def _numbers(node: Node) -> list[int]:
+    """Label of each segment: its own where all came from one label map, else 1 and so on."""
+    told, segments = reference(""), [segment for _, segment in _segments(node)]
+    own = [int(str(told)) for segment in segments if segment.GetTag(LABEL, told)]
+    whole = len(own) == len(set(own)) == len(segments)
+    return own if whole else list(range(1, len(segments) + 1))
 
 
 def _painted(

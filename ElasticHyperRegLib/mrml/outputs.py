@@ -22,6 +22,8 @@ from .transforms import fill_transform
 from .volumes import OUTPUT, as_stored, fill_volume
 
 OUTPUTS = ("transform", "inverse", "warped", "warped_labels", "jacobian")
+SOURCE = "ElasticHyperReg.Source"
+"""Attribute of a node that was not loaded from a file of its own."""
 _IMAGES = ("fixed", "moving", "fixed_labels", "moving_labels", "fixed_mask", "moving_mask")
 
 
@@ -137,10 +139,10 @@ def sources_of(nodes: dict[str, Node]) -> dict[str, str]:
 
 
 def source_of(node: Node) -> str:
-    """The file of a node where it has one, else its name."""
+    """The file of a node where it has one, else what a shell says it came from, else its name."""
     storage = node.GetStorageNode() if node.IsA("vtkMRMLStorableNode") else None
     file = storage.GetFullNameFromFileName() if storage is not None else ""
-    return str(file or name_of(node))
+    return str(file or node.GetAttribute(SOURCE) or name_of(node))
 
 
 def _fill(node: Node, image: Image) -> None:

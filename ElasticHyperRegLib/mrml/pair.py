@@ -71,7 +71,7 @@ class LivePair:
         self._full: tuple[dict[str, Elasticity], RegistrationResult] | None = None
         self._saved = PairState()
         self._events: list[Event] = []
-        self._notes_told = 0
+        self._notes_told: tuple[str, ...] = ()
         self._surfaces: SimpleQueue[Event] = SimpleQueue()
         self._sensed_for: dict[str, Elasticity] | None = None
         self._measure_again, self._measure_due, self._flicked_at = False, inf, 0.0
@@ -252,7 +252,8 @@ class LivePair:
     def _new_notes(self) -> list[Event]:
         """What fell back since the last look, and why."""
         notes = () if self._session is None else tuple(self._session.notes)
-        new, self._notes_told = notes[self._notes_told :], len(notes)
+        new = [note for note in notes if note not in self._notes_told]
+        self._notes_told = notes
         return [Status(note, True) for note in new]
 
     def _fetch(self) -> None:
@@ -283,7 +284,8 @@ class LivePair:
         """Ask for the present settings, once there is a session."""
         if self._answers is not None and not self.closed:
             self._measure_due = inf
-            self._answers.submit(self._values())
+            self._submitted = self._values()
+            self._answers.submit(self._submitted)
         return True
 
     def _ready(self, session: Any) -> list[Event]:
@@ -326,7 +328,7 @@ class LivePair:
         self.estimate_found = found
         self._settings.replace(self._wanted_by(found))
         self._submit()
-        return [Estimated(found), *(Status(text, True) for text in found.warnings)]
+        return [Estimated(found)]  # whose warnings hold until the next one, not for good
 
     def _wanted_by(self, found: Any) -> dict[str, Elasticity]:
         """The rows of the table as an estimate wants them."""

@@ -41,6 +41,9 @@ def test_preparing_tells_the_model_and_what_fell_back(scene, nodes):
 
 def test_what_falls_back_later_is_told_once(scene, nodes):
     controller = ready(scene, nodes)
+    FakeSession.made[-1].notes = ("register ran on the way", *FakeSession.made[-1].notes)
+    told = controller.poll()
+    assert [event.text for event in told] == ["register ran on the way"]
     FakeSession.made[-1].notes += ("register ran on cpu, as cuda could not: out of memory",)
     told = [event for event in controller.poll() if isinstance(event, Status)]
     assert [event.text for event in told] == [FakeSession.made[-1].notes[-1]]
@@ -135,6 +138,8 @@ def test_where_not_live_only_letting_go_asks(scene, nodes):
     controller.set_elasticity("body", 0.1, 0.7)
     assert len(FakeSession.made[-1].submitted) == asked
     controller.settle()
+    assert len(FakeSession.made[-1].submitted) == asked + 1
+    controller.settle()  # a key that is let go on a slider moves nothing
     assert len(FakeSession.made[-1].submitted) == asked + 1
 
 

@@ -23,7 +23,7 @@ from ElasticHyperRegLib.mrml import (
 )
 from ElasticHyperRegLib.mrml.arrays import image_array
 from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
-from ElasticHyperRegLib.mrml.labels import tissue_colors
+from ElasticHyperRegLib.mrml.labels import LABEL, tissue_colors
 from ElasticHyperRegLib.mrml.points import matched_points
 from ElasticHyperRegLib.mrml.volumes import fill_volume
 from ElasticHyperRegLib.tissues import load_scheme
@@ -141,10 +141,19 @@ def test_segments_name_the_tissues(scene):
     labels = blocks(grid, {2: "liver", 7: "lung"})
     node = node_from_labels(scene, labels, "seg", {"liver": (200, 100, 0)})
     found = labels_from_node(node, grid)
-    assert found.names == {1: "liver", 2: "lung"}
-    assert torch.equal(found.data == 1, labels.data == 2)
-    assert torch.equal(found.data == 2, labels.data == 7)
+    assert found.names == {2: "liver", 7: "lung"}
+    assert torch.equal(found.data, labels.data)
     assert tissue_colors(node)["liver"] == (200, 100, 0)
+
+
+def test_segments_that_have_no_labels_of_their_own_are_numbered(scene):
+    grid = make_oblique_grid()
+    labels = blocks(grid, {2: "liver", 7: "lung"})
+    node = node_from_labels(scene, labels, "seg")
+    node.GetSegmentation().GetNthSegment(0).RemoveTag(LABEL)  # as one that was drawn
+    found = labels_from_node(node, grid)
+    assert found.names == {1: "liver", 2: "lung"}
+    assert torch.equal(found.data == 2, labels.data == 7)
 
 
 def test_segments_under_a_parent_are_resampled_where_they_stand(scene):
@@ -168,9 +177,8 @@ def test_other_geometry_is_resampled_by_nearest_neighbour(scene):
     truth = np.zeros(len(at), dtype=int)
     i, j, k = at[inside].T
     truth[inside] = labels.data[0, 0].numpy()[k, j, i]
-    expected = np.select([truth == 3, truth == 4], [1, 2])
-    assert (found.ravel() != expected).mean() < 0.002  # voxels half-way between two
-    assert set(np.unique(found)) == {0, 1, 2}
+    assert (found.ravel() != truth).mean() < 0.002  # voxels half-way between two
+    assert set(np.unique(found)) == {0, 3, 4}
 
 
 def test_a_colour_table_that_the_user_loaded_names_the_labels(scene, tmp_path):

@@ -15,7 +15,7 @@ from ElasticHyperRegLib.cli import serve as cli
 from ElasticHyperRegLib.cli.shell import run
 from ElasticHyperRegLib.errors import InputError
 from web import options as options_module
-from web.options import Demo, PageOptions, PairFiles, ServeOptions
+from web.options import Demo, PageOptions, PairFiles, ServeOptions, Start
 from web.serve import build, listen, page_url
 from web.workers import Workers
 
@@ -142,8 +142,11 @@ def test_the_token_may_stand_in_the_environment(monkeypatch):
 def test_options_survive_the_way_to_the_worker(tmp_path):
     scan = tmp_path / "scan.nii.gz"
     scan.touch()
-    pair = PairFiles({"fixed": str(scan), "moving": str(scan)}, tissues="phantom", initial="none")
-    for opened in ({"demo": Demo("cardiac", 48)}, {"pair": pair}, {}):
+    pair, start = (
+        PairFiles({"fixed": str(scan), "moving": str(scan)}),
+        Start("phantom", "none", "m"),
+    )
+    for opened in ({"demo": Demo("cardiac", 48, "m")}, {"pair": pair}, {"start": start}, {}):
         options = PageOptions(data=tmp_path, upload_mib=7, device="cpu", **opened)
         assert PageOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
 
@@ -160,6 +163,50 @@ def test_what_cannot_be_opened_is_refused_at_once(tmp_path):
     pair = PairFiles({"fixed": str(tmp_path), "moving": str(tmp_path)})
     with pytest.raises(InputError, match="one pair"):
         PageOptions(demo=Demo(), pair=pair)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--demo", "--initial", "rigid"], "--demo with --tissues or --initial"),
+        (["cardiac"], "--demo before it"),
+        (["--initial", "wild"], "none or translation"),
+    ],
+)
+def test_a_demo_begins_as_it_does(monkeypatch, capsys, given, told):
+    monkeypatch.setattr(cli, "_page", lambda: (options_module, lambda *_: None))
+    assert run(["serve", *given]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_how_to_begin_may_be_told_without_a_pair(monkeypatch):
+    asked = []
+    monkeypatch.setattr(cli, "_page", lambda: (options_module, lambda how, _: asked.append(how)))
+    assert run(["serve", "--model", "none", "--initial", "rigid"]) == 0
+    assert run(["serve", "--demo", "--model", "none"]) == 0
+    assert asked[0].page.start == Start(None, "rigid", "none")
+    assert asked[0].page.pair is None
+    assert asked[1].page.demo == Demo(model="none")
+
+
+@pytest.mark.parametrize("name", ["127.0.0.2:80", "localhost", "[::1]:80"])
+def test_every_name_of_loopback_is_ours(name):
+    async def scenario(client, workers):
+        answer = await client.get("/favicon.ico", headers={"Host": name})
+        assert answer.status == 204
+
+    visit(scenario)
+
+
+def test_a_proxy_that_hides_the_name_is_told():
+    async def scenario(client, workers):
+        headers = {"Origin": "https://scans.example", "Authorization": f"Bearer {TOKEN}"}
+        answer = await client.get("/favicon.ico", headers=headers)
+        assert answer.status == 403
+        assert "page of scans.example" in await answer.text()
+        assert "pass on the Host header" in await answer.text()
+
+    visit(scenario, ServeOptions(token=TOKEN))
 
 
 def test_address_is_one_that_can_be_opened():

@@ -150,6 +150,14 @@ def test_a_name_that_no_page_can_show_hides_no_other(folder):
         assert DataFolder(folder).names() == ["case/ct.nii.gz", "case/series"]
 
 
+def test_a_circle_of_links_hides_no_other(folder):
+    (folder / "circle.nii").symlink_to(folder / "circle.nii")
+    chosen = DataFolder(folder)
+    assert "circle.nii" not in chosen.names() and chosen.names()
+    with pytest.raises(InputError, match="a name from the list"):
+        chosen.path("circle.nii")
+
+
 def test_a_large_data_folder_holds_nothing_up_and_says_so(folder, monkeypatch):
     for name in ("web.folder.MOST_ENTRIES", "web.page.MOST_ENTRIES"):
         monkeypatch.setattr(name, 2)

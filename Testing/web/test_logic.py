@@ -6,8 +6,8 @@ import asyncio
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,11 +25,12 @@ from ElasticHyperRegLib.mrml.quality import TissueQuality
 from ElasticHyperRegLib.types import Elasticity, Grid, Image
 from web.inputs import Given, Inputs
 from web.logic import quality
+from web.logic.compare import CompareLogic
 from web.logic.estimate import drawn
 from web.logic.live import Live
 from web.logic.opening import OpeningLogic
 from web.logic.tissues import TissueLogic
-from web.options import PageOptions
+from web.options import PageOptions, Start
 from web.state import DEFAULTS, OF_A_PAIR
 
 
@@ -69,7 +70,7 @@ def opening(state: State, tmp_path: Any) -> tuple[OpeningLogic, Live, list[Any]]
     scan = Image(torch.zeros(1, 1, 4, 4, 4), Grid.from_spacing((4, 4, 4), (1.0, 1.0, 1.0)))
     inputs.given = {"fixed": Given("a", scan), "moving": Given("b", scan)}
     views: Any = None
-    logic = OpeningLogic(state, live, views, inputs, "cpu")
+    logic = OpeningLogic(state, live, views, inputs, PageOptions(data=tmp_path, device="cpu"))
     logic.open = opened.append  # type: ignore[method-assign, assignment]
     return logic, live, opened
 
@@ -100,10 +101,49 @@ def test_a_pair_that_cannot_be_opened_brings_the_dialog_back(state, tmp_path):
     logic, _, _ = opening(state, tmp_path)
     del logic.open
     logic._views = SimpleNamespace(nodes=[], remove=lambda nodes: None, scene=None)  # type: ignore[assignment]
-    state.update({"open_dialog": False, "status": "Opening the scans …", "scheme": "no scheme"})
-    logic.open(logic._chosen())
+    state.update({"open_dialog": False, "status": "Opening the scans …"})
+    logic.open(replace(logic._chosen(), scheme="no scheme"))
     assert state.open_dialog and state.message_bad and "no scheme" in state.message
     assert state.status == DEFAULTS["status"]
+
+
+@pytest.mark.parametrize("what", ["scheme", "model", "initial_alignment"])
+def test_nothing_is_opened_that_no_menu_offers(state, tmp_path, what):
+    logic, _, opened = opening(state, tmp_path)
+    state[what] = str(tmp_path / "of_another_user.toml")
+    logic.start()
+    assert opened == [] and "one of the menu" in state.message
+
+
+def test_what_the_server_was_started_with_is_offered(state, tmp_path):
+    logic, _, _ = opening(state, tmp_path)
+    logic._start = Start(str(tmp_path / "mine.toml"), model="my-model")
+    state.update({"scheme": str(tmp_path / "mine.toml"), "model": "my-model"})
+    assert logic._chosen().model == "my-model"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_phantom_that_is_ready_late_replaces_nothing(state, tmp_path, late):
+    logic, _, opened = opening(state, tmp_path)
+
+    async def scenario() -> None:
+        demo: Future[Any] = Future()
+        waiting = asyncio.ensure_future(logic.open_demo(demo))
+        await asyncio.sleep(0)
+        logic._opened += late
+        demo.set_result("the phantom")
+        await waiting
+
+    run(scenario)
+    assert opened == ([] if late else ["the phantom"])
+
+
+def test_a_phantom_that_cannot_be_made_brings_the_dialog_back(state, tmp_path):
+    logic, _, _ = opening(state, tmp_path)
+    demo: Future[Any] = Future()
+    demo.set_exception(MemoryError("no memory"))
+    run(lambda: logic.open_demo(demo))
+    assert state.open_dialog and state.message_bad and "no memory" in state.message
 
 
 @pytest.mark.parametrize("name", [None, ""])
@@ -148,8 +188,7 @@ def test_a_file_of_the_server_is_on_its_way_until_it_is_read(state, tmp_path, mo
 
     async def scenario() -> None:
         monkeypatch.setattr(logic._inputs, "take", take)
-        with pytest.raises(RuntimeError) if isinstance(fault, RuntimeError) else nullcontext():
-            await logic.take_from_folder("fixed_labels", "a.nii.gz")
+        await logic.take_from_folder("fixed_labels", "a.nii.gz")
 
     run(scenario)
     assert seen == [["fixed_labels"]] and state.uploading == []
@@ -207,7 +246,7 @@ def test_the_page_is_heard_while_a_result_is_packed(state, tmp_path, monkeypatch
 
     monkeypatch.setattr(quality, "packed", slowly)
     live.controller = SimpleNamespace(export=lambda folder: folder.mkdir())  # type: ignore[assignment]
-    state.pair_ready = True
+    state.update({"pair_ready": True, "pair_title": "b.nii.gz onto a.nii.gz"})
     logic = quality.QualityLogic(state, live)
 
     async def scenario() -> None:
@@ -223,8 +262,49 @@ def test_the_page_is_heard_while_a_result_is_packed(state, tmp_path, monkeypatch
 
     run(scenario)
     assert logic.archive is not None and logic.archive.is_file()
-    assert state.download["number"] == 1
+    assert state.download == {"number": 1, "name": "b.nii.gz-onto-a.nii.gz-result.zip"}
+    assert state.status.endswith("result.zip is ready")
     assert [path.name for path in logic._place.iterdir()] == ["result-1.zip"]
+
+
+def test_a_result_of_the_pair_before_is_not_handed_out(state, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    live = Live(state)
+    live.controller = SimpleNamespace(export=lambda folder: folder.mkdir())  # type: ignore[assignment]
+    state.update({"pair_ready": True, "pair_title": "the first"})
+    logic = quality.QualityLogic(state, live)
+    logic.export()
+
+    async def scenario() -> None:
+        waiting = asyncio.ensure_future(logic._offer(logic._place / "result-1", 1, "a.zip"))
+        await asyncio.sleep(0)
+        live.controller = None
+        await waiting
+
+    run(scenario)
+    assert state.download is None and logic.archive is None
+    assert list(logic._place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("b.nii.gz onto a.nii.gz", "b.nii.gz-onto-a.nii.gz-result.zip"),
+        ("../.. onto /", "onto-result.zip"),
+        ("", "elastic-hyperreg-result.zip"),
+    ],
+)
+def test_an_archive_is_called_after_its_pair(title, name):
+    assert quality.archive_name(title) == name
+
+
+def test_a_kept_setting_is_shown_in_the_table_before_it_is_answered(state):
+    live, shown = Live(state), []
+    kept = SimpleNamespace(kept=[], shown_kept="A", switch_to=lambda name: shown.append(name))
+    live.controller = kept  # type: ignore[assignment]
+    state.pair_ready = True
+    CompareLogic(state, live, lambda: shown.append("the table")).switch_to("A")
+    assert shown == ["A", "the table"]
 
 
 def test_figures_of_another_answer_than_the_one_shown_are_stale(state):

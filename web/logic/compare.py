@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trame_server.state import State
@@ -17,11 +18,13 @@ class CompareLogic:
     Args:
         state: of the page.
         live: the open pair.
+        show_settings: has the table of tissues stand as they are.
     """
 
-    def __init__(self, state: State, live: Live) -> None:
+    def __init__(self, state: State, live: Live, show_settings: Callable[[], None]) -> None:
         self._state = state
         self._live = live
+        self._show_settings = show_settings
         live.on(Ready, self._refresh)
         live.on(Updated, self._answered)
 
@@ -35,6 +38,7 @@ class CompareLogic:
     def switch_to(self, name: str) -> None:
         """Show a kept setting again."""
         self._live.now.switch_to(name)
+        self._show_settings()
         self._mark()
 
     @told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -19,16 +20,20 @@ from ElasticHyperRegLib.mrml import (
     node_from_image,
     node_from_labels,
 )
+from ElasticHyperRegLib.mrml.outputs import SOURCE
+from ElasticHyperRegLib.resources import scheme_names
 from ElasticHyperRegLib.tissues import TissueScheme, load_scheme
 from ElasticHyperRegLib.types import LabelMap
+from ElasticHyperRegLib.weights import list_models
 
 from ..inputs import ROLES, Inputs
-from ..options import PairFiles
+from ..options import ALIGNMENTS, PageOptions, PairFiles
 from ..pair import Pair
 from ..scene import Views
 from ..state import DEFAULTS
 from .live import Live, told
 
+LOG = logging.getLogger(__name__)
 SAID_SECONDS = 0.05
 """For the page to be told what begins, before all else waits for it."""
 LABELS_OF_BEFORE = (
@@ -44,34 +49,48 @@ class OpeningLogic:
         live: holds the pair once it is open.
         views: show it.
         inputs: hold the files meanwhile.
-        device: where to compute.
+        options: what the page may do.
     """
 
-    def __init__(self, state: State, live: Live, views: Views, inputs: Inputs, device: str) -> None:
+    def __init__(
+        self, state: State, live: Live, views: Views, inputs: Inputs, options: PageOptions
+    ) -> None:
         self._state = state
         self._live = live
         self._views = views
         self._inputs = inputs
-        self._device = device
+        self._device = options.device
+        self._opened = 0
+        self._start = options.start
 
     async def open_demo(self, demo: Future[Pair]) -> None:
         """Open a phantom pair, as soon as it is made."""
         with self._state:
             self._state.update({"open_dialog": False, "status": "Making the phantom …"})
-        pair = await asyncio.wrap_future(demo)
-        with self._state:
-            self.open(pair)
+        before = self._opened
+        try:
+            pair = await asyncio.wrap_future(demo)
+        except Exception as error:
+            LOG.exception("the phantom")
+            with self._state as state:
+                state.update({"open_dialog": True, "status": self._live.status})
+                self._live.say(f"A fault of this program: {error}", bad=True)
+            return
+        if self._opened == before:  # else somebody has opened scans meanwhile
+            with self._state:
+                self.open(pair)
 
     async def open_files(self, files: PairFiles) -> None:
         """Open the files that the server was started with, or show what is wrong with them."""
         with self._state as state:
             state.update({"status": "Reading the scans …", "open_dialog": False})
-            state.update({"scheme": files.tissues, "model": files.model})
-            state.initial_alignment = files.initial
-        for role, path in files.paths.items():
-            await self._take(role, partial(Path, path), Path(path).name)
+        try:
+            for role, path in files.paths.items():
+                await self._take(role, partial(Path, path), Path(path).name)
+        finally:
+            with self._state as state:
+                state.update({"open_dialog": True, "status": DEFAULTS["status"]})
         with self._state as state:
-            state.update({"open_dialog": True, "status": DEFAULTS["status"]})
             if not any(state.problems.values()):
                 self.start()
 
@@ -106,6 +125,8 @@ class OpeningLogic:
             problem = ""
         except InputError as error:
             problem = str(error)
+        except Exception:
+            LOG.exception("reading %s", name)
         finally:
             self.uploaded(role, problem)
 
@@ -142,6 +163,7 @@ class OpeningLogic:
             raise InputError(f"no {missing[0]} scan", "a fixed and a moving scan", "choose a file")
         if self._state.uploading:
             raise InputError("files that are still on their way", action="wait until they are here")
+        self._refuse_strange()
         contents: dict[str, Any] = {role: one.content for role, one in given.items()}
         return Pair(
             **contents,
@@ -151,6 +173,22 @@ class OpeningLogic:
             title=f"{given['moving'].name} onto {given['fixed'].name}",
         )
 
+    def _refuse_strange(self) -> None:
+        """Refuse what no menu offers: whoever writes to the page's state could name any file.
+
+        Raises:
+            InputError: a scheme, model or alignment that is neither offered nor what the server
+                was started with.
+        """
+        state = self._state
+        for given, offered in (
+            (state.scheme, (None, self._start.tissues, *scheme_names())),
+            (state.model, ("auto", "none", self._start.model, *(c.name for c in list_models()))),
+            (state.initial_alignment, ALIGNMENTS),
+        ):
+            if given not in offered:
+                raise InputError(f"{given!r}", "one of the menu")
+
     @told
     def open(self, pair: Pair) -> None:
         """Put the pair into the scene and show it.
@@ -158,6 +196,7 @@ class OpeningLogic:
         What is wrong with it is told in the dialog, and the pair that was open stays.
         """
         before = self._views.nodes
+        self._opened += 1
         try:
             controller, fixed, tissues = self._made(pair)
         except Exception:
@@ -185,7 +224,7 @@ class OpeningLogic:
             )
         )
         fixed, moving = (
-            called(node_from_image(scene, image, name), name)
+            called(node_from_image(scene, image, name), name, image.name)
             for image, name in ((pair.fixed, "Fixed"), (pair.moving, "Moving"))
         )
         options = ControllerOptions(
@@ -207,10 +246,14 @@ def label_node(scene: Any, labels: LabelMap, name: str, scheme: TissueScheme | N
     if scheme is not None:
         labels = scheme.named(labels)
         colors = {tissue.name: tissue.color for tissue in scheme.tissues}
-    return called(node_from_labels(scene, labels, name, colors), name)
+    return called(node_from_labels(scene, labels, name, colors), name, labels.name)
 
 
-def called(node: Any, name: str) -> Any:
-    """``node`` by a name that the pair before, which it may replace, still has in the scene."""
+def called(node: Any, name: str, source: str) -> Any:
+    """``node`` by a name that the pair before, which it may replace, still has in the scene.
+
+    Its ``source``, the name of a file, goes into the record of a result.
+    """
     node.SetName(name)
+    node.SetAttribute(SOURCE, source)
     return node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,21 +54,31 @@ class QualityLogic:
         controller.export(self._place / f"result-{self._count}")
 
     def _pack(self, event: Exported) -> None:
-        create_task(self._offer(event.folder, self._count))
+        self._state.status = "Packing the result …"
+        create_task(self._offer(event.folder, self._count, archive_name(self._state.pair_title)))
 
-    async def _offer(self, folder: Path, number: int) -> None:
-        """Have the browser fetch the archive of a folder; a large one takes seconds to make."""
+    async def _offer(self, folder: Path, number: int, name: str) -> None:
+        """Have the browser fetch the archive of a folder; a large one takes seconds to make.
+
+        Nobody waits for it where another pair is open by then.
+        """
+        pair = self._live.controller
         try:
             archive = await asyncio.to_thread(packed, folder)
         except OSError as error:
             with self._state:
                 self._live.say(f"The result cannot be packed: {error.strerror or error}", bad=True)
             return
+        if self._live.controller is not pair:
+            archive.unlink()
+            return
         if self.archive is not None:
             self.archive.unlink(missing_ok=True)
         self.archive = archive
-        with self._state:
-            self._state.download = {"number": number, "name": "elastic-hyperreg-result.zip"}
+        with self._state as state:
+            state.update(
+                {"download": {"number": number, "name": name}, "status": f"{name} is ready"}
+            )
 
     def _failed(self, event: Failed) -> None:
         if event.what == "register":
@@ -80,6 +91,12 @@ class QualityLogic:
     def _show(self, event: Measured) -> None:
         quality, now = event.quality, self._state.answer.get("number")
         self._state.quality = {**shown(quality), "stale": quality.number != now}
+
+
+def archive_name(title: str) -> str:
+    """The name of a pair's archive, which tells it from another's."""
+    words = re.sub(r"[^\w.+-]+", "-", title).strip("-.")
+    return f"{words or 'elastic-hyperreg'}-result.zip"
 
 
 def packed(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 from trame_server.state import State
 
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.mrml import Estimated, Ready, TissueRow, Updated
+from ElasticHyperRegLib.mrml import Estimated, Ready, TissueRow
 from ElasticHyperRegLib.tissues import slider_to_value, value_to_slider
 
 from .live import Live, told
@@ -35,8 +35,7 @@ class TissueLogic:
         self._watched = 0
         state.change("live")(self._set_live)
         live.on(Ready, self._begin)
-        live.on(Estimated, self._refresh)
-        live.on(Updated, self._refresh_moduli)
+        live.on(Estimated, self.refresh)
 
     @property
     def rows(self) -> list[TissueRow]:
@@ -61,41 +60,41 @@ class TissueLogic:
             raise InputError(f"'{text}' for a weight of {row.name}", expected) from error
         self._live.now.set_elasticity(row.name, **{name: value})
         self._live.now.settle()
-        self._refresh()
+        self.refresh()
 
     @told
     def set_preset(self, tissue: str, preset: str) -> None:
         """A preset was chosen."""
         self._live.now.set_preset(tissue, preset)
-        self._refresh()
+        self.refresh()
 
     @told
     def reset(self, tissue: str | None = None) -> None:
         """Back to the start, one tissue or all."""
         self._live.now.reset(tissue)
-        self._refresh()
+        self.refresh()
 
     @told
     def lock(self, tissue: str, locked: bool) -> None:
         """Keep λ/μ, or let it go."""
         self._live.now.lock_ratio(tissue, locked)
-        self._refresh()
+        self.refresh()
 
     @told
     def undo(self) -> None:
         """One step back."""
         self._live.now.undo()
-        self._refresh()
+        self.refresh()
 
     @told
     def redo(self) -> None:
         """One step forward again."""
         self._live.now.redo()
-        self._refresh()
+        self.refresh()
 
     def _begin(self, _event: Ready) -> None:
         self._set_live()
-        self._refresh()
+        self.refresh()
 
     def _set_live(self, **_: Any) -> None:
         """Update while a slider moves, or only once it rests."""
@@ -122,9 +121,10 @@ class TissueLogic:
         value = slider_to_value(float(position), row.most(name))
         self._live.now.set_elasticity(row.name, **{name: value})
         self._written[key] = position
-        self._refresh(moving=key)
+        self.refresh(moving=key)
 
-    def _refresh(self, *_: Any, moving: str = "") -> None:
+    def refresh(self, *_: Any, moving: str = "") -> None:
+        """Show λ and μ as they are set, but for a slider that is ``moving``."""
         rows = self.rows
         self._watch(len(rows))
         for index, row in enumerate(rows):
@@ -136,10 +136,6 @@ class TissueLogic:
                 position = value_to_slider(getattr(row, name), row.most(name))
                 self._written[key] = position
                 self._state[key] = position
-
-    def _refresh_moduli(self, event: Updated) -> None:
-        if event.stage == "kept":
-            self._refresh()
 
 
 def shown(row: TissueRow) -> dict[str, Any]:

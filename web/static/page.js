@@ -2,7 +2,7 @@
 window.elasticHyperReg = (() => {
   const here = new URL(".", window.location.href);
   const page = new URL("index.html", here);
-  let downloaded = 0;
+  const DOWNLOADED = `downloaded ${here.pathname}`;
 
   async function upload(role, event) {
     const file = event.target.files[0];
@@ -22,8 +22,8 @@ window.elasticHyperReg = (() => {
   }
 
   function download(what) {
-    if (!what || what.number === downloaded) return;
-    downloaded = what.number;
+    if (!what || String(what.number) === sessionStorage.getItem(DOWNLOADED)) return;
+    sessionStorage.setItem(DOWNLOADED, what.number);
     const link = document.createElement("a");
     link.href = new URL(`result.zip?${what.number}`, here);
     link.download = what.name;

@@ -61,8 +61,11 @@ def build(server: Server, views: Views, logics: Logics) -> None:
             vuetify.Template(v_slot_actions=True),
         ):
             vuetify.VBtn("Close", click="message_open = false", variant="text")
+        # Also when the page comes back: it may have been ready while the connection was lost.
         client.ClientStateChange(
-            value="download", change="window.elasticHyperReg.download(download)"
+            value="download",
+            change="window.elasticHyperReg.download(download)",
+            trigger_on_create=True,
         )
 
 

@@ -109,7 +109,8 @@ class TissueTable:
                     color="primary",
                     thumb_size=16,
                     track_size=3,
-                    raw_attrs=[label, f'data-weight="{name}"'],
+                    # What is read aloud: the weight, not the place on the scale.
+                    raw_attrs=[label, f':aria-valuetext="{row}.{name}" data-weight="{name}"'],
                 )
             html.Input(
                 classes="value",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -107,6 +108,11 @@ class OptimisationConfig:
                 raise InputError(f"an NCC window of {window}", "an odd number, 3 or more")
         if self.tuned and not self.start_from:
             raise InputError("tuned weights without start_from", "the model whose others are kept")
+        for pattern in self.tuned:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InputError(f"tuned {pattern!r} ({error})", "a regular expression") from error
 
 
 @dataclass(frozen=True)

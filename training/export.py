@@ -37,6 +37,7 @@ def export(
             "spacing_mm": source.spacing,
             "size": source.shape[::-1],
             "intensity_window": config.card.intensity_window,
+            "plane": getattr(source, "plane", None),
         },
         "training": _training(config, state, run),
         "licence": config.card.licence,

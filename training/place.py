@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from torch import distributed
 
 from ElasticHyperRegLib.errors import InputError
 
+LOCK = ".lock"
 T = TypeVar("T")
 
 
@@ -61,6 +63,35 @@ class Place:
                 "checkpoint",
             )
         return done
+
+
+@contextmanager
+def held(place: Place) -> Iterator[None]:
+    """Keep the folder of a run for this start of it; a killed one lets go of it by itself.
+
+    All processes call this together.
+
+    Raises:
+        SharedFault: another start holds it, or the folder cannot be made.
+    """
+    lock = FileLock(place.folder / LOCK)
+    place.write(lambda: place.folder.mkdir(parents=True, exist_ok=True))
+    taken = False
+    if place.fabric.is_global_zero:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            taken = True
+    if place.fabric.broadcast(taken):
+        raise SharedFault(
+            f"{place.folder}, where this run is in progress",
+            "one start at a time",
+            "wait for it to end, or name another folder with --out",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

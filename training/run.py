@@ -9,11 +9,11 @@ import numpy as np
 
 from ElasticHyperRegLib.cli.faults import INPUT_FAULT
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.weights import ModelCard
+from ElasticHyperRegLib.weights import ModelCard, find_model
 
 from .augmentation import check_swap
 from .batches import collate
-from .checkpoint import origin
+from .checkpoint import FILE, origin
 from .config import TrainingConfig, read_config
 from .data import open_source, refuse_shared_patients
 from .data.pair import PairSource, lattice_text, same_spacing
@@ -21,7 +21,7 @@ from .export import export
 from .hardware import Hardware
 from .journal import earlier_starts, tensorboard_writer, this_start, write_record
 from .loop import Progress, Sources, fit, known_displacement, known_labels, no_fixed_labels
-from .place import Place, SharedFault, launched, peer_ended
+from .place import Place, SharedFault, held, launched, peer_ended
 from .state import begin
 
 
@@ -51,6 +51,8 @@ def train(
     config = read_config(config_path)
     if tensorboard:
         tensorboard_writer()
+    if config.optimisation.start_from and not (run / FILE).exists():
+        find_model(config.optimisation.start_from)  # which takes no time, as the data do
     sources = open_sources(config, data)
     words = command(config_path, data, hardware)
     with launched(hardware.fabric(config)) as fabric:
@@ -80,11 +82,12 @@ def _run(
     fabric, run = place.fabric, place.folder
     state = begin(config, fabric, run, origin(config, sources.patients, fabric.world_size))
     starts = earlier_starts(run, config)
-    if state.step < config.optimisation.steps or not state.starts:
-        state.starts.append(this_start(words, fabric.world_size, state.step))
-        place.write(lambda: write_record(run, config, [*starts, state.starts[-1]]))
-    fit(config, sources, state, place, progress)
-    return export(config, sources.train, state, run) if fabric.is_global_zero else None
+    with held(place):
+        if state.step < config.optimisation.steps or not state.starts:
+            state.starts.append(this_start(words, fabric.world_size, state.step))
+            place.write(lambda: write_record(run, config, [*starts, state.starts[-1]]))
+        fit(config, sources, state, place, progress)
+        return export(config, sources.train, state, run) if fabric.is_global_zero else None
 
 
 def command(config_path: Path, data: Path | None, hardware: Hardware) -> str:
@@ -123,7 +126,8 @@ def _check_alike(train: PairSource, validation: PairSource) -> None:
         )
     here, there = train.label_names, validation.label_names
     for value in here.keys() & there.keys():
-        if here[value] != there[value]:
+        nameless = f"label_{value}" in (here[value], there[value])
+        if here[value] != there[value] and not nameless:
             raise InputError(
                 f"the label {value}, {here[value]} in training and {there[value]} in validation",
                 "the same tissues in both",
@@ -150,12 +154,13 @@ def _check_pair(config: TrainingConfig, source: PairSource) -> None:
     weights, swap = config.optimisation, config.augmentation.swap
     if not (config.model.tissues or weights.labels or weights.truth or swap):
         return
-    batch = collate([source.sample(0, np.random.default_rng(0))])
-    if config.model.tissues and batch.fixed_labels is None:
-        raise no_fixed_labels(config)
-    if weights.labels:
-        known_labels(batch)
-    if weights.truth:
-        known_displacement(batch)
-    if swap:
-        check_swap(batch)
+    for part in getattr(source, "parts", (source,)):
+        batch = collate([part.sample(0, np.random.default_rng(0))])
+        if config.model.tissues and batch.fixed_labels is None:
+            raise no_fixed_labels(config)
+        if weights.labels:
+            known_labels(batch)
+        if weights.truth:
+            known_displacement(batch)
+        if swap:
+            check_swap(batch)

@@ -21,7 +21,7 @@ from ..types import Elasticity, Grid
 from ..weights import ModelCard, find_model, list_models, read_card
 from .elasticity import one_setting, used_elasticity
 from .intensity import is_ct
-from .network_field import check_dimension
+from .network_field import check_kind
 from .network_grid import towards_ras
 from .request import RegistrationRequest
 
@@ -69,7 +69,7 @@ def model_choice(request: RegistrationRequest) -> ModelChoice:
     if name == AUTO:
         return _best(request)
     card = read_card(find_model(name))
-    check_dimension(card, request.fixed.grid.ndim)
+    check_kind(card, request.fixed.grid)
     fault = _tissue_fault(card, request)
     if fault:
         raise InputError(

@@ -17,7 +17,7 @@ from ..weights import ModelCard
 from .arithmetic import computing_in, quickest_type
 from .captured import Function, captured
 from .elasticity import tissue_names
-from .network_grid import network_grid
+from .network_grid import network_grid, plane_of
 from .prepare import Prepared, Side
 from .request import DEFAULT_ELASTICITY
 
@@ -67,7 +67,7 @@ class NetworkField:
         dtype: that its convolutions are computed in where no gradient is wanted.
 
     Raises:
-        InputError: the images are not of the model's dimension.
+        InputError: the images are not of the model's dimension or plane.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class NetworkField:
     ) -> None:
         network, card = model
         fixed = prepared.fixed.image.grid
-        check_dimension(card, fixed.ndim)
+        check_kind(card, fixed)
         self.name = card.name
         self.grid = network_grid(card, fixed, options.coarsening)
         self.note = coarser_note(card, self.grid)
@@ -244,17 +244,24 @@ class NetworkField:
         return (data[0].movedim(0, 1) if self._is_stack else data).to(self._device)
 
 
-def check_dimension(card: ModelCard, ndim: int) -> None:
+def check_kind(card: ModelCard, fixed: Grid) -> None:
     """Refuse images that a model cannot be shown: a 2D model also takes volumes, as stacks.
 
     Raises:
-        InputError: slices for a 3D model.
+        InputError: slices for a 3D model; a stack of slices of another plane than it knows.
     """
-    if card.model.ndim > ndim:
+    if card.model.ndim > fixed.ndim:
         raise InputError(
-            f"{ndim}D images for {card.name}, a {card.model.ndim}D model",
+            f"{fixed.ndim}D images for {card.name}, a {card.model.ndim}D model",
             f"{card.model.ndim}D images",
             "choose a model of their dimension, or none",
+        )
+    wanted = card.expects.plane
+    if wanted is not None and card.model.ndim < fixed.ndim and plane_of(fixed) != wanted:
+        raise InputError(
+            f"a stack of {plane_of(fixed)} slices for {card.name}, a model of {wanted} ones",
+            f"{wanted} slices",
+            "permute the axes of the images, or choose another model",
         )
 
 

@@ -51,6 +51,11 @@ def towards_ras(grid: Grid) -> Grid:
     return Grid(tuple(size[::-1]), matrix)
 
 
+def plane_of(stack: Grid) -> str:
+    """The plane of the slices of a volume, the nearest one where they are oblique."""
+    return ("sagittal", "coronal", "axial")[_nearest_axes(np.abs(stack.direction)).index(2)]
+
+
 def _nearest_axes(cosines: np.ndarray) -> list[int]:
     """For each world axis the index axis nearest to it; the clearest are given away first."""
     left = cosines.copy()

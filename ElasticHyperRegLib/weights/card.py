@@ -27,12 +27,14 @@ class Expects:
         size: voxels of the network's grid along i, j, k.
         intensity_window: lowest and highest intensity, mapped to 0 and 1; ``None`` takes each
             image's own.
+        plane: of a model of slices: ``axial``, ``coronal`` or ``sagittal``; ``None`` takes any.
     """
 
     modality: str
     spacing_mm: tuple[float, ...]
     size: tuple[int, ...]
     intensity_window: tuple[float, float] | None = None
+    plane: Literal["axial", "coronal", "sagittal"] | None = None
 
     def __post_init__(self) -> None:
         check_window(self.intensity_window)

@@ -36,7 +36,7 @@ from training.benchmark import (
     run_benchmark,
 )
 from training.benchmark.acdc import acdc_cases
-from training.benchmark.choices import LABEL_FREE, Choice, global_choice, subject_choice
+from training.benchmark.choices import LABEL_FREE, Choice, Wanted, global_choice, subject_choice
 from training.benchmark.contenders import parse_contender, register_cases
 from training.benchmark.score import Row, score
 
@@ -198,11 +198,13 @@ def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
     card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
     cases = acdc_cases(data, "train")
     blind = [replace(case, fixed_labels=None, moving_labels=None) for case in cases]
-    free = subject_choice(card, cases, CPU, LABEL_FREE)
-    assert free.settings == subject_choice(card, blind, CPU, LABEL_FREE).settings
+    free = subject_choice(card, cases, CPU, Wanted(LABEL_FREE, "test"))
+    assert free.settings == subject_choice(card, blind, CPU, Wanted(LABEL_FREE, "test")).settings
     assert not free.by_scored_labels
-    by_dice = subject_choice(card, cases, CPU, "dice")
+    by_dice = subject_choice(card, cases, CPU, Wanted("dice", "test"))
     assert by_dice.by_scored_labels
+    seen = subject_choice(card, cases[:1], CPU, Wanted(LABEL_FREE, "train"))
+    assert seen.by_scored_labels  # by way of the default that it stays near to
     assert "scored labels" in by_dice.parameters
     best, other = (
         score(cases, register_cases(parse_contender("net"), cases, c.settings, CPU), "net", "")
@@ -214,7 +216,7 @@ def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
 def test_the_papers_way_takes_the_highest_score_itself(data, models, coarse):
     card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
     cases = acdc_cases(data, "train")
-    chosen = subject_choice(card, cases, CPU, "dice").settings
+    chosen = subject_choice(card, cases, CPU, Wanted("dice", "test")).settings
     contender = parse_contender("net")
     for case, setting in zip(cases, chosen, strict=True):
         others = [Elasticity(lam, mu) for lam in (0, 0.5, 1) for mu in (0, 0.5, 1) if lam + mu <= 1]
@@ -236,6 +238,22 @@ def test_a_diffusion_model_has_its_own_weight_and_an_elastic_finish(data, models
     assert refined.parameters.endswith("; the solver's energy is elastic, λ 0, μ as α")
 
 
+def test_a_diffusion_model_and_its_finish_are_given_one_weight(data, models):
+    install(lively(tiny_spec("diff-g", 2)), models / "net", MR)
+    found = [
+        rows_of(data, "net+refine", refine=1, setting=Setting(Elasticity(*given)))[1]
+        for given in ((0.3, 0.1), (0.0, 0.4))
+    ]
+    assert found[0].mean_dice == found[1].mean_dice
+    assert found[0].parameters == "given: α 0.4; the solver's energy is elastic, λ 0, μ as α"
+
+
+def test_passes_for_nobody_are_refused(data, models):
+    still(models / "net")
+    with pytest.raises(InputError, match="--refine 5 for networks alone"):
+        rows_of(data, "net", refine=5)
+
+
 def test_a_model_for_other_intensities_is_refused(data, models):
     ct = {**MR, "intensity_window": [-1000.0, 600.0]}
     install(lively(tiny_spec("elas-g", 2)), models / "net", ct)
@@ -246,7 +264,7 @@ def test_a_model_for_other_intensities_is_refused(data, models):
 def test_tissues_are_chosen_one_by_one(data, models, coarse):
     tissues = ("background", *TISSUES)
     card = install(lively(tiny_spec("elas-sas", 2, tissues=tissues), scale=3.0), models / "sas", MR)
-    chosen = subject_choice(card, acdc_cases(data, "train")[:1], CPU, "dice")
+    chosen = subject_choice(card, acdc_cases(data, "train")[:1], CPU, Wanted("dice", "test"))
     assert set(chosen.settings[0].tissues) <= set(tissues)
     assert len(chosen.settings[0].tissues) >= 3
 

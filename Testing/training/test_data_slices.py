@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from ElasticHyperRegLib import InputError
 from training.data import open_source
 from training.data.pair import PairSample
-from training.data.slices import PLANES, SlicesSource
+from training.data.slices import PLANES, SlicesSource, own_range
 
 from .layouts import learn2reg
 from .small_source import Discs
@@ -40,9 +41,8 @@ class Blocks:
         labels = torch.zeros(1, *SHAPE, dtype=torch.int64)
         labels[:, 1:3, 3:7, 7] = 1
         given = labels if self._labelled else None
-        return PairSample(
-            image, image + 0.5, given, given, torch.ones(3, *SHAPE), "a", labels > 0, None
-        )
+        mask = labels > 0 if self._labelled else None
+        return PairSample(image, image + 0.5, given, given, torch.ones(3, *SHAPE), "a", mask, None)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ class Blocks:
     ],
 )
 def test_the_middle_slice_of_the_tissue_is_taken(plane, place, shape, spacing):
-    source = SlicesSource(Blocks(), plane, drawn=False)
+    source = SlicesSource(Blocks(), plane, drawn=False, own_range=False)
     assert (source.shape, source.spacing) == (shape, spacing)
     sample, whole = source.sample(0, RNG), Blocks().sample(0, RNG)
     expected = whole.fixed.select(PLANES[plane] + 1, place)
@@ -65,18 +65,41 @@ def test_the_middle_slice_of_the_tissue_is_taken(plane, place, shape, spacing):
 
 
 def test_without_labels_it_is_the_middle_of_the_volume():
-    sample = SlicesSource(Blocks(labelled=False), "coronal", drawn=False).sample(0, RNG)
+    sample = SlicesSource(Blocks(labelled=False), "coronal", drawn=False, own_range=False).sample(
+        0, RNG
+    )
     assert int(sample.fixed[0, 0, 0]) == 30
 
 
 def test_a_drawn_slice_shows_tissue_and_hangs_on_the_draw_alone():
-    source = SlicesSource(Blocks(), "coronal", drawn=True)
+    source = SlicesSource(Blocks(), "coronal", drawn=True, own_range=False)
     drawn = [
         int(source.sample(0, np.random.default_rng(seed)).fixed[0, 0, 0]) for seed in range(40)
     ]
     assert set(drawn) == {30, 40, 50, 60}
     again = source.sample(0, np.random.default_rng(3)).fixed[0, 0, 0]
     assert int(again) == drawn[3]
+
+
+def test_a_drawn_slice_shows_what_is_compared():
+    class Masked(Blocks):
+        def sample(self, index, rng):
+            whole = super().sample(index, rng)
+            mask = torch.zeros(1, *SHAPE, dtype=torch.bool)
+            mask[:, :, 5] = True
+            return replace(whole, fixed_mask=mask, fixed_labels=None)
+
+    source = SlicesSource(Masked(), "coronal", drawn=True, own_range=False)
+    drawn = {int(source.sample(0, np.random.default_rng(s)).fixed[0, 0, 0]) for s in range(9)}
+    assert drawn == {50}
+
+
+def test_without_a_window_each_slice_has_its_own_range():
+    source = SlicesSource(Blocks(), "axial", drawn=False, own_range=True)
+    sample = source.sample(0, RNG)
+    for image in (sample.fixed, sample.moving):
+        assert (float(image.min()), float(image.max())) == (0.0, 1.0)
+    assert torch.count_nonzero(own_range(torch.ones(1, 3, 4))) == 0
 
 
 def test_slices_of_a_data_set(tmp_path: Path) -> None:
@@ -86,11 +109,11 @@ def test_slices_of_a_data_set(tmp_path: Path) -> None:
     source = open_source("slices", tmp_path, "val", options)
     whole = open_source("lungct", tmp_path, "val").sample(0, RNG)
     assert (source.shape, len(source.spacing)) == ((10, 14), 2)
-    assert torch.equal(source.sample(0, RNG).fixed, whole.fixed[:, :, 5])
+    assert torch.equal(source.sample(0, RNG).fixed, own_range(whole.fixed[:, :, 5]))
     with pytest.raises(InputError, match="plane is 'oblique'"):
         open_source("slices", tmp_path, "val", {**options, "plane": "oblique"})
 
 
 def test_slices_are_not_sliced():
     with pytest.raises(InputError, match="slices already"):
-        SlicesSource(Discs(), "axial", drawn=False)
+        SlicesSource(Discs(), "axial", drawn=False, own_range=False)

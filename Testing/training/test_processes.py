@@ -180,7 +180,7 @@ def test_a_fault_that_another_process_meets_is_told(config, tmp_path):
     seed = next(n for n in range(100) if [first_draw(n, rank) for rank in (0, 1)] == [0, 1])
     text = config.read_text().replace("seed = 3", f"seed = {seed}")
     config.write_text(text.replace("batch = 2", "batch = 1"))
-    pool = tmp_path / "pool"
+    (pool := tmp_path / "pool").mkdir()
     source = PhantomSource(pool, "train", PhantomSourceOptions((32, 32, 32), 2, 1))
     broken = source._path(source._seeds[1])
     assert broken is not None

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,10 +20,11 @@ from ElasticHyperRegLib.weights import load_model, read_card
 from training.checkpoint import FILE, save
 from training.export import export
 from training.hardware import Hardware
+from training.inheritance import take_over
 from training.journal import STEPS, Journal, revision
 from training.loop import Sources
+from training.place import Place, held
 from training.run import train
-from training.state import _take_over
 
 from ..unit.tiny_models import TRAINING, install, lively, tiny_spec
 from .small_source import Discs
@@ -144,7 +145,8 @@ def test_a_pyramid_that_sees_more_sets_out_as_the_one_that_sees_less(tmp_path, b
     less = replace(spec, options=replace(spec.options, **before))
     older = install(lively(less), tmp_path / "older")
     more = build(replace(spec, options=replace(spec.options, **after)))
-    _take_over(more, str(older.folder))
+    _, anew = take_over(more, str(older.folder))
+    assert all(".gate." in name for name in anew)
     kept, own = load_model(older.folder)[0].state_dict(), more.state_dict()
     for name, tensor in own.items():
         if ".gate." in name:
@@ -160,6 +162,44 @@ def test_a_pyramid_that_sees_more_sets_out_as_the_one_that_sees_less(tmp_path, b
                 assert torch.equal(own[name][:, where], kept[name][:, old[part]])
             else:
                 assert torch.count_nonzero(own[name][:, where]) == 0
+
+
+@pytest.mark.parametrize("after", [{"passes": 2}, {"passes": 2, "force_window": 3}])
+def test_a_network_that_sees_more_sets_out_as_the_one_that_sees_less(tmp_path, after):
+    spec = tiny_spec("elas-g", ndim=2)
+    older = install(lively(spec), tmp_path / "older")
+    more = cast(Any, build(replace(spec, options=replace(spec.options, **after))))
+    assert take_over(more, str(older.folder))[1] == set()
+    less = load_model(older.folder)[0]
+    pair = [torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(n)) for n in (0, 1)]
+    values = torch.tensor([[0.1, 0.3]])
+    shown = more.encode(*pair).first[0]
+    theta = more.generate(values)
+    found, expected = more._look(shown, theta), less.decode(less.encode(*pair), values)
+    torch.testing.assert_close(more.whole(found, more.encode(*pair)), expected)
+
+
+def test_what_begins_anew_is_told_and_not_frozen(tmp_path, caplog):
+    spec = config().model
+    older = install(
+        lively(replace(spec, options=replace(cast(Any, spec.options), rank=3))), tmp_path / "o"
+    )
+    settings = config(steps=1, every=1, start_from=str(older.folder))
+    run(settings, tmp_path / "run")
+    assert "do not fit and begin anew: features.layers" in caplog.text
+    frozen = config(steps=1, every=1, start_from=str(older.folder), tuned=("flow.*",))
+    with pytest.raises(InputError, match="which start_from does not have and tuned leaves"):
+        run(frozen, tmp_path / "other")
+    with pytest.raises(InputError, match="a regular expression"):
+        config(steps=1, every=1, start_from="x", tuned=("flow(",))
+
+
+def test_a_folder_serves_one_start_at_a_time(tmp_path):
+    place = Place(Hardware("cpu").fabric(config(steps=1, every=1)), tmp_path / "run")
+    with held(place), pytest.raises(InputError, match="this run is in progress"), held(place):
+        pass
+    with held(place):  # the first one has let go
+        pass
 
 
 def channels(options: dict[str, Any], level: int) -> dict[str, slice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ElasticHyperRegLib.weights import ModelCard, load_model
 from .contenders import bound_fields
 
 LABEL_FREE = "similarity"
-DEFAULT_CHOSEN_ON = ("val",)
+DEFAULT_CHOSEN_ON = ("train", "val")
 """Splits of ACDC whose labels had a part in the choice of the program's default λ and μ."""
 STEP = 0.1
 """Of the grid over λ and μ, as in the papers."""
@@ -41,10 +42,23 @@ class Choice:
     by_scored_labels: bool = False
 
 
-def given_choice(setting: Setting, count: int) -> Choice:
+class Wanted(NamedTuple):
+    """How (λ, μ) of each pair are to be chosen.
+
+    By ``dice``, on the labels that the table scores, as the papers do, or by a label-free
+    objective; and of which split the pairs are.
+    """
+
+    objective: str
+    split: str
+
+
+def given_choice(card: ModelCard | None, setting: Setting, count: int) -> Choice:
     """The (λ, μ) that somebody asked for, for ``count`` pairs."""
-    tissues = [f"{name} {_text(value)}" for name, value in setting.tissues.items()]
-    return Choice((setting,) * count, f"given: {'; '.join([_text(setting.default), *tissues])}")
+    setting = _as_known(setting, card)
+    tissues = [f"{name} {_text(value, card)}" for name, value in setting.tissues.items()]
+    text = "; ".join([_text(setting.default, card), *tissues])
+    return Choice((setting,) * count, f"given: {text}")
 
 
 def global_choice(card: ModelCard | None, split: str, count: int) -> Choice:
@@ -63,29 +77,28 @@ def subject_choice(
     card: ModelCard,
     cases: Sequence[RegistrationRequest],
     device: torch.device,
-    objective: str,
+    how: Wanted,
     tick: Tick = lambda fraction: None,
 ) -> Choice:
     """(λ, μ) of each pair, and of each tissue where the model obeys them, from a grid.
 
     Args:
-        objective: ``dice``, by the labels that the table scores, as the papers do; or a label-free
-            one.
+        how: they are chosen.
     """
-    by_labels = objective != LABEL_FREE
-    options = EstimateOptions(objective=objective, method="grid", step=STEP, sweeps=0)
+    by_labels = how.objective != LABEL_FREE
+    options = EstimateOptions(objective=how.objective, method="grid", step=STEP, sweeps=0)
     settings = []
     for number, field in enumerate(bound_fields(load_model(card.folder), cases, device)):
         found = estimate(field, _evidence(cases[number], by_labels), options)
         chosen = _peaks(found) if by_labels else found.setting
-        settings.append(chosen if field.tissues else Setting(chosen.default))
+        settings.append(_as_known(chosen if field.tissues else Setting(chosen.default), card))
         tick((number + 1) / len(cases))
     text = (
-        f"subject-wise: best {objective} on the scored labels, as in the papers"
+        f"subject-wise: best {how.objective} on the scored labels, as in the papers"
         if by_labels
-        else f"subject-wise: by {objective}, no labels, near the program's default where as good"
+        else f"subject-wise: by {how.objective}, near the program's default where as good"
     )
-    return Choice(tuple(settings), text, by_labels)
+    return Choice(tuple(settings), text, by_labels or how.split in DEFAULT_CHOSEN_ON)
 
 
 def _peaks(found: Estimate) -> Setting:
@@ -102,6 +115,14 @@ def _evidence(case: RegistrationRequest, labels: bool) -> Evidence:
     if labels:
         return Evidence.of(case, identity)
     return Evidence(fixed=case.fixed, moving=case.moving, initial=identity)
+
+
+def _as_known(setting: Setting, card: ModelCard | None) -> Setting:
+    """What a model of α sees of a setting: μ alone, which its refinement is given too."""
+    if card is None or len(card.model.hyper) > 1:
+        return setting
+    seen = {n: Elasticity(0.0, value.lam + value.mu) for n, value in setting.tissues.items()}
+    return Setting(Elasticity(0.0, setting.default.lam + setting.default.mu), seen)
 
 
 def _text(value: Elasticity, card: ModelCard | None = None) -> str:

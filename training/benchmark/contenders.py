@@ -105,6 +105,8 @@ def _predicted(
     network, card = load_model(card.folder)
     model = network.to(device), card
     found, velocities = [], []
+    warm = next(bound_fields(model, cases[:1], device))  # what a first call sets up is no pair's
+    warm.displacement(settings[0].default, settings[0].tissues)
     seconds, begin = 0.0, perf_counter()
     for field, setting in zip(bound_fields(model, cases, device), settings, strict=True):
         grid = cases[0].fixed.grid

@@ -19,7 +19,7 @@ from ElasticHyperRegLib.estimation import Setting
 from ElasticHyperRegLib.weights import ModelCard, list_models
 
 from .acdc import acdc_cases
-from .choices import LABEL_FREE, Choice, Tick, given_choice, global_choice, subject_choice
+from .choices import LABEL_FREE, Choice, Tick, Wanted, given_choice, global_choice, subject_choice
 from .contenders import REFINE, SOLVER, Contender, parse_contender, register_cases
 from .score import Fields, Row, score
 
@@ -88,6 +88,12 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
     everyone = options.models == EVERYONE
     names = BENCHMARKS[name].everyone() if everyone else options.models
     contenders = [parse_contender(model) for model in names]
+    alone = all(c.card is not None and not c.refined for c in contenders)
+    if options.refine is not None and alone:
+        raise InputError(
+            f"--refine {options.refine} for networks alone",
+            "the solver, or a network's name with +refine, among --models",
+        )
     device = pick_device(options.device)
     progress("reading", 0.0)
     cases = BENCHMARKS[name].cases(options.data, options.split)
@@ -133,14 +139,14 @@ def _choices(
     tick: Tick,
 ) -> Iterator[Choice]:
     if options.setting is not None:
-        yield given_choice(options.setting, len(cases))
+        yield given_choice(card, options.setting, len(cases))
         return
     yield global_choice(card, options.split, len(cases))
     if card is None or not options.subject_wise:
         return
     for half, objective in ((0.0, LABEL_FREE), (0.5, "dice")):
         within = _part(lambda step, fraction: tick(fraction), "", half, 0.5)
-        yield subject_choice(card, cases, device, objective, within)
+        yield subject_choice(card, cases, device, Wanted(objective, options.split), within)
 
 
 def _part(progress: Progress, step: str, first: float, share: float) -> Tick:

@@ -20,6 +20,9 @@ class MixtureSource:
         split: in ``train`` each part is drawn from as often as its weight says; in ``val`` and
             ``test`` every pair of every part is there once, whatever the weights.
 
+    Attributes:
+        parts: none of them a mixture itself.
+
     Raises:
         InputError: none or unequal numbers of them, shapes or spacings that differ, or labels in
             some of them only.
@@ -39,6 +42,7 @@ class MixtureSource:
                 )
             if bool(part.label_names) != bool(first.label_names):
                 raise InputError("labels in some parts of a mixture", "labels in all or none")
+        self.parts = tuple(p for part in parts for p in getattr(part, "parts", (part,)))
         self._parts = parts
         self._drawn = split == "train"
         share = np.asarray(weights) / np.sum(weights)

@@ -111,8 +111,11 @@ class PhantomSource:
             raise InputError(f"the split '{split}'", f"one of {', '.join(SPLITS)}")
         if window not in (None, CT_WINDOW_HU):
             raise InputError(f"the window {window} for phantoms", f"{CT_WINDOW_HU} HU or none")
-        if root is not None:
-            _make_folder(root)
+        if root is not None and not root.parent.is_dir():
+            raise InputError(
+                f"{root}, which cannot be made (no folder {root.parent})",
+                "a folder to keep phantoms in",
+            )
         self._options, self._split, self._root = options, split, root
         count = options.phantoms if split == "train" else options.held_out
         self._seeds = [FIRST_SEED[split] + i for i in range(count)]
@@ -194,6 +197,7 @@ class PhantomSource:
     def _store(self, seed: int, arrays: Arrays) -> Arrays:
         path = self._path(seed)
         if path is not None:
+            _make_folder(path.parent)
             with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub, not its code
         return arrays

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from ElasticHyperRegLib.engine.network_field import SMALLEST_RANGE
 from ElasticHyperRegLib.errors import InputError
 
 from .pair import PairSample, PairSource
@@ -23,8 +24,8 @@ class SlicesOptions:
     Args:
         source: name of a source of volumes, see ``sources``.
         plane: of the slices.
-        slices: the ``middle`` one of what the fixed labels show, or of the volume without labels;
-            or in training a ``random`` one that shows some of them, drawn anew each time.
+        slices: the ``middle`` one of what the fixed labels and mask show, or of the volume without
+            them; or in training a ``random`` one that shows some of them, drawn anew each time.
         options: of the source.
     """
 
@@ -43,15 +44,21 @@ class SlicesSource:
         volumes: the pairs.
         plane: key of ``PLANES``.
         drawn: whether a slice is drawn at random; else it is the middle one.
+        own_range: whether each slice's lowest and highest intensity become 0 and 1, as in use where
+            a model has no window.
+
+    Attributes:
+        plane: as given.
 
     Raises:
         InputError: the pairs are slices already.
     """
 
-    def __init__(self, volumes: PairSource, plane: str, drawn: bool) -> None:
+    def __init__(self, volumes: PairSource, plane: str, drawn: bool, own_range: bool) -> None:
         if len(volumes.shape) != 3:
             raise InputError("slices of pairs that are slices already", "a source of volumes")
         self._volumes, self._axis, self._drawn = volumes, PLANES[plane], drawn
+        self._own_range, self.plane = own_range, plane
         kept = [axis for axis in range(3) if axis != self._axis]
         self.shape = tuple(volumes.shape[axis] for axis in kept)
         self.spacing = tuple(volumes.spacing[::-1][axis] for axis in kept)[::-1]
@@ -68,9 +75,12 @@ class SlicesSource:
         def cut(data: torch.Tensor | None) -> torch.Tensor | None:
             return None if data is None else data.select(self._axis + 1, place)
 
+        images = whole.fixed, whole.moving
+        seen = [image.select(self._axis + 1, place) for image in images]
+        fixed, moving = map(own_range, seen) if self._own_range else seen
         return PairSample(
-            whole.fixed.select(self._axis + 1, place),
-            whole.moving.select(self._axis + 1, place),
+            fixed,
+            moving,
             cut(whole.fixed_labels),
             cut(whole.moving_labels),
             None,
@@ -82,9 +92,16 @@ class SlicesSource:
     def _place(self, whole: PairSample, rng: np.random.Generator) -> int:
         """Where along the axis."""
         places = torch.arange(whole.fixed.shape[self._axis + 1])
-        if whole.fixed_labels is not None:
-            shown = (whole.fixed_labels[0] > 0).movedim(self._axis, 0).flatten(1).any(1)
-            places = places[shown] if bool(shown.any()) else places
+        for where in (whole.fixed_mask, whole.fixed_labels):
+            if where is not None:
+                shown = (where[0] > 0).movedim(self._axis, 0).flatten(1).any(1)[places]
+                places = places[shown] if bool(shown.any()) else places
         if self._drawn:
             return int(places[int(rng.integers(len(places)))])
         return int(places[0] + places[-1]) // 2
+
+
+def own_range(image: torch.Tensor) -> torch.Tensor:
+    """From 0 to 1; a constant image becomes 0."""
+    low, high = image.aminmax()
+    return (image - low) / (high - low).clamp_min(SMALLEST_RANGE)

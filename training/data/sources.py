@@ -81,7 +81,7 @@ def _mixture(base: Path | None, split: str, options: MixtureOptions, window: Win
 def _slices(root: Path | None, split: str, options: SlicesOptions, window: Window) -> PairSource:
     volumes = open_source(options.source, root, split, options.options, window)
     drawn = options.slices == "random" and split == "train"
-    return SlicesSource(volumes, options.plane, drawn)
+    return SlicesSource(volumes, options.plane, drawn, window is None)
 
 
 _KINDS = {

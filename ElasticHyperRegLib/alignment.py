@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock, get_ident
 
 import numpy as np
 import SimpleITK as sitk
@@ -72,7 +73,7 @@ def align(
     if kind == "none":
         return np.eye(dim + 1)
     images, masks = [], []
-    enlarged = max(1.0, BODY_MM / min(max(_extent(grid)) for _, grid, _ in (fixed, moving)))
+    enlarged = enlargement(fixed[1], moving[1])
     for data, grid, mask in (_enlarged(side, enlarged) for side in (fixed, moving)):
         wanted = np.minimum(FINEST_MM, _extent(grid) / FEWEST)
         working = coarser(grid, tuple(np.maximum(grid.spacing, wanted)))
@@ -87,6 +88,11 @@ def align(
             found = _refine(stage, found, images, masks, seed)
     found.matrix[:dim, dim] /= enlarged
     return found.matrix
+
+
+def enlargement(*grids: Grid) -> float:
+    """How many times smaller than a body the smallest of some images is; 1 of all larger ones."""
+    return max(1.0, BODY_MM / min(float(max(_extent(grid))) for grid in grids))
 
 
 def _extent(grid: Grid) -> np.ndarray:
@@ -104,13 +110,27 @@ def _enlarged(side: Side, factor: float) -> Side:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums over several threads come out in another order each time, and so another matrix."""
-    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    """Sums over several threads come out in another order each time, and so another matrix.
+
+    SimpleITK's number is one for the whole process: the last of several alignments restores it.
+    """
+    with _lock:
+        if not _aligning:
+            _usual.append(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        _aligning.append(get_ident())
     try:
         yield
     finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+        with _lock:
+            _aligning.remove(get_ident())
+            if not _aligning:
+                sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(_usual.pop())
+
+
+_lock = Lock()
+_aligning: list[int] = []
+_usual: list[int] = []
 
 
 def _as_sitk(data: torch.Tensor, grid: Grid) -> sitk.Image:

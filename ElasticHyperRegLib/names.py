@@ -27,10 +27,9 @@ def _respelled(own: Mapping[int, str], other: Mapping[int, str]) -> dict[int, st
     for name in other.values():
         spelling.setdefault(matched(name), name)
     taken = set(own.values())  # two tissues of one map stay two
-    found = dict(own)
-    for label, name in own.items():
+    renamed: dict[str, str] = {}  # labels of one name stay one tissue
+    for name in dict.fromkeys(own.values()):
         wanted = name if name in exact else spelling.get(matched(name), name)
-        if wanted not in taken:
-            found[label] = wanted
-            taken.add(wanted)
-    return found
+        renamed[name] = name if wanted in taken else wanted
+        taken.add(renamed[name])
+    return {label: renamed[name] for label, name in own.items()}

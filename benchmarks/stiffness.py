@@ -44,6 +44,7 @@ from ElasticHyperRegLib.estimation.surface import HELD, Choice, best_of
 from ElasticHyperRegLib.field import transform_points
 from ElasticHyperRegLib.materials import young_poisson
 from ElasticHyperRegLib.phantom import Phantom, PhantomOptions, make_phantom
+from ElasticHyperRegLib.session.compared import scored
 from ElasticHyperRegLib.session.fields import Fields
 
 FEWEST = 3
@@ -124,7 +125,8 @@ def measure(seed: int, size: int, step: float) -> list[Record]:
         options=RegistrationOptions(initial="none", model="none", device="cpu"),
     )
     pair = align_pair(request, torch.device("cpu"), Run())
-    field = Remembered(Fields(request, pair, None).model)
+    start = Setting(DEFAULT_ELASTICITY)
+    field = Remembered(scored(Fields(request, pair, None), start, lambda: None))
     known = Evidence.of(request, pair.initial)
     records = []
     for way, objective in product(WAYS, OBJECTIVES):

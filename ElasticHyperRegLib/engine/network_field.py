@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -100,6 +102,11 @@ class NetworkField:
         self.dtype = self._quickest() if options.quick else torch.float32
         self._graph = self._captured() if options.quick else None
 
+    @property
+    def has_one_weight(self) -> bool:
+        """Whether the model knows λ + μ alone, see there."""
+        return len(self._card.model.hyper) == 1
+
     def displacement(
         self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Check = go_on
     ) -> torch.Tensor:
@@ -119,6 +126,16 @@ class NetworkField:
             check()
             return self._graph(values)
         return self._inferred(values, check).clone()  # for autograd to accept it
+
+    @cached_property
+    def exact(self) -> NetworkField:
+        """The same in float32: what is in half precision hangs on how busy the machine was."""
+        if self.dtype == torch.float32:
+            return self
+        exact = copy(self)
+        exact.dtype = torch.float32
+        exact._graph = None if self._graph is None else exact._captured()
+        return exact
 
     def velocity(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
         """The stationary velocity whose exponential is ``displacement``, in the same form."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..alignment import align
+from ..alignment import align, enlargement
 from ..energies import Coefficient
 from ..errors import InputError
 from ..field import warp, with_initial, world_points
@@ -20,9 +20,11 @@ from .intensity import field_of_view, normalised, without_padding
 from .request import RegistrationRequest
 
 RIM_MM = 5.0
-"""Around a user's mask that similarity sees too: an organ's border is where its edge is."""
+"""Around a user's mask that similarity sees too: an organ's border is where its edge is. Less for
+small objects, as the initial alignment has it (``alignment.enlargement``)."""
 MARGIN_MM = 15.0
-"""Around a user's mask that the initial alignment sees too: borders of organs guide it."""
+"""Around a user's mask that the initial alignment sees too: borders of organs guide it.
+Likewise."""
 OVERLAP_MM = 8.0
 
 
@@ -57,10 +59,16 @@ def prepare(request: RegistrationRequest) -> Prepared:
     Raises:
         InputError: a mask holds nothing that the scanner saw.
     """
+    rim_mm = RIM_MM / _enlarged(request)
     return Prepared(
-        _side(request.fixed, request.fixed_mask),
-        _side(request.moving, request.moving_mask),
+        _side(request.fixed, request.fixed_mask, rim_mm),
+        _side(request.moving, request.moving_mask, rim_mm),
     )
+
+
+def _enlarged(request: RegistrationRequest) -> float:
+    """How many times larger a body is for which the margins are meant."""
+    return enlargement(request.fixed.grid, request.moving.grid)
 
 
 def initial_alignment(
@@ -73,8 +81,9 @@ def initial_alignment(
     """
     options = request.options
     if isinstance(options.initial, str):
+        margin_mm = MARGIN_MM / _enlarged(request)
         sides = [
-            (side.data, side.image.grid, with_margin(mask, MARGIN_MM, side.seen))
+            (side.data, side.image.grid, with_margin(mask, margin_mm, side.seen))
             for side, mask in (
                 (prepared.fixed, request.fixed_mask),
                 (prepared.moving, request.moving_mask),
@@ -120,10 +129,10 @@ def problem_of(
     )
 
 
-def _side(image: Image, mask: LabelMap | None) -> Side:
+def _side(image: Image, mask: LabelMap | None, rim_mm: float) -> Side:
     seen = field_of_view(image)
     clean = without_padding(image)
-    counts = with_margin(mask, RIM_MM, seen)
+    counts = with_margin(mask, rim_mm, seen)
     if counts is not None and not bool(counts.any()):
         raise InputError(
             f"a mask that lies outside the field of view of {image.name}",

@@ -20,6 +20,7 @@ from .search import Listeners, Search
 from .settings import Setting
 from .surface import HELD, Surface
 
+ONE_WEIGHT = "the model knows λ + μ alone, which is told in the ratio of where the search started"
 APART = (
     "each tissue's choice rests on fields with one setting everywhere; the choices painted "
     "together have not been tried"
@@ -87,12 +88,18 @@ def estimate(
         objective=options.weights,
         method=options.method,
         model=field.name,
-        evidence=scorer.statement + ("" if search.tissues or len(best) == 1 else f"; {APART}"),
+        evidence="; ".join([scorer.statement, *_caveats(search, len(best))]),
         warnings=_warnings(surfaces, elasticity),
         scores={name: {"initial": scorer.initial[name], **scores[name]} for name in search.goals},
         fields=search.fields,
         seconds=perf_counter() - begin,
     )
+
+
+def _caveats(search: Search, goals: int) -> list[str]:
+    """What else is to be known of a choice."""
+    apart = not search.tissues and goals > 1
+    return [ONE_WEIGHT] * search.has_one_weight + [APART] * apart
 
 
 Outcome = tuple[dict[str, Elasticity], dict[str, dict[str, float]]]

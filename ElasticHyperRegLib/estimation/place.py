@@ -67,6 +67,11 @@ class Place:
         counts = self.numbers.flatten().bincount(minlength=len(self.names) + 1)
         return dict(zip(self.names, counts[1:].tolist(), strict=True))
 
+    def share(self, tissue: str, numbers: torch.Tensor) -> float:
+        """How many of ``numbers`` (see there) are a tissue's; of another name, the background's."""
+        own = 1 + self.names.index(tissue) if tissue in self.names else 0
+        return float((numbers == own).float().mean()) if numbers.numel() else 0.0
+
     def _table(self, own: LabelMap | None) -> dict[int, int]:
         """Value in ``own`` → number of its tissue, in ascending order."""
         maps = (self.evidence.fixed_labels, self.evidence.moving_labels)

@@ -17,8 +17,8 @@ from torch.nn import functional
 from ..energies import Coefficient
 from ..engine.elasticity import BACKGROUND, EVERYWHERE, tissue_names
 from ..engine.sliding import SlidingBorder, bands
-from ..field import displacement_gradient
-from ..grid import resample
+from ..field import displacement_gradient, world_points
+from ..grid import apply_matrix, resample, sample
 from ..types import Grid, LabelMap
 from .evidence import Evidence
 from .place import Place
@@ -110,6 +110,7 @@ def readouts(
     elasticity: Setting,
     labels: LabelMap | None = None,
     sliding: Sequence[SlidingBorder] = (),
+    nodes: Grid | None = None,
 ) -> Readouts:
     """Strain and stress of u, with means by tissue.
 
@@ -120,26 +121,68 @@ def readouts(
         elasticity: (λ, μ) of the tissues.
         labels: tissues of the fixed image, on any grid.
         sliding: borders about which μ is lowered; they need the labels.
+        nodes: of the field, where it was interpolated in between: equilibrium asks for second
+            derivatives, which are nothing but the nodes' there.
     """
-    place = Place(grid, Evidence(fixed_labels=labels), u_mm.device)
-    lam, mu = painted(place, elasticity)
-    if labels is not None and sliding:
-        band = bands(labels, tissue_names(labels), sliding).to(u_mm.device)
-        mu = mu * resample(band, labels.grid, grid)
+    body = _Body(labels, elasticity, tuple(sliding))
+    place, mu = body.place(grid, u_mm.device), body.moduli(grid, u_mm.device)[1]
     tensor = strain(u_mm, grid)
     shape = von_mises_strain(tensor)
-    force, steepness = _squared_slopes(stress(tensor, lam, mu), grid)
-    size, inside = force.sqrt(), interior(place.numbers)
-    maps = {
+    means = {
         "volumetric_strain": place.by_tissue(_trace(tensor)[:, None]),
         "von_mises_strain": place.by_tissue(shape),
         "von_mises_stress": place.by_tissue(3 * mu * shape),
-        "equilibrium_residual": place.by_tissue(size, inside),
     }
+    tissues = _by_name(means, place)
+    if nodes is None:
+        residual, forces = _forces(u_mm, grid, body)
+    else:
+        there, forces = _forces(_at(u_mm, grid, nodes), nodes, body)
+        residual = resample(there, nodes, grid, mode="nearest")
+    for tissue, told in forces.items():
+        tissues.setdefault(tissue, {}).update(told)
+    return Readouts(tensor, shape, 3 * mu * shape, residual, grid, tissues)
+
+
+@dataclass(frozen=True, eq=False)
+class _Body:
+    """What is where, and how stiff, on any grid; arguments as of ``readouts``."""
+
+    labels: LabelMap | None
+    elasticity: Setting
+    sliding: tuple[SlidingBorder, ...]
+
+    def place(self, grid: Grid, device: torch.device) -> Place:
+        return Place(grid, Evidence(fixed_labels=self.labels), device)
+
+    def moduli(self, grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """λ and μ as maps (1, 1, *grid.shape)."""
+        lam, mu = painted(self.place(grid, device), self.elasticity)
+        if self.labels is not None and self.sliding:
+            band = bands(self.labels, tissue_names(self.labels), self.sliding).to(device)
+            mu = mu * resample(band, self.labels.grid, grid)
+        return lam, mu
+
+
+def _forces(
+    u_mm: torch.Tensor, grid: Grid, body: _Body
+) -> tuple[torch.Tensor, dict[str, dict[str, float]]]:
+    """|div σ| as of ``Readouts``, and its means by tissue."""
+    place, (lam, mu) = body.place(grid, u_mm.device), body.moduli(grid, u_mm.device)
+    force, steepness = _squared_slopes(stress(strain(u_mm, grid), lam, mu), grid)
+    size, inside = force.sqrt(), interior(place.numbers)
     relative = place.by_tissue(force, inside) / place.by_tissue(steepness, inside)
-    maps["equilibrium_residual_relative"] = relative.sqrt()
-    residual = torch.where(inside, size, torch.nan)
-    return Readouts(tensor, shape, 3 * mu * shape, residual, grid, _by_name(maps, place))
+    means = {
+        "equilibrium_residual": place.by_tissue(size, inside),
+        "equilibrium_residual_relative": relative.sqrt(),
+    }
+    return torch.where(inside, size, torch.nan), _by_name(means, place)
+
+
+def _at(u_mm: torch.Tensor, grid: Grid, nodes: Grid) -> torch.Tensor:
+    """A field at the nodes that it was interpolated from: not smoothed, as ``to_grid`` would."""
+    points = world_points(nodes, u_mm)
+    return sample(u_mm, apply_matrix(grid.ras_to_ijk, points))
 
 
 def painted(place: Place, elasticity: Setting) -> tuple[torch.Tensor, torch.Tensor]:

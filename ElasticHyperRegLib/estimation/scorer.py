@@ -49,6 +49,14 @@ class Scorer:
         )
         self.initial = self.named(self(rest))
 
+    def tolerance_of(self, tissue: str) -> float:
+        """Of the whole score where one tissue alone is changed: its share of each tolerance."""
+        return sum(weight * term.tolerance * term.share(tissue) for weight, term in self._terms)
+
+    def slack_of(self, tissue: str) -> float:
+        """Likewise of the slack."""
+        return self.tolerance_of(tissue) if self.slack else 0.0
+
     def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:
         """Scores (1 + len(place.names),): of the whole, then of each tissue.
 

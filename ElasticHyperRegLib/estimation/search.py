@@ -15,13 +15,14 @@ from ..engine.request import Progress
 from ..errors import Cancelled
 from ..types import Elasticity
 from .differentiable import DifferentiableField, ascend
-from .explore import Found, Scores, budget, explore, scores_of
+from .explore import Found, Scores, Space, budget, explore, scores_of
 from .options import EstimateOptions
 from .scorer import Scorer
 from .settings import Setting
 from .surface import HELD, SAME, TIE, Choice, Surface, best_of
 
-Key = tuple[Elasticity, tuple[tuple[str, Elasticity], ...]]
+Key = tuple[Elasticity, ...]
+"""What a field makes of a setting: (λ, μ) of each tissue that it obeys, or of everywhere."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Search:
         options: as given.
         surfaces: every response surface, in the order they were made.
         fields: how many fields were computed.
+        has_one_weight: whether the field knows λ + μ alone.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Search:
         self.surfaces: list[Surface] = []
         self.fields = 0
         self._known: dict[Key, Scores] = {}
+        self.has_one_weight = getattr(field, "has_one_weight", False)
         self.tissues = self._obeyed()
         self.goals = {
             EVERYWHERE: options.elasticity,
@@ -71,12 +74,13 @@ class Search:
         Raises:
             Cancelled: the listener said so.
         """
-        if setting.key not in self._known:
+        key = self._key(setting)
+        if key not in self._known:
             self.tick()
             with torch.no_grad():
                 d_mm = self._field.displacement(setting.default, setting.tissues)
-                self._known[setting.key] = self._scorer.named(self._scorer(d_mm))
-        return self._known[setting.key]
+                self._known[key] = self._scorer.named(self._scorer(d_mm))
+        return self._known[key]
 
     def tick(self) -> None:
         """Count a field that is about to be computed."""
@@ -89,7 +93,11 @@ class Search:
         """The best setting for the whole and for each tissue, the same everywhere at a time."""
         slack = self._scorer.slack
         found = explore(
-            lambda value: self.score(Setting(value)), self.goals, self.options, slack, self._glimpse
+            lambda value: self.score(Setting(value)),
+            self.goals,
+            self._space(self.options.elasticity),
+            slack,
+            seen=self._glimpse,
         )
         if self.options.method == "gradient" and not self.tissues:
             for goal, start in self.goals.items():
@@ -120,11 +128,10 @@ class Search:
     def sweep(self, setting: Setting) -> Setting:
         """Every tissue searched alone, the others held; worse by no more than the tolerance."""
         for tissue in self.tissues:
-            now = {EVERYWHERE: setting.of(tissue)}
-            held = partial(self._with, setting, tissue)
-            found = explore(held, now, self.options, self._part(HELD) * self._scorer.slack)
-            scores = scores_of(found, EVERYWHERE)
-            chosen = self._note(tissue, HELD, scores, self.options.start_of(tissue))
+            now, start = {EVERYWHERE: setting.of(tissue)}, self.options.start_of(tissue)
+            held, slack = partial(self._with, setting, tissue), self._scorer.slack_of(tissue)
+            found = explore(held, now, self._space(start), slack, besides=[start])
+            chosen = self._note(tissue, HELD, scores_of(found, EVERYWHERE), start)
             setting = setting.with_tissue(tissue, chosen)
         return setting
 
@@ -143,7 +150,7 @@ class Search:
             scores = self._scores(values)
             rows = [rounded(row) for row in values.tolist()]
             visited.append(Setting(setting.default, dict(zip(names, rows, strict=True))))
-            self._known[visited[-1].key] = self._scorer.named(scores)
+            self._known[self._key(visited[-1])] = self._scorer.named(scores)
             return scores[0]
 
         start = [setting.of(name) for name in names]
@@ -153,6 +160,13 @@ class Search:
         gain = self.score(best)[EVERYWHERE] - before
         return best if gain > self._scorer.tolerance else setting
 
+    def _key(self, setting: Setting) -> Key:
+        return tuple(setting.of(name) for name in self._field.tissues) or (setting.default,)
+
+    def _space(self, start: Elasticity) -> Space:
+        """Of settings that the field can tell from each other."""
+        return Space(self.options, start if self.has_one_weight else None)
+
     def _glimpse(self, found: Found) -> None:
         """Tell how the whole looks so far."""
         scores, start = scores_of(found, EVERYWHERE), self.goals[EVERYWHERE]
@@ -160,15 +174,22 @@ class Search:
         self._listeners.on_surface(Surface.over(EVERYWHERE, SAME, scores, choice))
 
     def _climb_one(self, goal: str, start: Elasticity, found: Found) -> None:
-        """Gradient ascent of one score in one setting for everywhere; what it meets is noted."""
+        """Gradient ascent of one score in one setting for everywhere.
+
+        What it meets is noted where that gains more than the tolerance.
+        """
         index = (EVERYWHERE, *self._scorer.place.names).index(goal)
+        met: Found = {}
 
         def score(values: torch.Tensor) -> torch.Tensor:
             scores = self._scores(values)
-            found[rounded(values[0].tolist())] = self._scorer.named(scores)
+            met[rounded(values[0].tolist())] = self._scorer.named(scores)
             return scores[index]
 
         ascend([start], score, self.options.iterations, self._scorer.place.device)
+        before = max(scores_of(found, goal).values())
+        if max(scores_of(met, goal).values()) - before > self._scorer.tolerance:
+            found.update(met)
 
     def _scores(self, values: torch.Tensor) -> torch.Tensor:
         """Scores (1 + tissues,), differentiable in ``values``."""
@@ -182,17 +203,14 @@ class Search:
         self, tissue: str, others: str, scores: dict[Elasticity, float], start: Elasticity
     ) -> Elasticity:
         """Keep a surface and return its best setting."""
-        part, scorer = self._part(others), self._scorer
-        choice = Choice(start, part * scorer.tolerance, part * scorer.slack)
+        scorer = self._scorer
+        choice = Choice(start, scorer.tolerance, scorer.slack)
+        if others == HELD:
+            choice = Choice(start, scorer.tolerance_of(tissue), scorer.slack_of(tissue))
         surface = Surface.over(tissue, others, scores, choice)
         self.surfaces.append(surface)
         self._listeners.on_surface(surface)
         return surface.chosen
-
-    def _part(self, others: str) -> float:
-        """Of one tissue in a mean over all of them, where the others are held."""
-        own = self._scorer.tissues or self._scorer.place.names
-        return 1 / max(1, len(own)) if others == HELD else 1.0
 
     def _obeyed(self) -> tuple[str, ...]:
         """Tissues that the field obeys and the fixed labels show, the largest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -24,8 +25,9 @@ class Sensitivity:
     """Spread of the deformation over a set of plausible (λ, μ).
 
     Attributes:
-        displacement_sd_mm: (1, 1, *grid.shape), √(mean |u − ū|²) over the settings.
-        jacobian_sd: (1, 1, *grid.shape), standard deviation of det(I + ∇u).
+        displacement_sd_mm: (1, 1, *grid.shape), √(Σ mean |u − ū|²) over the settings; the sum is
+            over the tissues where each was moved alone.
+        jacobian_sd: (1, 1, *grid.shape), likewise of det(I + ∇u).
         grid: of both.
         settings: how many settings were compared.
         means: tissue → ``displacement_sd_mm`` and ``jacobian_sd``, means over its voxels;
@@ -62,9 +64,9 @@ class Spread:
         self._mean += before / self.count
         self._squares += (before * (values - self._mean)).sum(1, keepdim=True)
 
-    def deviation(self) -> torch.Tensor:
-        """√(mean |x − x̄|²) over the samples, (1, 1, *shape)."""
-        return (self._squares / self.count).clamp_min(0).sqrt()
+    def variance(self) -> torch.Tensor:
+        """Mean |x − x̄|² over the samples, (1, 1, *shape)."""
+        return (self._squares / self.count).clamp_min(0)
 
 
 def sensitivity(
@@ -77,11 +79,14 @@ def sensitivity(
 ) -> Sensitivity:
     """Voxel-wise spread of the whole map over ``settings``.
 
+    Settings that differ from the first in one tissue's (λ, μ) alone are compared with it tissue by
+    tissue, and the variances are added, as those of independent causes are: so the spread that a
+    tissue makes hangs neither on how many others there are nor on how many settings each has.
     Memory does not grow with the number of settings.
 
     Args:
         field: what answers a setting.
-        settings: the plausible ones, such as ``Estimate.plausible()``.
+        settings: the plausible ones, the usual one first, such as ``Estimate.plausible()``.
         labels: tissues of the fixed image, for the means by tissue.
         initial: A, (D+1, D+1) RAS mm; the identity where it is missing.
         progress: told the fraction done.
@@ -95,28 +100,52 @@ def sensitivity(
         raise InputError(
             f"{len(settings)} settings to compare", "two or more", "give a range of λ and μ"
         )
-    displacement, jacobian = Spread(), Spread()
-    for number, value in enumerate(settings):
+    first, *others = [Setting.read(value) for value in settings]
+    done = count()
+
+    def whole_map(setting: Setting) -> torch.Tensor:
         if cancelled and cancelled():
             raise Cancelled("the sensitivity map was cancelled")
         if progress:
-            progress("sensitivity", number / len(settings))
-        u_mm = _whole_map(field, Setting.read(value), initial)
-        displacement.add(u_mm)
-        jacobian.add(jacobian_determinant(u_mm, field.grid))
+            progress("sensitivity", next(done) / len(settings))
+        return _whole_map(field, setting, initial)
+
+    usual = whole_map(first)
+    variances = [torch.zeros_like(usual[:, :1]) for _ in range(2)]
+    for group in _by_moved_tissue(first, others):
+        spreads = Spread(), Spread()
+        for u_mm in (usual, *map(whole_map, group)):
+            spreads[0].add(u_mm)
+            spreads[1].add(jacobian_determinant(u_mm, field.grid))
+        variances = [v + s.variance() for v, s in zip(variances, spreads, strict=True)]
     if progress:
         progress("sensitivity", 1.0)
-    spreads = {
-        "displacement_sd_mm": displacement.deviation(),
-        "jacobian_sd": jacobian.deviation(),
-    }
-    place = Place(field.grid, Evidence(fixed_labels=labels), u_mm.device)
+    displacement, jacobian = (variance.sqrt() for variance in variances)
+    means = _means(field.grid, (displacement, jacobian), labels)
+    return Sensitivity(displacement, jacobian, field.grid, len(settings), means)
+
+
+def _by_moved_tissue(first: Setting, others: Sequence[Setting]) -> list[list[Setting]]:
+    """Settings by the tissue in which alone they differ from the first; the rest together."""
+    groups: dict[str, list[Setting]] = {}
+    for other in others:
+        names = (EVERYWHERE, *first.tissues, *other.tissues)
+        moved = {name for name in names if other.of(name) != first.of(name)}
+        groups.setdefault(moved.pop() if len(moved) == 1 else "", []).append(other)
+    return list(groups.values())
+
+
+def _means(
+    grid: Grid, found: Sequence[torch.Tensor], labels: LabelMap | None
+) -> dict[str, dict[str, float]]:
+    """As of ``Sensitivity``, of both of its maps."""
+    place = Place(grid, Evidence(fixed_labels=labels), found[0].device)
+    spreads = dict(zip(("displacement_sd_mm", "jacobian_sd"), found, strict=True))
     means = {key: place.by_tissue(values).tolist() for key, values in spreads.items()}
-    by_name = {
+    return {
         name: {key: values[row] for key, values in means.items()}
         for row, name in enumerate((EVERYWHERE, *place.names))
     }
-    return Sensitivity(**spreads, grid=field.grid, settings=displacement.count, means=by_name)
 
 
 def _whole_map(field: FieldModel, setting: Setting, initial: np.ndarray | None) -> torch.Tensor:

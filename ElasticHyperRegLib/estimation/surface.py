@@ -31,6 +31,7 @@ class Surface:
             which is the tissue's preset. In an ``Estimate`` the last surface of a tissue has what
             was chosen in the end, which the tissues together or a gradient may have found.
         tolerance: scores that differ by less are as good as each other.
+        start: where the search started; ``None`` where that is not known.
     """
 
     tissue: str
@@ -39,6 +40,7 @@ class Surface:
     scores: tuple[float, ...]
     chosen: Elasticity
     tolerance: float
+    start: Elasticity | None = None
 
     @classmethod
     def over(
@@ -47,7 +49,7 @@ class Surface:
         """Surface of what was ``found``, with its best setting."""
         chosen = best_of(found, how.start, how.slack)
         settings, scores = tuple(found), tuple(found.values())
-        surface = cls(tissue, others, settings, scores, chosen, how.tolerance)
+        surface = cls(tissue, others, settings, scores, chosen, how.tolerance, how.start)
         if not surface.undetermined:
             return surface
         return replace(surface, chosen=min(surface.plausible, key=lambda s: distance(s, how.start)))
@@ -93,9 +95,16 @@ class Surface:
         return (
             f"{self.tissue}: the evidence does not determine {' and '.join(self.undetermined)}; "
             f"{ranges} score within {self.tolerance:.2g} of the best; "
-            f"λ {self.chosen.lam:.3g}, μ {self.chosen.mu:.3g} is "
-            + ("kept" if self.chosen in self.settings else "what all tissues together led to")
+            f"λ {self.chosen.lam:.3g}, μ {self.chosen.mu:.3g} is {self._origin()}"
         )
+
+    def _origin(self) -> str:
+        """Why what was chosen was."""
+        if self.chosen == self.start:
+            return "kept"
+        if self.chosen in self.settings:
+            return "taken as the nearest of them to where the search started"
+        return "what all tissues together led to"
 
     def record(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -54,6 +54,13 @@ class Term(ABC):
     def statement(self) -> str:
         """What was compared, and what can therefore no longer be judged."""
 
+    def share(self, tissue: str) -> float:
+        """What part of the whole score is a tissue's: one in their number, in a mean over them.
+
+        The background has no score of its own, and is taken for one of them.
+        """
+        return 1 / max(1, len(self.place.names))
+
     def _only_whole(self, value: torch.Tensor) -> torch.Tensor:
         return torch.cat([value.view(1), value.new_full((len(self.place.names),), nan)])
 
@@ -152,6 +159,10 @@ class Landmarks(Term):
         distances = (there - self._truth).square().sum(1).clamp_min(1e-12).sqrt().flatten().float()
         return torch.stack([-distances.mean(), *self._by_tissue(-distances)])
 
+    def share(self, tissue: str) -> float:
+        """Landmarks in it, of all; one in the number of tissues where it has none."""
+        return self.place.share(tissue, self._owners) or super().share(tissue)
+
     def _by_tissue(self, values: torch.Tensor) -> list[torch.Tensor]:
         owned = [self._owners == 1 + number for number in range(len(self.place.names))]
         return [values[here].mean() if here.any() else values.new_tensor(nan) for here in owned]
@@ -173,6 +184,10 @@ class Folds(Term):
         """Minus the fraction, of everything and by tissue."""
         jacobian = jacobian_determinant(d_mm, self.place.grid)
         return -self.place.by_tissue((-jacobian / FOLD_WIDTH).sigmoid())
+
+    def share(self, tissue: str) -> float:
+        """Voxels of it, of all."""
+        return self.place.share(tissue, self.place.numbers)
 
     def statement(self) -> str:
         """Nothing is used up."""
@@ -211,6 +226,12 @@ class Similarity(Term):
         # What lands nowhere in the moving mask is like nothing.
         likeness = torch.where(self._counts, likeness.nan_to_num(0.0), nan)
         return likeness + FOLD_PENALTY * self._folds(d_mm)
+
+    def share(self, tissue: str) -> float:
+        """Voxels of it that count, of all that do."""
+        mask = self._objective.ncc.mask
+        counted = self.place.numbers if mask is None else self.place.numbers[mask > 0]
+        return self.place.share(tissue, counted)
 
     def statement(self) -> str:
         """No labels are used up."""

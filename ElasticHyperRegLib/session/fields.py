@@ -16,6 +16,7 @@ from ..engine import (
     ran_out,
 )
 from ..engine.elasticity import tissue_names
+from ..engine.model import NONE
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
 from ..engine.request import DEFAULT_ELASTICITY
@@ -71,9 +72,9 @@ class Fields:
         return self._ladder[0]
 
     @property
-    def model(self) -> FieldModel:
+    def model_name(self) -> str:
         """What answers first: the network, or the solver where there is none."""
-        return self.solver if self.network is None else self.network
+        return NONE if self.network is None else self.network.name
 
     def exact_network(self, name: str, device: torch.device) -> NetworkField | None:
         """The network, where it is of that name and runs as ``engine.register`` would there."""
@@ -104,7 +105,7 @@ class Fields:
         if self.network is None:
             raise RuntimeError("there is no network")
         d_mm = self.network.displacement(setting.default, setting.tissues, check)
-        return to_grid(d_mm, self.model.grid, self.solver.grid)
+        return to_grid(d_mm, self.network.grid, self.solver.grid)
 
     def _settle(self) -> None:
         """Bind everything on the first rung that bears it."""

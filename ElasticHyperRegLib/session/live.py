@@ -56,14 +56,17 @@ class Live:
     Args:
         fields: network and solver of the pair.
         refine: passes of the solver after a network, ``None`` for the usual.
+
+    Attributes:
+        patience: of the solver, after a network or alone.
     """
 
     def __init__(self, fields: Fields, refine: int | None = None) -> None:
         self._fields = fields
-        self._patience = PATIENT
+        self.patience = PATIENT
         if fields.network is not None:
             passes = REFINE[fields.solver.grid.ndim] if refine is None else refine
-            self._patience = Patience(PATIENT.gain, passes)
+            self.patience = Patience(PATIENT.gain, passes)
         self._solver = fields.solver
         self._shown: Held | None = None
         self._settled: _Settled | None = None
@@ -100,13 +103,13 @@ class Live:
         stage: Stage = "refined"
         self._base, last = None, False
         if self._fields.network is not None:
-            last = self._patience.passes == 0
+            last = self.patience.passes == 0
             held = self._ask_network(setting, turn.check, deliver, last)
             self._base, stage = (values, held.u_vox), "network"
         else:
             starts = [self._shown or solver.anchor(), *([foreseen] if foreseen else [])]
             self._shown = held = solver.better(starts, values)
-        for better, last in solver.refine(held, values, turn.check, self._patience):
+        for better, last in solver.refine(held, values, turn.check, self.patience):
             self._shown = held = better
             stage = "refined"
             deliver(stage, solver.field(held), last)

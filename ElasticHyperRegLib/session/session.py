@@ -28,7 +28,6 @@ from ..engine import (
 )
 from ..engine.check import check_request, pick_device
 from ..engine.elasticity import EVERYWHERE, check_tissues
-from ..engine.field_model import FieldModel
 from ..engine.report import peak_memory_mib
 from ..engine.run import never, silent
 from ..errors import Cancelled, InputError
@@ -50,6 +49,7 @@ from ..field import elastic_part, world_points
 from ..types import Elasticity, Grid, Image, LabelMap
 from ..weights import ModelCard
 from .answer import Answer, SessionInputs, Stage
+from .compared import answers, scored
 from .devices import pick
 from .fields import Fields, OnGrid
 from .live import Live
@@ -108,7 +108,7 @@ class Session:
             self._fields = Fields(request, self._pair, choice.card)
             self._measure = Measure(request, self._pair, self._fields.solver.grid)
         self._notes = first_notes(request, choice)
-        self.model_name = self._fields.model.name
+        self.model_name = self._fields.model_name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid
         self._notes += preview_note(self.grid, request.fixed.grid)
@@ -228,9 +228,10 @@ class Session:
         evidence = Evidence.of(self._request, self.initial)
 
         def work(stop: Callable[[], bool]) -> Estimate:
-            self._fields.solver.forget()
             halt = _either(stop, cancelled)
-            return estimate(self._fields.model, evidence, options, on_progress, halt, on_surface)
+            start = Setting(options.elasticity, options.tissues)
+            model = scored(self._fields, start, stopping(halt))
+            return estimate(model, evidence, options, on_progress, halt, on_surface)
 
         return self._errand(work)
 
@@ -261,7 +262,8 @@ class Session:
 
         def work(stop: Callable[[], bool]) -> Sensitivity:
             halt, labels = _either(stop, cancelled), self._request.fixed_labels
-            model = self._compared_by(compared[0], halt)
+            compares = answers(self._fields, compared[0], self._live.patience, stopping(halt))
+            model = OnGrid(compares, self.grid)
             return spread(model, compared, labels, self.initial, on_progress, halt)
 
         return self._errand(work)
@@ -275,7 +277,8 @@ class Session:
         d_mm = elastic_part(u_mm, world_points(self.grid, u_mm), self.initial)
         setting = Setting.read(dict(answer.elasticity))
         labels, sliding = self._request.fixed_labels, self._request.options.sliding
-        return readouts(d_mm, self.grid, setting, labels, sliding)
+        nodes = self._fields.solver.field_grid
+        return readouts(d_mm, self.grid, setting, labels, sliding, nodes)
 
     def cancel(self) -> None:
         """Drop what is queued and running; nothing of it is delivered. The session goes on."""
@@ -331,18 +334,6 @@ class Session:
 
         return self._worker.run(done)
 
-    def _compared_by(self, first: Setting, halt: Callable[[], bool]) -> FieldModel:
-        """What answers the settings of a sensitivity map."""
-        if self._fields.network is not None:
-            return OnGrid(self._fields.network, self.grid)
-
-        def check() -> None:
-            if halt():
-                raise Cancelled("the sensitivity map was cancelled")
-
-        solver = self._fields.solver.from_one(first.default, first.tissues, check)
-        return OnGrid(solver, self.grid)
-
     def _answer(self, asked: Setting, turn: Turn, on_result: Callable[[Answer], None]) -> None:
         names = self.tissues or (EVERYWHERE,)
         values: dict[str, Elasticity] = {name: asked.of(name) for name in names}
@@ -386,6 +377,16 @@ class Session:
         """The network that answers live where it is the one wanted, else another."""
         mine = self._fields.exact_network(card.name, pair.device)
         return bind_model(card, request, pair) if mine is None else mine
+
+
+def stopping(halt: Callable[[], bool]) -> Callable[[], None]:
+    """A check that raises ``Cancelled`` once ``halt`` says so."""
+
+    def check() -> None:
+        if halt():
+            raise Cancelled("it was cancelled")
+
+    return check
 
 
 def _either(stop: Callable[[], bool], cancelled: Callable[[], bool] | None) -> Callable[[], bool]:

@@ -1,4 +1,4 @@
-"""The solver as a ``FieldModel``: on a grid that it can afford, warm-started, better and better.
+"""The solver on a grid that it can afford, warm-started, better and better.
 
 L-BFGS from the field that is there: from a warm start it is done in some twenty passes, where the
 descent of ``solver.solve``, made to cross valleys, begins with steps that are too long to improve.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,15 +23,13 @@ from ..solver.descent import has_settled
 from ..solver.elastic_metric import ElasticMetric
 from ..solver.settle import WINDOW, charged, passes, smoother, sum_and_slope
 from ..types import Elasticity, Grid
-from .implicit import Minimised, solution
+from .implicit import Minimised
 from .objective import LiveObjective, on_grid
 
 BUDGET = 48**3
 """Voxels of the images that are compared: some 30 ms a pass on one core."""
 EVERY = 3
 """Passes from one field to the next."""
-REMEMBERED = 32
-"""Fields that ``displacement`` may start from, the latest."""
 
 
 @dataclass(frozen=True)
@@ -68,37 +65,10 @@ class Held:
     detail_mm: torch.Tensor | None = None
 
 
-class FromOne:
-    """The solver's fields after equally many passes from one that has settled.
-
-    Where each goes on from the one before, as in an estimate, later ones have come farther, and
-    even equal values would give fields that differ.
-
-    Args:
-        solver: that finds them.
-        start: where each begins.
-        check: called at every pass; may raise to stop.
-    """
-
-    def __init__(self, solver: SolverField, start: Held, check: Callable[[], None]) -> None:
-        self._solver, self._start, self._check = solver, start, check
-        self.name, self.grid, self.tissues = solver.name, solver.grid, solver.tissues
-
-    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
-        """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
-        values = self._solver.values(default, tissues)
-        held = self._solver.refined(self._start, values, self._check, EQUAL)
-        return self._solver.field(held)
-
-
 class SolverField:
-    """The field that minimises (1 − Λ − Γ)·NCC + W on a coarse grid, as a ``FieldModel``.
+    """The field that minimises (1 − Λ − Γ)·NCC + W on a coarse grid.
 
     What ``fold_penalty`` charges is added.
-
-    ``displacement`` starts from the nearest of the settings it was asked for last, so that a
-    walk through neighbouring settings is quick; after ``forget`` the same walk gives the same
-    fields.
 
     Args:
         problem: the pair at full resolution; its λ and μ are not looked at.
@@ -108,8 +78,6 @@ class SolverField:
         budget: voxels of the images that are compared, at most about that many.
         band: what borders that may slide leave of μ, (1, 1, *problem.fixed_grid.shape).
     """
-
-    name = "none"
 
     def __init__(
         self,
@@ -128,7 +96,6 @@ class SolverField:
         here = None if band is None else resample(band, problem.fixed_grid, images)
         self._objective = LiveObjective(self._problem, level, every, here)
         self._metric = ElasticMetric(self.field_grid, self._problem.fixed)
-        self._known: deque[tuple[tuple[Elasticity, ...], Held]] = deque(maxlen=REMEMBERED)
         self._anchor: Held | None = None
 
     @property
@@ -147,30 +114,6 @@ class SolverField:
             u_mm = to_grid(found.u_mm, coarse, self.field_grid)
             self._anchor = Held(mm_to_vox(u_mm, self.field_grid))
         return self._anchor
-
-    def displacement(self, default: Elasticity, tissues: Mapping[str, Elasticity]) -> torch.Tensor:
-        """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
-        return self.field(self._from_nearest(self.values(default, tissues)))
-
-    def predict(self, values: torch.Tensor) -> torch.Tensor:
-        """As ``displacement``, with a gradient; see ``estimation.DifferentiableField``."""
-        return self.field(Held(solution(values, self._minimised)))
-
-    def from_one(
-        self, default: Elasticity, tissues: Mapping[str, Elasticity], check: Callable[[], None]
-    ) -> FromOne:
-        """Fields that differ by their values alone: see there.
-
-        Args:
-            check: called at every pass; may raise to stop.
-        """
-        values = self.values(default, tissues)
-        start = self.refined(self.anchor(), values, check)
-        return FromOne(self, start, check)
-
-    def forget(self) -> None:
-        """Let the next ``displacement`` start from the anchor."""
-        self._known.clear()
 
     def values(
         self, default: Elasticity, tissues: Mapping[str, Elasticity]
@@ -244,16 +187,15 @@ class SolverField:
             held = better
         return held
 
-    def _from_nearest(self, values: tuple[Elasticity, ...]) -> Held:
-        """The field under ``values``, from that of the nearest values that are known."""
-        start = min(self._known, key=lambda known: _distance(known[0], values), default=None)
-        held = self.refined(self.anchor() if start is None else start[1], values, patience=HASTY)
-        self._known.append((values, held))
-        return held
-
-    def _minimised(self, values: torch.Tensor) -> tuple[torch.Tensor, Minimised]:
-        """The minimum under ``values`` (T, 2), and how the objective behaves about it."""
-        rows = tuple(rounded(row) for row in values.tolist())
+    def minimised(
+        self,
+        start: Held,
+        numbers: torch.Tensor,
+        check: Callable[[], None] = lambda: None,
+        patience: Patience = PATIENT,
+    ) -> tuple[torch.Tensor, Minimised]:
+        """As ``refined`` under λ and μ (T, 2): u, and how the objective behaves about it."""
+        rows = tuple(rounded(row) for row in numbers.tolist())
         objective = self._objective.at(rows)
 
         def slope(u_vox: torch.Tensor) -> torch.Tensor:
@@ -261,12 +203,12 @@ class SolverField:
 
         def share(u_vox: torch.Tensor) -> torch.Tensor:
             with torch.enable_grad():
-                numbers = values.detach().requires_grad_()
-                value = u_vox[0, 0].numel() * self._objective.at_numbers(numbers)(u_vox).sum()
-                return torch.autograd.grad(value, numbers)[0]
+                wanted = numbers.detach().requires_grad_()
+                value = u_vox[0, 0].numel() * self._objective.at_numbers(wanted)(u_vox).sum()
+                return torch.autograd.grad(value, wanted)[0]
 
         about = Minimised(slope, share, smoother(self._metric, _stiffness(rows)))
-        return self._from_nearest(rows).u_vox.detach(), about
+        return self.refined(start, rows, check, patience).u_vox.detach(), about
 
 
 def images_grid(grid: Grid, budget: int) -> Grid:
@@ -295,7 +237,3 @@ def _level(fixed: Grid, images: Grid) -> Level:
     levels = SolverOptions.for_dimension(fixed.ndim).levels
     halvings = round(math.log2(max(1.0, min(images.spacing) / min(fixed.spacing))))
     return levels[-1 - min(halvings, len(levels) - 1)]
-
-
-def _distance(a: Sequence[Elasticity], b: Sequence[Elasticity]) -> float:
-    return sum(abs(x.lam - y.lam) + abs(x.mu - y.mu) for x, y in zip(a, b, strict=True))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import Grid, InputError
+from ElasticHyperRegLib.alignment import enlargement
 from ElasticHyperRegLib.engine.prepare import RIM_MM, dilated
 from training.data import open_source
 
@@ -47,7 +48,7 @@ def test_pair_has_images_masks_and_points_in_voxels(tmp_path: Path) -> None:
     for mask, shift in ((sample.fixed_mask, 0), (sample.moving_mask, 1)):
         lung = torch.from_numpy(blob(shift=shift) > -500)[None, None]
         grid = Grid.from_spacing((10, 12, 14), (1.5, 1.5, 1.5))
-        assert torch.equal(mask[None], dilated(lung, grid, RIM_MM))
+        assert torch.equal(mask[None], dilated(lung, grid, RIM_MM / enlargement(grid)))
     everywhere = open_source("lungct", tmp_path, "val", {"masks": "none"}).sample(0, RNG)
     assert everywhere.fixed_mask is None and everywhere.moving_mask is None
     with pytest.raises(InputError, match="masks is 'lung'; expected published or none"):

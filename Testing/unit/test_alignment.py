@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from ElasticHyperRegLib import alignment
-from ElasticHyperRegLib.alignment import align
+from ElasticHyperRegLib.alignment import _one_thread, align, enlargement
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.grid import apply_matrix, voxel_points
 from ElasticHyperRegLib.types import Grid
@@ -137,3 +138,24 @@ def test_a_thin_slab_finds_its_way_within_its_plane(shape, spacing):
     shift = torch.tensor([17.0, 11.0, 0.0]).view(1, 3, 1, 1, 1)
     found = align("affine", (anatomy(points), grid, None), (anatomy(points - shift), grid, None))
     assert np.abs(found[:3, 3] - [17.0, 11.0, 0.0])[:2].max() < 1.0  # half a voxel
+
+
+def test_alignments_side_by_side_leave_the_number_of_threads_alone():
+    usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(3)
+    try:
+        first, second = _one_thread(), _one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == 1  # the second goes on
+        second.__exit__(None, None, None)
+        assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == 3
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
+
+
+def test_small_objects_are_enlarged_to_a_body():
+    mouse, man = (Grid.from_spacing((64, 64, 64), (s, s, s)) for s in (0.2, 5.0))
+    assert enlargement(man, man) == 1.0
+    assert enlargement(mouse, man) == pytest.approx(10.0)

@@ -17,8 +17,10 @@ from ElasticHyperRegLib import (
     InputError,
     LabelMap,
     RegistrationOptions,
+    RegistrationRequest,
     register,
 )
+from ElasticHyperRegLib.alignment import enlargement
 from ElasticHyperRegLib.engine.check import check_request
 from ElasticHyperRegLib.engine.elasticity import coefficients, used_elasticity
 from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
@@ -192,7 +194,8 @@ def test_a_mask_counts_within_the_field_of_view():
     assert float(fixed.image.data.min()) == -1024
     both = prepare(replace(request, fixed=replace(request.fixed, data=data), fixed_mask=mask)).fixed
     assert both.mask is not None
-    with_rim = dilated(mask.data > 0, mask.grid, RIM_MM)
+    enlarged = enlargement(request.fixed.grid, request.moving.grid)
+    with_rim = dilated(mask.data > 0, mask.grid, RIM_MM / enlarged)
     assert torch.equal(both.mask, with_rim & (data != -3024))
     assert both.mask.sum() > ((mask.data > 0) & (data != -3024)).sum()
 
@@ -316,3 +319,21 @@ def test_refine_limits_the_finest_level_alone():
     assert limited.levels[-1].iterations == 7
     assert limited.levels[:-1] == plain.levels[:-1]
     assert replace(limited, levels=plain.levels) == plain
+
+
+def test_a_mask_says_as_much_of_a_small_object_as_of_a_large_one():
+    """Its margins are those of a body."""
+    request = small_request()
+    mask = LabelMap((request.fixed_labels.data == 2).int(), request.fixed.grid)
+    shares = []
+    for factor in (0.02, 1.0):
+        matrix = request.fixed.grid.ijk_to_ras.copy()
+        matrix[:-1] *= factor
+        grid = Grid(request.fixed.grid.shape, matrix)
+        image = replace(request.fixed, grid=grid)
+        small = RegistrationRequest(image, image, fixed_mask=replace(mask, grid=grid))
+        found = prepare(small).fixed.mask
+        assert found is not None
+        shares.append(float(found.float().mean()))
+    assert shares[0] == pytest.approx(shares[1], rel=0.05)
+    assert shares[0] < 0.9

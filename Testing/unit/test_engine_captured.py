@@ -120,3 +120,16 @@ def test_a_gpu_replays():
     quick = captured(doubled, given)
     assert isinstance(quick, Captured)
     assert torch.equal(quick(given + 1).cpu(), doubled(GIVEN + 1))
+
+
+@pytest.mark.usefixtures("models")
+def test_the_exact_network_has_a_graph_of_its_own(models, graphs, monkeypatch):
+    monkeypatch.setattr(NetworkField, "_quickest", lambda self: torch.bfloat16)
+    install(lively(tiny_spec()), models / "thorax")
+    quick = bound(models / "thorax", small_request(), options=QUICK)
+    made, exact = len(graphs), quick.exact
+    assert exact is quick.exact and exact.exact is exact
+    assert (quick.dtype, exact.dtype, len(graphs)) == (torch.bfloat16, torch.float32, made + 1)
+    plain = bound(models / "thorax", small_request()).displacement(Elasticity(0.1, 0.3), {})
+    torch.testing.assert_close(exact.displacement(Elasticity(0.1, 0.3), {}), plain)
+    assert not torch.equal(quick.displacement(Elasticity(0.1, 0.3), {}), plain)

@@ -351,7 +351,7 @@ def test_a_network_is_climbed(tmp_path):
     field = NetworkField(model, prepared, np.eye(4), request.fixed_labels, torch.device("cpu"))
     options = EstimateOptions("soft-dice", method="gradient", iterations=5)
     found = estimate(field, Evidence.of(request, np.eye(4)), options)
-    assert len(found.surface().settings) == 15 + 1 + 5
+    assert found.fields == 15 + 1 + 5
     assert len(set(found.surface().scores)) > 10
     assert found.scores["everywhere"]["after"] >= found.scores["everywhere"]["before"]
 

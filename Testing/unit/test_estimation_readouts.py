@@ -21,7 +21,8 @@ from ElasticHyperRegLib.estimation import (
     von_mises_stress,
 )
 from ElasticHyperRegLib.estimation.readouts import interior
-from ElasticHyperRegLib.field import world_points
+from ElasticHyperRegLib.field import to_grid, world_points
+from ElasticHyperRegLib.grid import coarser
 from Testing.conftest import make_oblique_grid
 
 GRIDS = [make_oblique_grid(), make_oblique_grid((11, 13))]
@@ -194,3 +195,18 @@ def test_the_interior_keeps_clear_of_borders():
     assert inside[2:7, 2:8].all()
     assert inside[2:7, 12:18].all()
     assert int(inside.sum()) == 5 * 6 * 2
+
+
+def test_the_residual_of_a_field_is_taken_at_its_nodes():
+    """Between them it is linear, and its second derivatives are the nodes'."""
+    grid = make_oblique_grid((24, 28, 36))
+    nodes = coarser(grid, tuple(2.0 * s for s in grid.spacing))
+    u_mm = to_grid(quadratic_field(nodes, True).float(), nodes, grid)
+    setting = Setting(Elasticity(LAM, MU))
+    means = [readouts(u_mm, grid, setting, nodes=at).tissues["everywhere"] for at in (None, nodes)]
+    key = "equilibrium_residual_relative"
+    assert means[0][key] > 0.2
+    assert means[1][key] < 0.1
+    found = readouts(u_mm, grid, setting, nodes=nodes).equilibrium_residual
+    assert found.shape == (1, 1, *grid.shape)
+    assert found.isnan().any() and not found.isnan().all()

@@ -44,7 +44,7 @@ def test_spread_is_that_of_numpy():
         spread.add(sample[None])
     away = samples - samples.mean(0)
     expected = away.square().sum(1).mean(0).sqrt()
-    assert torch.allclose(spread.deviation()[0, 0], expected)
+    assert torch.allclose(spread.variance().sqrt()[0, 0], expected)
 
 
 def test_displacement_and_jacobian_spread_of_a_known_field():
@@ -91,6 +91,26 @@ def test_tissues_that_depend_on_the_prior_stand_out():
     found = sensitivity(field, settings, evidence().fixed_labels).means
     assert found["left"]["displacement_sd_mm"] == pytest.approx(0, abs=1e-4)
     assert found["right"]["displacement_sd_mm"] == pytest.approx(0.5 * 0.32 * 4 * 1.2, rel=1e-3)
+
+
+def test_the_spread_that_a_tissue_makes_hangs_on_no_other():
+    field = ZonedField(BEST, tissues=("left", "right"))
+    first = {"left": (0.2, 0.3), "right": (0.2, 0.3)}
+    left = [first | {"left": (0.2, mu)} for mu in (0.1, 0.5)]
+    right = [first | {"right": (0.2, mu)} for mu in (0.0, 0.2, 0.4, 0.6)]
+    alone, other, both = (
+        sensitivity(field, [first, *more]).displacement_sd_mm
+        for more in (left, right, left + right)
+    )
+    torch.testing.assert_close(both, (alone.square() + other.square()).sqrt())
+
+
+def test_settings_that_differ_in_several_tissues_are_compared_together():
+    field = ZonedField(BEST, tissues=("left", "right"))
+    first, other = ({"left": (0.2, mu), "right": (0.2, mu)} for mu in (0.3, 0.5))
+    found = sensitivity(field, [first, other], evidence().fixed_labels)
+    expected = 0.5 * 0.32 * 4 * 1.2  # as where the right one is moved alone
+    assert found.means["right"]["displacement_sd_mm"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_one_setting_has_no_spread():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from ElasticHyperRegLib import Grid, Image, InputError, read_image
 from ElasticHyperRegLib.io import image_from_array, write_image
@@ -132,3 +133,11 @@ def test_another_format_under_a_known_name_is_refused(tmp_path, suffix, capfd):
     else:
         assert "a.nrrd" in refusal(tmp_path / "a.nrrd")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("given", ["scan.nii.gz", "scan.nii"])
+def test_a_file_of_the_same_name_beside_it_is_not_read_in_its_place(tmp_path, image, given):
+    other = image_from_array(np.ones(SHAPE, np.int16), image.grid)
+    for name in ("scan.nii", "scan.nii.gz"):
+        write_image(image if name == given else other, tmp_path / name)
+    assert torch.equal(read_image(tmp_path / given).data, image.data)

@@ -41,14 +41,6 @@ def labels(oblique_grid: Callable[..., Grid]) -> LabelMap:
     return LabelMap(torch.from_numpy(values)[None, None], oblique_grid(SHAPE))
 
 
-@pytest.mark.parametrize("given", ["scan.nii.gz", "scan.nii"])
-def test_a_file_of_the_same_name_beside_it_is_not_read_in_its_place(tmp_path, image, given):
-    other = image_from_array(np.ones(SHAPE, np.int16), image.grid)
-    for name in ("scan.nii", "scan.nii.gz"):
-        write_image(image if name == given else other, tmp_path / name)
-    assert torch.equal(read_image(tmp_path / given).data, image.data)
-
-
 def refusal(path: Path, read: Callable[[Path], object] = read_image) -> str:
     with pytest.raises(InputError) as caught:
         read(path)

@@ -50,3 +50,12 @@ def test_exact_names_come_before_alike_ones() -> None:
         2: "lung",
     }
     assert spelled_like(other, other) is other
+
+
+def test_labels_of_one_name_stay_one_tissue() -> None:
+    grid = Grid.from_spacing((1, 4), (1.0, 1.0))
+    fixed = label_map(np.array([[1, 1, 1, 0]]), grid, lung=1)
+    data = torch.tensor([[[[1, 2, 2, 0]]]], dtype=torch.int32)
+    halves = LabelMap(data, grid, {1: "Lung", 2: "Lung"})
+    assert spelled_like(halves, fixed).names == {1: "lung", 2: "lung"}
+    assert metrics.dice(fixed, halves) == {"lung": 1.0}

@@ -9,7 +9,8 @@ from ElasticHyperRegLib import Elasticity, Session
 from ElasticHyperRegLib.estimation import EstimateOptions, Setting
 from ElasticHyperRegLib.estimation.search import Search
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
-from ElasticHyperRegLib.session import SessionInputs, implicit, solver_field
+from ElasticHyperRegLib.session import SessionInputs, implicit
+from ElasticHyperRegLib.session.compared import from_one
 from ElasticHyperRegLib.session.implicit import Minimised, solution
 from ElasticHyperRegLib.session.objective import LiveObjective
 from ElasticHyperRegLib.session.solver_field import Patience
@@ -77,10 +78,9 @@ def test_numbers_give_the_objective_of_the_same_values(tissues):
     assert change == pytest.approx(0.2 * float(slope[0, 1]), rel=1e-3)  # it is linear in them
 
 
-def test_stiffer_tissue_moves_less_by_the_derivative_and_in_truth(monkeypatch):
-    monkeypatch.setattr(solver_field, "HASTY", Patience(1e-6, 200))
-    field = make_field(2, tissues=False)
-    field.anchor()
+def test_stiffer_tissue_moves_less_by_the_derivative_and_in_truth():
+    solver = make_field(2, tissues=False)
+    field = from_one(solver, Setting(MIDDLE), Patience(1e-6, 200), lambda: None)
 
     def size(mu: float) -> tuple[float, float]:
         values = torch.tensor([[0.0, mu]], requires_grad=True)

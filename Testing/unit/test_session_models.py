@@ -150,7 +150,8 @@ def test_a_sensitivity_map_stays_on_the_grid_of_the_answers(models, monkeypatch)
         monkeypatch.setattr(NetworkField, "displacement", greedy)
         found = session.sensitivity([SOFT, HARD])
         assert len(session.notes) == 1
-        assert session._fields.model.grid.shape != session.grid.shape
+        assert session._fields.network is not None
+        assert session._fields.network.grid.shape != session.grid.shape
         assert found.grid is session.grid
         assert found.displacement_sd_mm.shape[2:] == session.grid.shape
 
@@ -204,3 +205,15 @@ def test_what_cannot_fit_is_not_tried(monkeypatch):
     with Session.from_request(small_request(options=ALONE)) as session:
         assert "MiB are needed, 1 MiB are free" in session.notes[-1]
         assert session._fields.rung.coarsening == 2.0
+
+
+def test_a_sensitivity_map_compares_final_answers(models):
+    """What a network says by itself, which the solver goes on from, hangs less on the prior."""
+    install(lively(tiny_spec("elas-g")), models / "net")
+    options = RegistrationOptions(initial="none", model="net", refine=4, device="cpu")
+    with Session.from_request(small_request(options=options)) as session:
+        found = session.sensitivity([SOFT, HARD]).displacement_sd_mm
+        fields = [ask(session, value)[-1].displacement.u_mm for value in (SOFT, HARD)]
+    expected = (fields[0] - fields[1]).square().sum(1, keepdim=True).sqrt() / 2
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.01)
+    assert float(expected.max()) > 0.05

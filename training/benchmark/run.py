@@ -83,17 +83,7 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
     """
     if name not in BENCHMARKS:
         raise InputError(f"the benchmark '{name}'", " or ".join(BENCHMARKS))
-    if not options.models:
-        raise InputError("no models", "solver, all, or names as `models` lists them")
-    everyone = options.models == EVERYONE
-    names = BENCHMARKS[name].everyone() if everyone else options.models
-    contenders = [parse_contender(model) for model in names]
-    alone = all(c.card is not None and not c.refined for c in contenders)
-    if options.refine is not None and alone:
-        raise InputError(
-            f"--refine {options.refine} for networks alone",
-            "the solver, or a network's name with +refine, among --models",
-        )
+    contenders = _contenders(BENCHMARKS[name], options)
     device = pick_device(options.device)
     progress("reading", 0.0)
     cases = BENCHMARKS[name].cases(options.data, options.split)
@@ -121,6 +111,25 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
             )
     progress("done", 1.0)
     return rows
+
+
+def _contenders(benchmark: Benchmark, options: BenchmarkOptions) -> list[Contender]:
+    """Who is asked for.
+
+    Raises:
+        InputError: nobody, an unknown model, or passes of the solver for nobody.
+    """
+    if not options.models:
+        raise InputError("no models", "solver, all, or names as `models` lists them")
+    everyone = options.models == EVERYONE
+    names = benchmark.everyone() if everyone else options.models
+    found = [parse_contender(model) for model in names]
+    if options.refine is not None and all(c.card is not None and not c.refined for c in found):
+        raise InputError(
+            f"--refine {options.refine} for networks alone",
+            "the solver, or a network's name with +refine, among --models",
+        )
+    return found
 
 
 def _refined_by(contender: Contender) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ElasticHyperRegLib.alignment import enlargement
 from ElasticHyperRegLib.engine.intensity import field_of_view, normalised, without_padding
 from ElasticHyperRegLib.engine.network_field import windowed
 from ElasticHyperRegLib.engine.network_grid import towards_ras
@@ -118,7 +119,7 @@ class Volume:
 
     def around_mask(self, margin_mm: float) -> torch.Tensor | None:
         """What was seen within ``margin_mm`` of the mask, as in use; ``None`` for everything."""
-        return with_margin(self.mask, margin_mm, self.seen)
+        return with_margin(self.mask, margin_mm / enlargement(self.grid), self.seen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -186,6 +186,8 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/segmentation/total.py
   ElasticHyperRegLib/session/__init__.py
   ElasticHyperRegLib/session/answer.py
+  ElasticHyperRegLib/session/budget.py
+  ElasticHyperRegLib/session/compared.py
   ElasticHyperRegLib/session/devices.py
   ElasticHyperRegLib/session/fields.py
   ElasticHyperRegLib/session/implicit.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import TypeVar
 
 import torch
@@ -23,8 +24,10 @@ from ..engine.request import DEFAULT_ELASTICITY
 from ..engine.sliding import bands
 from ..estimation.settings import Setting
 from ..field import to_grid
+from ..solver import Problem
 from ..types import Elasticity, Grid
 from ..weights import ModelCard, load_model
+from .budget import MEASURED, ROOM, affordable, seconds_of_pass
 from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, empty_caches, free_bytes, ladder
 from .objective import tissue_shares
 from .solver_field import BUDGET, SolverField, images_grid
@@ -61,6 +64,7 @@ class Fields:
         self._request, self._pair, self._card = request, pair, card
         self.tissues = _obeyed(request, card)
         self.grid: Grid | None = None
+        self._affordable = BUDGET
         self.notes: list[str] = []
         self._ladder = ladder(pair.device)
         self._leave_out_what_cannot_fit()
@@ -127,16 +131,31 @@ class Fields:
             model, labels = load_model(self._card.folder), self._request.fixed_labels
             self.network = NetworkField(model, prepared, initial, labels, device, options)
             self.network.displacement(DEFAULT_ELASTICITY, {})
-        fixed = self._pair.grid
-        wanted = images_grid(fixed, BUDGET) if self.network is None else self.network.grid
-        self.grid = grid = self.grid or wanted
-        budget = _budget(grid, coarsening)
-        images = images_grid(grid, budget)
         problem = problem_of(prepared, (0.0, 0.0), initial, device)
+        if self.grid is None:
+            self.grid = self._wanted(problem)
+        grid = self.grid
+        budget = self._budget(grid, coarsening)
+        images = images_grid(grid, budget)
         shares, band = self._shares(images, device), self._band(device)
         self.solver = SolverField(problem, grid, shares, budget, band)
         if self.network is None:
             self.solver.anchor()
+
+    def _wanted(self, problem: Problem) -> Grid:
+        """Where answers live: on a processor the network's own grid, else what can be afforded."""
+        fixed, device = self._pair.grid, self.rung.device
+        if device.type in MEASURED:
+
+            def seconds(budget: int) -> float:
+                if SOLVER_BYTES * budget > ROOM * (free_bytes(device) or 0):
+                    return inf
+                return seconds_of_pass(SolverField(problem, images_grid(fixed, budget), {}, budget))
+
+            self._affordable = affordable(seconds, fixed.voxels)
+        own = None if self.network is None else self.network.grid
+        finer = device.type in MEASURED and own is not None and own.voxels < self._affordable
+        return images_grid(fixed, self._affordable) if own is None or finer else own
 
     def _shares(self, images: Grid, device: torch.device) -> dict[str, torch.Tensor]:
         labels = self._request.fixed_labels
@@ -161,10 +180,15 @@ class Fields:
     def _needed(self) -> int:
         """Bytes that the first rung takes, roughly."""
         fixed, coarsening = self._pair.grid, self.rung.coarsening
-        needed = SOLVER_BYTES * _budget(fixed, coarsening) + 8 * fixed.voxels
+        needed = SOLVER_BYTES * self._budget(fixed, coarsening) + 8 * fixed.voxels
         if self._card is not None:
             needed += NETWORK_BYTES * network_grid(self._card, fixed, coarsening).voxels
         return needed
+
+    def _budget(self, grid: Grid, coarsening: float) -> int:
+        """Voxels of the images that the solver compares."""
+        most = self._affordable if self.rung.device.type in MEASURED else BUDGET
+        return int(min(most, grid.voxels) / coarsening**grid.ndim)
 
     def _step_down(self, error: Exception) -> None:
         """Go to the next rung; raise ``error`` where there is none or memory is not the matter."""
@@ -193,11 +217,6 @@ class OnGrid:
         """d, (1, D, *grid.shape) RAS mm; see ``FieldModel.displacement``."""
         d_mm = self._model.displacement(default, tissues)
         return to_grid(d_mm, self._model.grid, self.grid).cpu()
-
-
-def _budget(grid: Grid, coarsening: float) -> int:
-    """Voxels of the images that the solver compares."""
-    return int(min(BUDGET, grid.voxels) / coarsening**grid.ndim)
 
 
 def _obeyed(request: RegistrationRequest, card: ModelCard | None) -> tuple[str, ...]:

@@ -99,6 +99,11 @@ class SolverField:
         self._anchor: Held | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._problem.fixed.device
+
+    @property
     def field_grid(self) -> Grid:
         """Where the solver's own unknowns live."""
         return self._objective.field_grid

@@ -41,7 +41,7 @@ class QualitySection:
                 _(
                     "How much of the tissue's shape the images alone hold: 0 where it rests in"
                     " elastic equilibrium, about 1 where nothing but the images shapes it (RMS of"
-                    " div σ by RMS of ∇σ, two voxels inside the tissue's border)."
+                    " div σ by RMS of ∇σ, two nodes of the field inside the tissue's border)."
                 ),
             )
         ):

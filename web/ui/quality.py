@@ -20,7 +20,7 @@ COLUMNS = (
         "pull",
         "how much of the tissue's shape the images alone hold: 0 where it rests in elastic"
         " equilibrium, about 1 where nothing but the images shapes it (RMS of div σ by RMS of ∇σ,"
-        " two voxels inside the tissue's border)",
+        " two nodes of the field inside the tissue's border; empty where none is)",
     ),
 )
 

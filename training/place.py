@@ -76,17 +76,20 @@ def held(place: Place) -> Iterator[None]:
     """
     lock = FileLock(place.folder / LOCK)
     place.write(lambda: place.folder.mkdir(parents=True, exist_ok=True))
-    taken = False
+    fault = ""
     if place.fabric.is_global_zero:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            taken = True
-    if place.fabric.broadcast(taken):
+            fault = "where this run is in progress"
+        except (OSError, NotImplementedError) as error:
+            fault = f"which cannot be held ({getattr(error, 'strerror', None) or error})"
+    fault = place.fabric.broadcast(fault)
+    if fault:
         raise SharedFault(
-            f"{place.folder}, where this run is in progress",
-            "one start at a time",
-            "wait for it to end, or name another folder with --out",
+            f"{place.folder}, {fault}",
+            "a folder of this start alone, on a file system that has locks",
+            "wait for the other to end, or name another folder with --out",
         )
     try:
         yield

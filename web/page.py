@@ -96,8 +96,11 @@ class Page:
 
     async def open_demo(self) -> None:
         """Open the phantom pair that was asked for, the thorax where none was."""
-        self._demo = self._demo or start_demo(Demo(model=self._state.model))
-        await self._logics.opening.open_demo(self._demo)
+        opening = self._logics.opening
+        demo, self._demo = self._demo, None
+        if demo is None and opening.refuses_strange():
+            return
+        await opening.open_demo(demo or start_demo(Demo(model=self._state.model)))
 
     async def run(self) -> None:
         """Live, for ever; opens the pair that was asked for."""

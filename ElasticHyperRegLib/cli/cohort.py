@@ -18,7 +18,7 @@ from ..weights import is_model_name
 from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault, reachable
 from .manifest import OPTIONAL_FILES, Row, read_manifest
 from .pair import Job, PairFiles, register_files
-from .resumed import difference
+from .resumed import difference, other_weights
 from .settings import Settings
 
 SUMMARY = "summary.csv"
@@ -125,7 +125,8 @@ def _run_case(row: Row, cohort: Cohort) -> Outcome:
     except Exception as caught:
         error = reachable(caught)
         if isinstance(error, InputError):
-            return Outcome(name, INPUT_FAULT, str(error), {})
+            stands = _figures(cohort.out / name) if isinstance(error, _Stands) else {}
+            return Outcome(name, INPUT_FAULT, str(error), stands)
         return Outcome(name, OUR_FAULT, our_fault(error), {})
 
 
@@ -153,6 +154,10 @@ def _job(row: Row, cohort: Cohort) -> Job:
     return Job(files, settings, cohort.out / row["case"], cohort.overwrite, cohort.estimate)
 
 
+class _Stands(InputError):
+    """A result of another run stands there, whole and with its own figures."""
+
+
 def _finished(job: Job) -> dict[str, Any] | None:
     """The metrics of a case that an earlier run finished: results appear all at once.
 
@@ -163,7 +168,7 @@ def _finished(job: Job) -> dict[str, Any] | None:
         metrics, record = (_kept(job.out / name) for name in ("metrics.json", "request.json"))
         if metrics is None:
             return None
-        other = difference(job, {} if record is None else record)
+        other = difference(job, {} if record is None else record) or other_weights(job, metrics)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{job.out}, whose metrics.json and request.json are not of this command",
@@ -171,12 +176,20 @@ def _finished(job: Job) -> dict[str, Any] | None:
             "add --overwrite, or choose another folder",
         ) from error
     if other is not None:
-        raise InputError(
+        raise _Stands(
             f"{job.out}, made before with another {other}",
             "the same files and options as then",
             "add --overwrite, or choose another folder",
         )
     return metrics
+
+
+def _figures(folder: Path) -> dict[str, Any]:
+    """The metrics of a result that stands there, whatever it was made of; empty without one."""
+    try:
+        return _kept(folder / "metrics.json") or {}
+    except (ValueError, TypeError):
+        return {}
 
 
 def _kept(file: Path) -> dict[str, Any] | None:

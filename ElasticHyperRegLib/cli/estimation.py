@@ -78,6 +78,8 @@ def estimate_files(job: EstimateJob) -> Estimate:
     """
     if job.out.suffix.lower() != ".json":
         raise InputError(f"--out {job.out}", "a file that ends in .json")
+    if job.plot is not None and job.plot.suffix.lower() != ".png":
+        raise InputError(f"--plot {job.plot}", "a file that ends in .png")
     job.search.options("similarity")  # misspelt options are told before reading
     with ExitStack() as stack:
         file = stack.enter_context(atomic_path(job.out, job.overwrite))

@@ -14,6 +14,7 @@ from ..field import jacobian_determinant
 from ..io import (
     apply_to_points,
     covered,
+    covers_points,
     read_points,
     read_transform,
     transform_displacement,
@@ -117,10 +118,24 @@ def _regularity(transform: Path, fixed: LabelMap) -> Record:
 
 
 def _on_points(evidence: Evidence) -> Record:
-    """``tre_mm``, with the fixed points carried by the transform where there is one."""
+    """``tre_mm``, with the fixed points carried by the transform where there is one.
+
+    Those that lie beyond its end are left out, and counted as ``outside``.
+    """
     if evidence.fixed_points is None or evidence.moving_points is None:
         return {}
     fixed, moving = read_points(evidence.fixed_points), read_points(evidence.moving_points)
+    errors = tre_mm(fixed, moving)
     if evidence.transform is not None:
-        fixed = apply_to_points(read_transform(evidence.transform), fixed)
-    return {"tre_mm": {**tre_summary(tre_mm(fixed, moving)), "n": len(fixed)}}
+        phi = read_transform(evidence.transform)
+        inside = covers_points(phi, fixed)
+        errors = tre_mm(apply_to_points(phi, fixed), moving)[inside]
+    if not len(errors) and evidence.fixed_labels is None:
+        raise InputError(
+            f"{evidence.transform}, which is defined at none of the landmarks",
+            "a transform of the same scans",
+            "check that they belong together",
+        )
+    lost = {} if len(errors) == len(fixed) else {"outside": len(fixed) - len(errors)}
+    measured = tre_summary(errors) if len(errors) else {}
+    return {"tre_mm": {**measured, "n": len(errors), **lost}}

@@ -46,8 +46,17 @@ def read_named_labels(
     Raises:
         InputError: as ``read_any_labels``; a label belongs to no tissue of the scheme.
     """
-    labels = read_any_labels(path, grid)
-    return labels if scheme is None else scheme.named(labels)
+    return _named(read_any_labels(path, grid), path, scheme)
+
+
+def _named(labels: LabelMap, path: Path, scheme: TissueScheme | None) -> LabelMap:
+    """Named by ``scheme``; what it does not know by name is told on standard error."""
+    if scheme is None:
+        return labels
+    told = scheme.left_over(labels)
+    if told:
+        typer.echo(f"{NAME}: {path.name}: {told}.", err=True)
+    return scheme.named(labels)
 
 
 def read_label_pair(
@@ -67,7 +76,7 @@ def read_label_pair(
         other = whole
     else:
         own = on_voxels_of(other.grid, own)
-    return (own, other) if scheme is None else (scheme.named(own), scheme.named(other))
+    return _named(own, fixed, scheme), _named(other, warped, scheme)
 
 
 def present_tissues(

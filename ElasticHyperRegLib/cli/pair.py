@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from os.path import realpath
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -15,7 +16,9 @@ from ..engine import (
     RegistrationResult,
     register,
 )
+from ..engine.report import forget_peak_memory
 from ..errors import InputError
+from ..estimation import Estimate
 from ..io import (
     RESULT_FILES,
     OutputFolder,
@@ -23,6 +26,7 @@ from ..io import (
     read_points,
     write_result,
 )
+from ..metrics import check_common_tissue
 from ..tissues import load_scheme
 from ..types import Image, LabelMap
 from .labels import present_tissues, read_any_labels, read_named_labels, scheme_borders
@@ -83,19 +87,25 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         InputError: a file or an option is at fault; nothing is written.
     """
     _keep_inputs(job)
+    forget_peak_memory()
     settings, asked = job.settings, job.asked()
     options = settings.options()
-    outputs = OutputFolder(job.out, (*RESULT_FILES, ESTIMATE_FILE), job.overwrite)
+    outputs = OutputFolder(job.out, (ESTIMATE_FILE, *RESULT_FILES), job.overwrite)
     with outputs as folder, progress_bar(title) as progress:
         progress("load", 0.0)
         start = perf_counter()
         request = read_request(job.files, options, settings)
         inputs = job.files.given() | settings.files()
         sums = checksums(inputs)
-        load = perf_counter() - start
-        if job.estimate:
-            request = _estimated(request, folder / ESTIMATE_FILE, progress)
-        result = with_load_time(register(request, progress), load)
+        spent = {"load": perf_counter() - start}
+        found = _estimated(request, folder / ESTIMATE_FILE, progress) if job.estimate else None
+        if found is not None:
+            spent["estimate"] = found[1].seconds
+            request = found[0]
+        result = with_seconds(register(request, progress), spent)
+        if found is not None:
+            told = {"evidence": found[1].evidence, "warnings": list(found[1].warnings)}
+            result = replace(result, metrics={**result.metrics, "estimate": told})
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
         return write_result(result, folder, {**record, "asked": asked})
@@ -107,10 +117,10 @@ def _keep_inputs(job: Job) -> None:
     Raises:
         InputError: an input bears the name of a result in the output folder.
     """
-    results = {(job.out / name).resolve(): name for name in (*RESULT_FILES, ESTIMATE_FILE)}
+    results = {realpath(job.out / name) for name in (*RESULT_FILES, ESTIMATE_FILE)}
     inputs = [*job.files.given().values(), *job.settings.files().values()]
     for path in (*inputs, job.settings.elasticity_file):
-        if path is not None and path.resolve() in results:
+        if path is not None and realpath(path) in results:
             raise InputError(
                 f"{path}, an input that the results would replace",
                 "inputs outside of the output folder",
@@ -145,11 +155,14 @@ def read_request(
         options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
     if SCHEME in settings.sliding:
         options = replace(options, sliding=options.sliding + scheme_borders(scheme, fixed_labels))
+    moving_labels = labels_of(files.moving_labels, moving)
+    if fixed_labels and moving_labels:
+        check_common_tissue(fixed_labels, moving_labels)
     return RegistrationRequest(
         fixed=fixed,
         moving=moving,
         fixed_labels=fixed_labels,
-        moving_labels=labels_of(files.moving_labels, moving),
+        moving_labels=moving_labels,
         fixed_mask=mask_of(files.fixed_mask, fixed),
         moving_mask=mask_of(files.moving_mask, moving),
         fixed_points=_optional(files.fixed_points, lambda path: read_points(path, fixed.grid)),
@@ -158,19 +171,22 @@ def read_request(
     )
 
 
-def _estimated(request: RegistrationRequest, file: Path, progress: Progress) -> RegistrationRequest:
+def _estimated(
+    request: RegistrationRequest, file: Path, progress: Progress
+) -> tuple[RegistrationRequest, Estimate]:
     """The request with (λ, μ) found for it; how they were found goes to ``file``."""
     from .estimation import estimate_request, with_estimate  # which reads requests from here
 
     found = estimate_request(request, progress=progress)
     found.write(file)
-    return with_estimate(request, found)
+    return with_estimate(request, found), found
 
 
-def with_load_time(result: RegistrationResult, load: float) -> RegistrationResult:
-    """``result`` with the seconds that reading took, in the total too."""
+def with_seconds(result: RegistrationResult, spent: Mapping[str, float]) -> RegistrationResult:
+    """``result`` with the seconds of what came before it, in the total too."""
     seconds: Mapping[str, float] = result.metrics["seconds"]
-    counted = {"load": load, **seconds, "total": seconds["total"] + load}
+    total = seconds["total"] + sum(spent.values())
+    counted = {**spent, **seconds, "total": total}
     return replace(result, metrics={**result.metrics, "seconds": counted})
 
 

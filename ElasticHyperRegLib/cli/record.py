@@ -33,7 +33,7 @@ def request_record(
     return {
         "version": __version__,
         "inputs": {
-            name: {"path": str(path.resolve()), "sha256": sums[name]}
+            name: {"path": str(path.absolute()), "sha256": sums[name]}
             for name, path in inputs.items()
         },
         "options": {"tissues": tissues, **options_record(options)},
@@ -61,7 +61,7 @@ def _command(
 ) -> list[str]:
     words = ["elastic-hyperreg", "register"]
     for name, path in inputs.items():
-        words += [f"--{name.replace('_', '-')}", str(path.resolve())]
+        words += [f"--{name.replace('_', '-')}", str(path.absolute())]
     words += _elasticity_words(options)
     for border in options.sliding:
         words += ["--sliding", f"{border.one}:{border.other}={border.width_mm!r}"]
@@ -72,7 +72,7 @@ def _command(
     if tissues is not None and "tissues" not in inputs:
         words += ["--tissues", tissues]
     words += ["--model", options.model, "--device", options.device, "--seed", str(options.seed)]
-    return [*words, "--out", str(out.resolve())]
+    return [*words, "--out", str(out.absolute())]
 
 
 def _elasticity_words(options: RegistrationOptions) -> Iterator[str]:

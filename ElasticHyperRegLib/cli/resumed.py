@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..engine.model import AUTO
 from ..engine.record import options_record
+from ..errors import InputError
+from ..weights import find_model, read_card
 from .pair import Job
 from .record import checksums
 
@@ -41,6 +44,19 @@ def difference(job: Job, record: Mapping[str, Any]) -> str | None:
         return "tissue scheme"
     asked, before = _as_read(job.asked()), record["asked"]
     return next((said for name, said in ASKED.items() if asked[name] != before[name]), None)
+
+
+def other_weights(job: Job, metrics: Mapping[str, Any]) -> str | None:
+    """The model, where its weights are not those that made a result; ``None``: they are."""
+    sum_then, asked = metrics.get("model_sha256"), job.settings.model
+    if sum_then is None:
+        return None
+    name = metrics["model"] if asked == AUTO else asked
+    try:
+        same = read_card(find_model(name)).sha256 == sum_then
+    except InputError:  # which chose for itself, and would choose another now
+        return None if asked == AUTO else f"model {name}, which is not there any more"
+    return None if same else f"model {name} of other weights"
 
 
 def _as_read(record: Mapping[str, Any]) -> Any:

@@ -49,6 +49,9 @@ __all__ = [
 _UsageFault = typer.BadParameter.__mro__[2]
 
 
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; returns the exit code."""
     with usable_streams():
@@ -80,13 +83,17 @@ def _say(line: str, code: int) -> int:
 
 
 def _usage(error: Any, arguments: Sequence[str]) -> str:
-    command = next((a for a in arguments if not a.startswith("-")), "")
-    return f"{error.format_message().rstrip('.')}; see {NAME} {command} --help."
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    command = next((f"{a} " for a in arguments if a in known), "")
+    return f"{error.format_message().rstrip('.')}; see {NAME} {command}--help."
 
 
 @contextmanager
 def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does, so that what is partial is removed."""
+    """SIGTERM ends a command as Ctrl-C does, so that what is partial is removed.
+
+    So does SIGHUP, of a terminal or connection that is closed, unless it is ignored (nohup).
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> Any:
         raise KeyboardInterrupt
@@ -94,8 +101,13 @@ def _terminated_as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not None and handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in before.items():
+            if handler is not None:  # of a host that is not Python
+                signal.signal(number, handler)

@@ -72,6 +72,10 @@ def facts(metrics: Metrics) -> list[str]:
     )
     if "device_note" in metrics:
         lines.append(metrics["device_note"])
+    if "estimate" in metrics:
+        told = metrics["estimate"]
+        lines.append(f"λ, μ were estimated; that rests on {told['evidence']}")
+        lines += [f"warning: {warning}" for warning in told["warnings"]]
     if "model_sha256" in metrics:
         lines.append(f"this model: {metrics['model_choice']}")
     return lines

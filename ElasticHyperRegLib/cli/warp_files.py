@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..io import (
     apply_to_points,
     atomic_path,
+    covers_points,
     from_sitk,
     read_grid,
     read_image,
@@ -127,3 +128,6 @@ def _warp_points(path: Path, phi: sitk.Transform, grid: Grid, out: Path) -> None
         f"{len(points)} points; carried back they meet within {residual.max():.4f} mm; "
         f"{outside} of them lie outside the reference"
     )
+    beyond = int((~covers_points(phi, found)).sum())
+    if beyond:
+        typer.echo(f"{beyond} of them lie beyond the end of the transform, where nothing deforms")

@@ -40,7 +40,7 @@ def quickest_type(function: Function, examples: Sequence[torch.Tensor]) -> torch
     off = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
     if not off <= TOLERANCE_VOX:  # nor where it is no number
         return torch.float32
-    times = [_seconds(function, examples[0], dtype) for dtype in (other, torch.float32)]
+    times = [_seconds(function, examples, dtype) for dtype in (other, torch.float32)]
     return other if times[0] < WORTH * times[1] else torch.float32
 
 
@@ -78,10 +78,10 @@ def _within(dtype: torch.dtype, function: Function) -> Function:
     return computed
 
 
-def _seconds(function: Function, example: torch.Tensor, dtype: torch.dtype) -> float:
+def _seconds(function: Function, examples: Sequence[torch.Tensor], dtype: torch.dtype) -> float:
     """The least of some runs, as they will be run: where there are graphs, of one."""
-    times = []
-    quick = captured(_within(dtype, function), example)
+    times, example = [], examples[0]
+    quick = captured(_within(dtype, function), example, examples[-1])
     for _ in range(RUNS):
         _wait(example.device)
         begun = perf_counter()

@@ -21,11 +21,13 @@ WARM_UP = 3
 TOLERANCE = 1e-3
 """Of the largest value, or of 1: more is no difference of rounding."""
 LOG = logging.getLogger(__name__)
+RECORDING = Lock()
+"""Held while a graph is recorded."""
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
 
-def captured(function: Function, example: torch.Tensor) -> Function:
+def captured(function: Function, example: torch.Tensor, other: torch.Tensor) -> Function:
     """``function`` as a graph where its device has them and can hold it, else itself.
 
     Tried once against the function itself; what is not taken, and why, is logged.
@@ -33,16 +35,15 @@ def captured(function: Function, example: torch.Tensor) -> Function:
     Args:
         function: see ``Captured``.
         example: what it may be given; its device is where all is computed.
+        other: likewise; on it the graph is tried, which has never seen it.
     """
     if example.device.type not in REPLAYING:
         return function
-    expected = function(example)
+    expected = function(other)
     try:
         graph = Captured(function, example)
-        off = float((graph(example) - expected).abs().max())
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
+        off = float((graph(other) - expected).abs().max())
+    except RuntimeError as error:  # no memory for a graph among them: the function has just had it
         LOG.warning("kernels are launched one by one: %s", str(error).partition("\n")[0])
         return function
     if not off <= TOLERANCE * max(1.0, float(expected.abs().max())):
@@ -72,10 +73,13 @@ class Captured:
             for _ in range(WARM_UP):
                 function(self._given)
         here.wait_stream(aside)
-        # Other threads may go on with the device meanwhile: those of another session, say.
-        recording = torch.cuda.graph(self._graph, capture_error_mode="thread_local")
-        with constants_used() as self._read, recording:
-            self._found = function(self._given)
+        # Other threads may go on with the device meanwhile, but not record: a process has one.
+        recording = torch.cuda.graph(self._graph, stream=aside, capture_error_mode="thread_local")
+        try:
+            with RECORDING, constants_used() as self._read, recording:
+                self._found = function(self._given)
+        finally:
+            torch.cuda.set_stream(here)  # a recording that fails does not go back by itself
 
     def __call__(self, given: torch.Tensor) -> torch.Tensor:
         """``function(given)``, for one caller at a time: what goes in and out is the graph's."""

@@ -40,6 +40,13 @@ def check_request(request: RegistrationRequest) -> None:
     check_options(request.options, request.fixed.grid.ndim)
     check_tissues(request.options.tissues, request.fixed_labels)
     check_sliding(request)
+    network = request.options.model not in (NONE, AUTO)
+    if network and request.options.sliding and request.options.refine == 0:
+        raise InputError(
+            "borders that slide with a network alone (refine 0)",
+            "passes of the solver, which alone knows them",
+            "leave the border or --refine 0 out",
+        )
 
 
 def check_options(options: RegistrationOptions, ndim: int = 3) -> None:

@@ -127,11 +127,13 @@ class NetworkField:
             return self._graph(values)
         return self._inferred(values, check).clone()  # for autograd to accept it
 
-    @cached_property
+    @property
     def exact(self) -> NetworkField:
         """The same in float32: what is in half precision hangs on how busy the machine was."""
-        if self.dtype == torch.float32:
-            return self
+        return self if self.dtype == torch.float32 else self._exact
+
+    @cached_property
+    def _exact(self) -> NetworkField:
         exact = copy(self)
         exact.dtype = torch.float32
         exact._graph = None if self._graph is None else exact._captured()
@@ -198,7 +200,8 @@ class NetworkField:
 
     def _captured(self) -> Function | None:
         """``_inferred`` as a graph; ``None`` where the device has none or cannot hold it."""
-        found = captured(self._inferred, self._values(DEFAULT_ELASTICITY, {}))
+        usual, other = (self._values(value, {}) for value in (DEFAULT_ELASTICITY, WEAK))
+        found = captured(self._inferred, usual, other)
         return None if found == self._inferred else found
 
     def _conditioning(self, values: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ stiff ones would be dragged along; the band does neither.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class SlidingBorder:
     def __post_init__(self) -> None:
         if self.one == self.other:
             raise InputError(f"a border between {self.one} and {self.other}", "two tissues")
-        if not (self.width_mm > 0 and 0 <= self.shear <= 1):
+        if not (0 < self.width_mm < math.inf and 0 <= self.shear <= 1):
             raise InputError(
                 f"a sliding band of {self.width_mm:g} mm with {self.shear:g} of the shear weight",
                 "a width above 0 mm and a factor from 0 to 1",

@@ -10,6 +10,7 @@ from .segments import Segment, merge_segments
 from .transforms import (
     apply_to_points,
     covered,
+    covers_points,
     read_initial,
     read_transform,
     transform_displacement,
@@ -33,6 +34,7 @@ __all__ = [
     "atomic_path",
     "check_writable",
     "covered",
+    "covers_points",
     "existing_file",
     "from_sitk",
     "image_from_array",

@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -146,16 +147,21 @@ def _metaimage_data(path: Path) -> str:
         return os.fsdecode(line[1])
 
 
-def check_complete(path: Path, most_bytes: float = math.inf) -> None:
+def check_complete(path: Path, most_bytes: float = math.inf, of_numbers: bool = True) -> None:
     """Refuse a NIfTI, MetaImage or HDF5 file that ends too early, is damaged or too large.
+
+    Args:
+        path: of the file.
+        most_bytes: that its voxels may take, unpacked.
+        of_numbers: whether NaN and infinite voxels of a NIfTI file are refused too.
 
     Raises:
         InputError: bytes are missing, the compressed stream is broken or holds more than
             ``most_bytes``, the header is none or, in a NIfTI file, voxels are NaN or infinite.
     """
     checks: dict[str, Callable[[Path, float], None]] = {
-        ".nii": _check_nifti,
-        ".nii.gz": _check_nifti,
+        ".nii": partial(_check_nifti, of_numbers=of_numbers),
+        ".nii.gz": partial(_check_nifti, of_numbers=of_numbers),
         ".mha": _check_metaimage,
         ".mhd": _check_metaimage,
         ".h5": _check_hdf5,
@@ -166,7 +172,7 @@ def check_complete(path: Path, most_bytes: float = math.inf) -> None:
             check(path, most_bytes)
 
 
-def _check_nifti(path: Path, most_bytes: float) -> None:
+def _check_nifti(path: Path, most_bytes: float, of_numbers: bool) -> None:
     packed = path.name.lower().endswith(".gz")
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
@@ -184,7 +190,7 @@ def _check_nifti(path: Path, most_bytes: float) -> None:
     except (EOFError, OSError, zlib.error) as error:
         raise _damaged(path) from error
     _refuse_short(path, present, voxels * pixel.itemsize)
-    if bad:
+    if bad and of_numbers:
         raise InputError(
             f"{path}: {bad} of {voxels} voxels are NaN or infinite",
             "finite values",

@@ -190,10 +190,15 @@ class OutputFolder:
             return
         self._refuse_strangers()  # another run may have been faster
         made = {item.name for item in self._temporary.iterdir()}
+        # The last of the files tells that a result is whole: gone first, there again last.
+        (self.path / self._files[-1]).unlink(missing_ok=True)
         for name in set(self._files) - made:
             (self.path / name).unlink(missing_ok=True)
-        for name in sorted(made):
+        for name in sorted(made, key=self._rank):
             os.replace(self._temporary / name, self.path / name)
+
+    def _rank(self, name: str) -> tuple[bool, str]:
+        return name == self._files[-1], name
 
 
 def _final_name(error: InputError, temporary: Path, path: Path) -> InputError:

@@ -121,6 +121,19 @@ def covered(transform: sitk.Transform, grid: Grid) -> torch.Tensor:
     return inside
 
 
+def covers_points(transform: sitk.Transform, points_ras: np.ndarray) -> np.ndarray:
+    """Which of some points (P, D) RAS mm lie within what a transform is made of, (P,) bool."""
+    here = np.asarray(points_ras, dtype=np.float64)
+    inside = np.ones(len(here), dtype=bool)
+    for part in _in_order(transform):
+        domain = _domain(part)
+        if domain is not None:
+            places = here @ domain[:-1, :-1].T + domain[:-1, -1]
+            inside &= ((places >= 0) & (places <= 1)).all(1)
+        here = apply_to_points(part, here)
+    return inside
+
+
 def _holds_corners(domain: np.ndarray, so_far: sitk.Transform, grid: Grid) -> bool:
     """Whether the corners of ``grid``, and so all of it, lie in a box under a linear transform."""
     last = np.asarray(grid.size) - 1

@@ -72,7 +72,7 @@ def read_grid(path: str | Path) -> Grid:
     Raises:
         InputError: as ``read_image``, but for what the voxels hold.
     """
-    return grid_of(_read_scalar_volume(Path(path), ANYWHERE))
+    return grid_of(_read_scalar_volume(Path(path), ANYWHERE, of_numbers=False))
 
 
 def read_labels(
@@ -141,13 +141,14 @@ def write_labels(labels: LabelMap, path: str | Path) -> None:
     _write_array(pixels, labels.grid, Path(path), labels.names)
 
 
-def _read_scalar_volume(path: Path, bounds: Bounds) -> sitk.Image:
+def _read_scalar_volume(path: Path, bounds: Bounds, of_numbers: bool = True) -> sitk.Image:
+    """``of_numbers``: whether NaN and infinite voxels, which ITK may read as 0, are refused."""
     if not path.is_dir():
         existing_file(path)
         _known_suffix(path, READABLE, f"{_FORMATS}, or a folder of DICOM slices")
     if bounds.inside is not None:
         check_inside(path, bounds.inside)
-    volume = _read_slices(path, bounds) if path.is_dir() else _read_file(path, bounds)
+    volume = _read_slices(path, bounds) if path.is_dir() else _read_file(path, bounds, of_numbers)
     try:
         grid_of(volume)
     except InputError as error:
@@ -155,8 +156,8 @@ def _read_scalar_volume(path: Path, bounds: Bounds) -> sitk.Image:
     return volume
 
 
-def _read_file(path: Path, bounds: Bounds) -> sitk.Image:
-    check_complete(path, bounds.most_bytes)
+def _read_file(path: Path, bounds: Bounds, of_numbers: bool) -> sitk.Image:
+    check_complete(path, bounds.most_bytes, of_numbers)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(next(io for end, io in _READERS.items() if path.name.lower().endswith(end)))
     with reading(path) as name:

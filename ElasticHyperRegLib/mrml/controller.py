@@ -128,7 +128,9 @@ class LiveController(LivePair):
     def settle(self) -> None:
         """The slider was let go: ends a step of undo, asks for an answer where not ``live``."""
         self._settings.settle()
-        if not self.live and self._submitted != self._values():
+        if self.live or self._answers is None or self.closed:
+            return
+        if self._submitted != self._values():
             self._submit()
 
     def set_preset(self, tissue: str, preset: str) -> None:
@@ -216,6 +218,7 @@ class LiveController(LivePair):
             self._submit()
             return
         self._answers.drop()
+        self._submitted = None
         self._say(self._show(kept.answer, "kept"))
 
     def forget(self, name: str) -> None:

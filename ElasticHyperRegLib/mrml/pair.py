@@ -67,6 +67,7 @@ class LivePair:
         self._jobs = Jobs()
         self._session: Any = None
         self._answers: LiveAnswers | None = None
+        self._submitted: dict[str, Elasticity] | None = None
         self._measure: Measure | None = None
         self._full: tuple[dict[str, Elasticity], RegistrationResult] | None = None
         self._saved = PairState()
@@ -252,15 +253,15 @@ class LivePair:
     def _new_notes(self) -> list[Event]:
         """What fell back since the last look, and why."""
         notes = () if self._session is None else tuple(self._session.notes)
-        new = [note for note in notes if note not in self._notes_told]
-        self._notes_told = notes
-        return [Status(note, True) for note in new]
+        before, self._notes_told = self._notes_told, notes
+        return [Status(note, True) for note in notes if note not in before]
 
     def _fetch(self) -> None:
         if self._answers is None:
             return
         answer, error = self._answers.fetch()
         if error is not None:
+            self._submitted = None  # it is not answered: to be asked again
             self._say(failure("update", error))
         if answer is not None:
             self._say(self._show(answer, answer.stage))
@@ -283,8 +284,7 @@ class LivePair:
     def _submit(self) -> bool:
         """Ask for the present settings, once there is a session."""
         if self._answers is not None and not self.closed:
-            self._measure_due = inf
-            self._submitted = self._values()
+            self._measure_due, self._submitted = inf, self._values()
             self._answers.submit(self._submitted)
         return True
 

@@ -31,6 +31,7 @@ def convolve(
     groups = x.shape[1] // weight.shape[1]
     if _is_left_to_the_loop(x):
         steps, border = [stride] * 3, [padding] * 3
+        bias = None if bias is None else bias.contiguous()  # it is read as if it were
         return torch.mkldnn_convolution(x, weight, bias, border, steps, [1] * 3, groups)
     by_dimension = functional.conv2d if x.ndim == 4 else functional.conv3d
     return by_dimension(x, weight, bias, stride=stride, padding=padding, groups=groups)

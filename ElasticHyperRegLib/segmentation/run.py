@@ -57,7 +57,10 @@ def segment(
         report("segmenting", 0.0)
         labels = segment_ct(image)
         report("segmenting", 1.0)
-        return Segmentation(scheme.apply(labels) if scheme else labels, (CANNOT_SEE,))
+        if scheme is None:
+            return Segmentation(labels, (CANNOT_SEE,))
+        told = scheme.left_over(labels)
+        return Segmentation(scheme.apply(labels), (CANNOT_SEE, *([told] if told else [])))
     scheme = _scheme_with_task(options.tissues)
     task = Task(scheme.task, scheme.class_subset()) if scheme and scheme.task else Task("total")
     labels, notes, cached = run_total(image, task, options, progress, cancelled)
@@ -100,15 +103,16 @@ def _tissue_map(
     """
     if scheme is None:
         return labels, find_flaws(labels)
-    made = scheme.apply(labels)
+    made, told = scheme.apply(labels), scheme.left_over(labels)
     rest = next((t.label for t in scheme.tissues if t.name == scheme.rest), 0)
+    strangers = [Finding("rest", scheme.rest or "", 0, told)] if told else []
     filled: tuple[Finding, ...] = ()
     if rest:
         made, filled = fill_pockets(made)
     if rest and scheme.task in MODALITY:
         made, body = fill_body(made, body_mask(image, MODALITY[scheme.task]), rest)
         filled += body
-    return made, (*filled, *find_flaws(made))
+    return made, (*strangers, *filled, *find_flaws(made))
 
 
 def _scheme(name: str) -> TissueScheme | None:

@@ -14,6 +14,8 @@ MEASURED = ("cuda",)
 """Types of device that are asked; others keep the ``BUDGET`` of a processor."""
 PASS_S = 0.01
 """A pass of the solver there: the first field of a new setting comes after one."""
+MOST = 128**3
+"""However quick a pass is: figures, labels and overlays of an answer are the processor's work."""
 PASSES = 4
 ROOM = 0.5
 """Part of the free memory that a trial may take."""
@@ -26,6 +28,7 @@ def affordable(seconds_of: Callable[[int], float], most: int) -> int:
         seconds_of: budget → seconds of a pass; infinite where there is no room for it.
         most: voxels that there are.
     """
+    most = min(most, MOST)
     budget = min(BUDGET, most)
     while budget < most and seconds_of(min(2 * budget, most)) <= PASS_S:
         budget = min(2 * budget, most)
@@ -42,6 +45,6 @@ def seconds_of_pass(solver: SolverField) -> float:
         begun = perf_counter()
         solver.refined(held, values, patience=Patience(0.0, PASSES))
         if device.type == "cuda":
-            torch.cuda.synchronize(device)
+            torch.cuda.current_stream(device).synchronize()
         times.append((perf_counter() - begun) / PASSES)
     return times[-1]

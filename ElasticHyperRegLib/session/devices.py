@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from ..engine.captured import RECORDING
 from ..engine.check import pick_device
 from ..errors import InputError
 
@@ -58,8 +60,10 @@ def ladder(device: torch.device) -> list[Rung]:
 def free_bytes(device: torch.device) -> int | None:
     """Memory that is free on ``device``; ``None`` where the system does not tell."""
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0] + kept)  # PyTorch's own cache is free too
+        # Of what PyTorch keeps graphs may hold some, which is no one else's: not counted as free.
+        with RECORDING, suppress(RuntimeError):  # not while one is recorded, or one has failed
+            torch.cuda.empty_cache()
+        return int(torch.cuda.mem_get_info(device)[0])
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         table = dict(line.split(":", 1) for line in lines)

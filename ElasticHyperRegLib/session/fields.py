@@ -148,7 +148,7 @@ class Fields:
         if device.type in MEASURED:
 
             def seconds(budget: int) -> float:
-                if SOLVER_BYTES * budget > ROOM * (free_bytes(device) or 0):
+                if self._bytes_each() * budget > ROOM * (free_bytes(device) or 0):
                     return inf
                 return seconds_of_pass(SolverField(problem, images_grid(fixed, budget), {}, budget))
 
@@ -177,10 +177,14 @@ class Fields:
             if self.rung.device != device:
                 free = free_bytes(self.rung.device)
 
+    def _bytes_each(self) -> int:
+        """Of a voxel that the solver compares: its own, and the share of every tissue, twice."""
+        return SOLVER_BYTES + 8 * len(self.tissues)
+
     def _needed(self) -> int:
         """Bytes that the first rung takes, roughly."""
         fixed, coarsening = self._pair.grid, self.rung.coarsening
-        needed = SOLVER_BYTES * self._budget(fixed, coarsening) + 8 * fixed.voxels
+        needed = self._bytes_each() * self._budget(fixed, coarsening) + 8 * fixed.voxels
         if self._card is not None:
             needed += NETWORK_BYTES * network_grid(self._card, fixed, coarsening).voxels
         return needed

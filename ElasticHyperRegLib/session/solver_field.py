@@ -46,7 +46,7 @@ class Patience:
 
 
 PATIENT = Patience(2e-5, 91)
-HASTY = Patience(2e-4, 16)
+HASTY = Patience(2e-4, 48)
 """For the many fields of an estimate."""
 EQUAL = Patience(0.0, 20)
 """For fields that are compared: all go as far, from one start."""

@@ -1,7 +1,7 @@
 """What keeps a field from folding where λ and μ alone would let it.
 
 A field built from smooth updates composed onto each other hardly folds. Where every node changes
-by itself folds cost something.
+by itself folds cost something. The few that are left all the same are smoothed away.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import itertools
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
-from ..field import determinant
+from ..field import determinant, jacobian_determinant
+from ..types import Grid
 
 LOWEST = 0.2
 """det(I + ∇u) from which on a cell costs something."""
 WEIGHT = 10.0
+FEW = 1e-3
+"""Part of the voxels: more folds say that λ and μ are too weak, and are left to be seen."""
+TRIES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +55,33 @@ def fold_penalty(u_vox: torch.Tensor) -> torch.Tensor:
     costs = (LOWEST - determinant(_columns_at(u_vox, places))).square()
     total = u_vox.new_zeros(len(u_vox)).index_add(0, places.sample, costs)
     return WEIGHT / corners * total
+
+
+def unfolded(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Fields whose few folded voxels, and what their slopes are taken from, are smoothed.
+
+    By means over 3^D voxels, until nothing folds or ``TRIES`` times; what folds nowhere, or in
+    more than a ``FEW`` voxels, stays as it is.
+
+    Args:
+        u_mm: (N, D, *grid.shape) RAS mm.
+        grid: of them.
+    """
+    pool, mean = (
+        (functional.max_pool2d, functional.avg_pool2d)
+        if grid.ndim == 2
+        else (functional.max_pool3d, functional.avg_pool3d)
+    )
+    for _ in range(TRIES):
+        folded = (jacobian_determinant(u_mm, grid) <= 0).float()
+        share = folded.flatten(1).mean(1)
+        mends = (share > 0) & (share <= FEW)
+        if not mends.any():
+            break
+        near = pool(folded, 3, stride=1, padding=1) * mends.view(-1, *[1] * (u_mm.ndim - 1))
+        smooth = mean(u_mm, 3, stride=1, padding=1, count_include_pad=False)
+        u_mm = torch.where(near > 0, smooth, u_mm)
+    return u_mm
 
 
 def _low(u_vox: torch.Tensor) -> tuple[Places, int]:

@@ -13,6 +13,7 @@ from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid
 from ..types import Displacement, Grid
 from .descent import Tick, descend
+from .folds import unfolded
 from .objective import Objective
 from .problem import Level, Problem, SolverOptions, field_grid
 from .search import discrete_search
@@ -76,7 +77,8 @@ def solve(
         u_mm = vox_to_mm(result.u_vox, here)
         traces.append(result.trace)
     progress(1.0)
-    return Solution(to_grid(u_mm, here, grid), result.value, traces, result.stopped)
+    u_mm = unfolded(to_grid(u_mm, here, grid), grid)
+    return Solution(u_mm, result.value, traces, result.stopped)
 
 
 def _ticks(

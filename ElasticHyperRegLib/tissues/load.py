@@ -107,7 +107,9 @@ def _tissue(table: Table, known: tuple[str, ...] | None) -> Tissue:
         raise table.fault("color", f"color = {list(color)}", "[red, green, blue] from 0 to 255")
     labels = table.integers("labels", 1, LARGEST_LABEL)
     sources: tuple[int | str, ...] = (*labels, *_classes(table, known))
-    return Tissue(name, label, (color[0], color[1], color[2]), sources, *_preset(table))
+    patterns = tuple(given for given in table.texts("classes") if "*" in given)
+    color_3 = color[0], color[1], color[2]
+    return Tissue(name, label, color_3, sources, *_preset(table), patterns)
 
 
 def _classes(table: Table, known: tuple[str, ...] | None) -> Iterable[str]:

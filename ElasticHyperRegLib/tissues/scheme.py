@@ -15,6 +15,8 @@ from ..types import Elasticity, LabelMap
 from .classes import class_names
 
 LARGEST_LABEL = 65535
+MOST_NAMES = 8
+_PLACE = re.compile(r"left|right|l|r|upper|lower|middle|lobe|[ctls]?\d+")
 _NAMELESS = re.compile(r"(segment|label|class|region|structure|tissue|value|roi)?[\s_-]*\d*")
 
 
@@ -29,6 +31,7 @@ class Tissue:
         sources: label values and class names that it is made of; its own name always counts.
         preset: (λ, μ) to start from.
         preset_source: where the preset comes from.
+        patterns: such as ``lung_*``, for class names that no tissue has as they are.
     """
 
     name: str
@@ -37,6 +40,16 @@ class Tissue:
     sources: tuple[int | str, ...]
     preset: Elasticity
     preset_source: str
+    patterns: tuple[str, ...] = ()
+
+    def may_be(self, name: str) -> bool:
+        """Whether a class name fits one of the patterns by nothing but a side, lobe or number.
+
+        ``lung_left``, ``Right Lung`` and ``lungs`` fit ``lung_*``, ``lung_nodule`` does not.
+        """
+        words = [word for word in str(matched(name)).split("_") if not _PLACE.fullmatch(word)]
+        stems = {str(matched(pattern)).removesuffix("_*") for pattern in self.patterns}
+        return "_".join(words).removesuffix("s") in {stem.removesuffix("s") for stem in stems}
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,9 @@ class TissueScheme:
     ) -> dict[int, Tissue]:
         """Tissue of every label that occurs in ``labels``: by its name, or its number without one.
 
+        Names that no tissue has go by its patterns, so that ``lung_left`` is lung where the
+        classes of the scheme's task are lobes.
+
         A name such as ``Segment_3`` says nothing and counts as none.
 
         Args:
@@ -121,7 +137,7 @@ class TissueScheme:
         lost: list[str] = []
         for label in _present(labels):
             name = classes.get(label, "")
-            by_name = owners.get(matched(name)) if label else None
+            by_name = (owners.get(matched(name)) or self._alike(name)) if label else None
             # The number of a tissue of another name is another program's, and means nothing here.
             by_number = None if label and tells(name) else owners.get(label)
             owner = by_name or by_number or rest
@@ -137,6 +153,28 @@ class TissueScheme:
                 "use another scheme or add the label to a file of your own",
             )
         return found
+
+    def left_over(self, labels: LabelMap) -> str:
+        """Which labels of a telling name the rest takes, in one line; empty where there are none.
+
+        Raises:
+            InputError: as ``assignment``.
+        """
+        known = self._owners()
+        names = [
+            labels.names[label]
+            for label, tissue in self.assignment(labels).items()
+            if label and tissue.name == self.rest and tells(labels.names.get(label, ""))
+        ]
+        names = [name for name in names if matched(name) not in known and not self._alike(name)]
+        if not names:
+            return ""
+        listed = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+        return f"{listed}: no tissue of the scheme {self.name}, taken for {self.rest}"
+
+    def _alike(self, name: str) -> Tissue | None:
+        fitting = (tissue for tissue in self.tissues if name and tissue.may_be(name))
+        return next(fitting, None)
 
     def _owners(self) -> dict[int | str, Tissue]:
         """Label value or class name, as ``matched`` writes it, → tissue."""

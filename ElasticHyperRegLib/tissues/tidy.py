@@ -31,8 +31,8 @@ class Finding:
     """Something about a label map that its user should know.
 
     Attributes:
-        kind: ``overlap``, ``gap``, ``body``, ``island``, ``voxel``, ``lost``, ``outside`` or
-            ``resampled``.
+        kind: ``overlap``, ``gap``, ``body``, ``island``, ``voxel``, ``lost``, ``outside``,
+            ``resampled`` or ``rest``.
         tissue: which tissue, empty for all.
         voxels: how many it concerns.
         text: one line for people.

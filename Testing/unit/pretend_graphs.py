@@ -56,8 +56,8 @@ class Stream:
 
 
 @contextmanager
-def recording(graph: Graph, capture_error_mode: str) -> Iterator[None]:
-    assert capture_error_mode == "thread_local"
+def recording(graph: Graph, stream: Stream, capture_error_mode: str) -> Iterator[None]:
+    assert capture_error_mode == "thread_local" and isinstance(stream, Stream)
     with graph:
         yield
 
@@ -83,4 +83,5 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", on_stream)
     monkeypatch.setattr(torch.cuda, "graph", recording)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: None)
     return made

@@ -232,7 +232,7 @@ def test_a_disk_that_fills_leaves_nothing(files, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(pair, "write_result", full)
     monkeypatch.setattr(pair, "register", lambda request, progress: None)
-    monkeypatch.setattr(pair, "with_load_time", lambda result, load: None)
+    monkeypatch.setattr(pair, "with_seconds", lambda result, spent: None)
     words = ["--fixed", files.fixed, "--moving", files.moving, "--out", tmp_path / "out"]
     assert "no space left" in refused(capsys, "register", *words)
     assert list(tmp_path.iterdir()) == []

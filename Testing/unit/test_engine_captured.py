@@ -19,7 +19,7 @@ from Testing.unit.tiny_models import install, lively, tiny_spec
 
 __all__ = ["graphs"]
 
-GIVEN = torch.tensor([1.0, 2.0])
+GIVEN, OTHER = torch.tensor([1.0, 2.0]), torch.tensor([0.0, -3.0])
 QUICK = NetworkOptions(quick=True)
 
 
@@ -28,11 +28,11 @@ def doubled(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_without_graphs_a_function_is_itself():
-    assert captured(doubled, GIVEN) is doubled
+    assert captured(doubled, GIVEN, OTHER) is doubled
 
 
 def test_a_replay_is_the_function_of_what_is_given(graphs):
-    quick = captured(doubled, GIVEN)
+    quick = captured(doubled, GIVEN, OTHER)
     first = quick(GIVEN)
     assert torch.equal(quick(torch.tensor([5.0, 6.0])), torch.tensor([11.0, 13.0]))
     assert torch.equal(first, doubled(GIVEN))  # not written to by the second
@@ -48,18 +48,32 @@ def test_a_replay_is_the_function_of_what_is_given(graphs):
 )
 def test_what_a_graph_cannot_hold_is_run_as_before(graphs, caplog, function, told):
     with caplog.at_level(logging.WARNING):
-        assert captured(function, GIVEN) is function
+        assert captured(function, GIVEN, OTHER) is function
     assert told in caplog.text
     assert "\n" not in caplog.messages[0]
 
 
-def test_no_memory_is_not_taken_for_a_lack_of_graphs(graphs, monkeypatch):
+def test_a_graph_that_there_is_no_memory_for_is_done_without(graphs, monkeypatch, caplog):
     def full(self):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("Testing.unit.pretend_graphs.Graph.replay", full)
-    with pytest.raises(torch.OutOfMemoryError):
-        captured(doubled, GIVEN)
+    assert captured(doubled, GIVEN, OTHER) is doubled
+    assert "out of memory" in caplog.text
+
+
+def test_a_recording_that_fails_goes_back_to_its_stream(graphs, monkeypatch):
+    went_back: list[object] = []
+    monkeypatch.setattr(torch.cuda, "set_stream", went_back.append)
+    assert captured(lambda x: x * x.sum().item(), GIVEN, OTHER) is not doubled
+    assert len(went_back) == 1
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_graph_that_has_frozen_what_it_was_given_is_found_out(monkeypatch, caplog):
+    monkeypatch.setattr("Testing.unit.pretend_graphs.Graph.replay", lambda self: None)
+    assert captured(doubled, GIVEN, OTHER) is doubled
+    assert "their graph is off by" in caplog.text
 
 
 @pytest.mark.usefixtures("graphs")
@@ -117,7 +131,7 @@ def test_gradients_do_not_go_through_a_graph(models):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_replays():
     given = GIVEN.cuda()
-    quick = captured(doubled, given)
+    quick = captured(doubled, given, given + 1)
     assert isinstance(quick, Captured)
     assert torch.equal(quick(given + 1).cpu(), doubled(GIVEN + 1))
 

@@ -183,9 +183,9 @@ def test_caches_are_emptied_when_nothing_holds_what_failed(monkeypatch):
 
 
 def test_what_pytorch_keeps_of_a_gpu_is_free(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 60)
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    emptied: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100 + 40 * len(emptied), 1000))
     assert free_bytes(torch.device("cuda")) == 140
 
 

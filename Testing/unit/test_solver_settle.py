@@ -12,6 +12,7 @@ from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import jacobian_determinant
 from ElasticHyperRegLib.solver import Level, SolverOptions, solve
 from ElasticHyperRegLib.solver.elastic_metric import ElasticMetric
+from ElasticHyperRegLib.solver.folds import unfolded
 from ElasticHyperRegLib.solver.lbfgs import descend
 from ElasticHyperRegLib.types import Displacement, Grid
 from Testing.conftest import make_oblique_grid
@@ -152,3 +153,34 @@ def test_it_stops_when_told_and_says_why():
     solve(problem, BOTH, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+def folded_pair(grid: Grid) -> torch.Tensor:
+    """A field that folds at one voxel, and one that folds nowhere; (2, D, *grid.shape) mm."""
+    u_mm = torch.zeros(2, grid.ndim, *grid.shape)
+    middle = tuple(n // 2 for n in grid.shape)
+    u_mm[(0, 0, *middle)] = 3.0 * grid.spacing[0]
+    return u_mm
+
+
+@pytest.mark.parametrize("shape", [(60, 70), (24, 26, 28)])
+def test_the_few_folds_that_are_left_are_smoothed_away(shape):
+    grid = Grid.from_spacing(shape, (1.0,) * len(shape))
+    u_mm = folded_pair(grid)
+    assert (jacobian_determinant(u_mm, grid) <= 0).any()
+    found = unfolded(u_mm, grid)
+    assert (jacobian_determinant(found, grid) > 0).all()
+    assert torch.equal(found[1], u_mm[1])
+    assert torch.count_nonzero((found - u_mm)[0].abs().sum(0)) < 0.1 * u_mm[0, 0].numel()
+
+
+def test_many_folds_are_left_to_be_seen():
+    grid = Grid.from_spacing((20, 20), (1.0, 1.0))
+    u_mm = torch.randn(1, 2, 20, 20, generator=torch.Generator().manual_seed(0)) * 3
+    assert unfolded(u_mm, grid) is u_mm
+
+
+def test_what_folds_nowhere_is_not_touched():
+    grid = Grid.from_spacing((20, 20), (1.0, 1.0))
+    u_mm = torch.zeros(1, 2, 20, 20)
+    assert unfolded(u_mm, grid) is u_mm

@@ -22,6 +22,7 @@ class MixtureSource:
 
     Attributes:
         parts: none of them a mixture itself.
+        plane: of slices, where all parts have the same.
 
     Raises:
         InputError: none or unequal numbers of them, shapes or spacings that differ, or labels in
@@ -44,6 +45,8 @@ class MixtureSource:
                 raise InputError("labels in some parts of a mixture", "labels in all or none")
         self.parts = tuple(p for part in parts for p in getattr(part, "parts", (part,)))
         self._parts = parts
+        planes = {getattr(part, "plane", None) for part in self.parts}
+        self.plane = planes.pop() if len(planes) == 1 else None
         self._drawn = split == "train"
         share = np.asarray(weights) / np.sum(weights)
         self._edges = np.cumsum(share)[:-1]

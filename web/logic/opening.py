@@ -173,6 +173,15 @@ class OpeningLogic:
             title=f"{given['moving'].name} onto {given['fixed'].name}",
         )
 
+    def refuses_strange(self) -> bool:
+        """Whether something is chosen that no menu offers, which is then told."""
+        try:
+            self._refuse_strange()
+        except InputError as error:
+            self._live.say(str(error), bad=True)
+            return True
+        return False
+
     def _refuse_strange(self) -> None:
         """Refuse what no menu offers: whoever writes to the page's state could name any file.
 
@@ -204,6 +213,8 @@ class OpeningLogic:
             self._state.update({"open_dialog": True, "status": self._live.status})
             raise
         self._live.replace(controller)
+        for line in strangers(pair):
+            self._live.say(line)
         self._views.remove(before)
         self._views.show(fixed, tissues)
         self._state.update({"open_dialog": False, "pair_title": pair.title})
@@ -247,6 +258,15 @@ def label_node(scene: Any, labels: LabelMap, name: str, scheme: TissueScheme | N
         labels = scheme.named(labels)
         colors = {tissue.name: tissue.color for tissue in scheme.tissues}
     return called(node_from_labels(scene, labels, name, colors), name, labels.name)
+
+
+def strangers(pair: Pair) -> list[str]:
+    """What a scheme takes for its rest though its name tells something else."""
+    if pair.scheme is None:
+        return []
+    scheme = load_scheme(pair.scheme)
+    maps = [labels for labels in (pair.fixed_labels, pair.moving_labels) if labels is not None]
+    return list(dict.fromkeys(line for line in map(scheme.left_over, maps) if line))
 
 
 def called(node: Any, name: str, source: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock, get_ident
+from threading import Lock
 
 import numpy as np
 import SimpleITK as sitk
@@ -112,25 +112,21 @@ def _enlarged(side: Side, factor: float) -> Side:
 def _one_thread() -> Iterator[None]:
     """Sums over several threads come out in another order each time, and so another matrix.
 
-    SimpleITK's number is one for the whole process: the last of several alignments restores it.
+    SimpleITK's number is one for the whole process: the last of several alignments restores it,
+    as the first number found is the last to be taken back, whoever ends first.
     """
     with _lock:
-        if not _aligning:
-            _usual.append(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
-            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-        _aligning.append(get_ident())
+        _found.append(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
         yield
     finally:
         with _lock:
-            _aligning.remove(get_ident())
-            if not _aligning:
-                sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(_usual.pop())
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(_found.pop())
 
 
 _lock = Lock()
-_aligning: list[int] = []
-_usual: list[int] = []
+_found: list[int] = []
 
 
 def _as_sitk(data: torch.Tensor, grid: Grid) -> sitk.Image:

@@ -125,7 +125,7 @@ def _run_case(row: Row, cohort: Cohort) -> Outcome:
     except Exception as caught:
         error = reachable(caught)
         if isinstance(error, InputError):
-            stands = _figures(cohort.out / name) if isinstance(error, _Stands) else {}
+            stands = error.metrics if isinstance(error, _Stands) else {}
             return Outcome(name, INPUT_FAULT, str(error), stands)
         return Outcome(name, OUR_FAULT, our_fault(error), {})
 
@@ -155,7 +155,15 @@ def _job(row: Row, cohort: Cohort) -> Job:
 
 
 class _Stands(InputError):
-    """A result of another run stands there, whole and with its own figures."""
+    """A result of another run stands there, whole and with its own ``metrics``."""
+
+    def __init__(self, folder: Path, metrics: dict[str, Any], other: str) -> None:
+        super().__init__(
+            f"{folder}, made before with another {other}",
+            "the same files and options as then",
+            "add --overwrite, or choose another folder",
+        )
+        self.metrics = metrics
 
 
 def _finished(job: Job) -> dict[str, Any] | None:
@@ -176,20 +184,8 @@ def _finished(job: Job) -> dict[str, Any] | None:
             "add --overwrite, or choose another folder",
         ) from error
     if other is not None:
-        raise _Stands(
-            f"{job.out}, made before with another {other}",
-            "the same files and options as then",
-            "add --overwrite, or choose another folder",
-        )
+        raise _Stands(job.out, metrics, other)
     return metrics
-
-
-def _figures(folder: Path) -> dict[str, Any]:
-    """The metrics of a result that stands there, whatever it was made of; empty without one."""
-    try:
-        return _kept(folder / "metrics.json") or {}
-    except (ValueError, TypeError):
-        return {}
 
 
 def _kept(file: Path) -> dict[str, Any] | None:

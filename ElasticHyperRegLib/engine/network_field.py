@@ -256,8 +256,7 @@ class NetworkField:
         batch = self._batch(image)
         if self._card.model.ndim == 3 or self._card.expects.intensity_window is not None:
             return batch
-        low, high = batch.amin((2, 3), keepdim=True), batch.amax((2, 3), keepdim=True)
-        return (batch - low) / (high - low).clamp_min(SMALLEST_RANGE)
+        return own_range(batch)
 
     def _batch(self, data: torch.Tensor) -> torch.Tensor:
         """On the device; the slices of a stack (1, 1, K, J, I) become a batch (K, 1, J, I)."""
@@ -300,6 +299,15 @@ def _values(side: Side, card: ModelCard) -> torch.Tensor:
     if window is None:
         return side.data if card.model.ndim == 3 else side.image.data.float()
     return windowed(side.image.data, window)
+
+
+def own_range(slices: torch.Tensor) -> torch.Tensor:
+    """Each slice of (…, J, I) from 0 to 1, as models of slices without a window see it.
+
+    A constant slice becomes 0.
+    """
+    low, high = slices.amin((-2, -1), keepdim=True), slices.amax((-2, -1), keepdim=True)
+    return (slices - low) / (high - low).clamp_min(SMALLEST_RANGE)
 
 
 def windowed(data: torch.Tensor, window: tuple[float, float]) -> torch.Tensor:

@@ -124,8 +124,8 @@ def readouts(
         nodes: of the field, where it was interpolated in between: equilibrium asks for second
             derivatives, which are nothing but the nodes' there.
     """
-    body = _Body(labels, elasticity, tuple(sliding))
-    place, mu = body.place(grid, u_mm.device), body.moduli(grid, u_mm.device)[1]
+    place = Place(grid, Evidence(fixed_labels=labels), u_mm.device)
+    lam, mu = _moduli(place, elasticity, sliding)
     tensor = strain(u_mm, grid)
     shape = von_mises_strain(tensor)
     means = {
@@ -135,41 +135,33 @@ def readouts(
     }
     tissues = _by_name(means, place)
     if nodes is None:
-        residual, forces = _forces(u_mm, grid, body)
+        residual, forces = _forces(stress(tensor, lam, mu), place)
     else:
-        there, forces = _forces(_at(u_mm, grid, nodes), nodes, body)
+        coarse = Place(nodes, place.evidence, place.device)
+        moduli = _moduli(coarse, elasticity, sliding)
+        at_nodes = strain(_at(u_mm, grid, nodes), nodes)
+        there, forces = _forces(stress(at_nodes, *moduli), coarse)
         residual = resample(there, nodes, grid, mode="nearest")
     for tissue, told in forces.items():
         tissues.setdefault(tissue, {}).update(told)
     return Readouts(tensor, shape, 3 * mu * shape, residual, grid, tissues)
 
 
-@dataclass(frozen=True, eq=False)
-class _Body:
-    """What is where, and how stiff, on any grid; arguments as of ``readouts``."""
-
-    labels: LabelMap | None
-    elasticity: Setting
-    sliding: tuple[SlidingBorder, ...]
-
-    def place(self, grid: Grid, device: torch.device) -> Place:
-        return Place(grid, Evidence(fixed_labels=self.labels), device)
-
-    def moduli(self, grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """λ and μ as maps (1, 1, *grid.shape)."""
-        lam, mu = painted(self.place(grid, device), self.elasticity)
-        if self.labels is not None and self.sliding:
-            band = bands(self.labels, tissue_names(self.labels), self.sliding).to(device)
-            mu = mu * resample(band, self.labels.grid, grid)
-        return lam, mu
+def _moduli(
+    place: Place, elasticity: Setting, sliding: Sequence[SlidingBorder]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """λ and μ as maps (1, 1, *grid.shape), μ lowered about sliding borders."""
+    lam, mu = painted(place, elasticity)
+    labels = place.evidence.fixed_labels
+    if labels is not None and sliding:
+        band = bands(labels, tissue_names(labels), sliding).to(place.device)
+        mu = mu * resample(band, labels.grid, place.grid)
+    return lam, mu
 
 
-def _forces(
-    u_mm: torch.Tensor, grid: Grid, body: _Body
-) -> tuple[torch.Tensor, dict[str, dict[str, float]]]:
+def _forces(sigma: torch.Tensor, place: Place) -> tuple[torch.Tensor, dict[str, dict[str, float]]]:
     """|div σ| as of ``Readouts``, and its means by tissue."""
-    place, (lam, mu) = body.place(grid, u_mm.device), body.moduli(grid, u_mm.device)
-    force, steepness = _squared_slopes(stress(strain(u_mm, grid), lam, mu), grid)
+    force, steepness = _squared_slopes(sigma, place.grid)
     size, inside = force.sqrt(), interior(place.numbers)
     relative = place.by_tissue(force, inside) / place.by_tissue(steepness, inside)
     means = {

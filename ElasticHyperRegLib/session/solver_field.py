@@ -196,8 +196,8 @@ class SolverField:
         self,
         start: Held,
         numbers: torch.Tensor,
-        check: Callable[[], None] = lambda: None,
-        patience: Patience = PATIENT,
+        check: Callable[[], None],
+        patience: Patience,
     ) -> tuple[torch.Tensor, Minimised]:
         """As ``refined`` under λ and μ (T, 2): u, and how the objective behaves about it."""
         rows = tuple(rounded(row) for row in numbers.tolist())

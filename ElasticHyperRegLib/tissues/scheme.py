@@ -137,7 +137,7 @@ class TissueScheme:
         lost: list[str] = []
         for label in _present(labels):
             name = classes.get(label, "")
-            by_name = (owners.get(matched(name)) or self._alike(name)) if label else None
+            by_name = self._by_name(owners, name) if label else None
             # The number of a tissue of another name is another program's, and means nothing here.
             by_number = None if label and tells(name) else owners.get(label)
             owner = by_name or by_number or rest
@@ -160,21 +160,21 @@ class TissueScheme:
         Raises:
             InputError: as ``assignment``.
         """
-        known = self._owners()
+        owners = self._owners()
         names = [
             labels.names[label]
             for label, tissue in self.assignment(labels).items()
             if label and tissue.name == self.rest and tells(labels.names.get(label, ""))
         ]
-        names = [name for name in names if matched(name) not in known and not self._alike(name)]
+        names = [name for name in names if not self._by_name(owners, name)]
         if not names:
             return ""
         listed = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
         return f"{listed}: no tissue of the scheme {self.name}, taken for {self.rest}"
 
-    def _alike(self, name: str) -> Tissue | None:
+    def _by_name(self, owners: Mapping[int | str, Tissue], name: str) -> Tissue | None:
         fitting = (tissue for tissue in self.tissues if name and tissue.may_be(name))
-        return next(fitting, None)
+        return owners.get(matched(name)) or next(fitting, None)
 
     def _owners(self) -> dict[int | str, Tissue]:
         """Label value or class name, as ``matched`` writes it, → tissue."""

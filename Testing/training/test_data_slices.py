@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import InputError
+from ElasticHyperRegLib.engine.network_field import own_range
 from training.data import open_source
 from training.data.pair import PairSample
-from training.data.slices import PLANES, SlicesSource, own_range
+from training.data.slices import PLANES, SlicesSource
 
 from .layouts import learn2reg
 from .small_source import Discs

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.engine.network_field import SMALLEST_RANGE
+from ElasticHyperRegLib.engine.network_field import own_range
 from ElasticHyperRegLib.errors import InputError
 
 from .pair import PairSample, PairSource
@@ -99,9 +99,3 @@ class SlicesSource:
         if self._drawn:
             return int(places[int(rng.integers(len(places)))])
         return int(places[0] + places[-1]) // 2
-
-
-def own_range(image: torch.Tensor) -> torch.Tensor:
-    """From 0 to 1; a constant image becomes 0."""
-    low, high = image.aminmax()
-    return (image - low) / (high - low).clamp_min(SMALLEST_RANGE)

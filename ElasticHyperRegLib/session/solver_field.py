@@ -204,7 +204,7 @@ class SolverField:
         objective = self._objective.at(rows)
 
         def slope(u_vox: torch.Tensor) -> torch.Tensor:
-            return sum_and_slope(objective, u_vox)[1]
+            return sum_and_slope(objective, u_vox)[1]()
 
         def share(u_vox: torch.Tensor) -> torch.Tensor:
             with torch.enable_grad():

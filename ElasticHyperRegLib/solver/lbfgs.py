@@ -1,8 +1,8 @@
 """Limited-memory BFGS that gives back every step, so that it can be watched and left at any time.
 
 Reference: Nocedal and Wright, Numerical Optimization, algorithm 7.4. Unlike ``torch.optim.LBFGS``
-it takes a first guess of the inverse Hessian, begins with a step of a sensible length, and treats
-every member of a batch by itself.
+it takes a first guess of the inverse Hessian, begins with a step of a sensible length, treats
+every member of a batch by itself, and asks for a gradient only where it goes on from there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -20,8 +21,10 @@ TRIALS = 8
 SUFFICIENT = 1e-4
 LEAST = 1e-300
 
-Function = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""x (N, ...) → values (N,) and gradient (N, ...)."""
+Slope = Callable[[], torch.Tensor]
+"""Gradient (N, ...), found when it is asked for, once."""
+Function = Callable[[torch.Tensor], tuple[torch.Tensor, Slope]]
+"""x (N, ...) → values (N,) and the way to the gradient."""
 Metric = Callable[[torch.Tensor], torch.Tensor]
 """Gradient → about the inverse Hessian times it, up to a factor."""
 
@@ -32,7 +35,7 @@ class _Point:
 
     x: torch.Tensor
     value: torch.Tensor
-    gradient: torch.Tensor
+    slope: Slope
 
 
 @dataclass(eq=False)
@@ -59,19 +62,23 @@ def descend(
     """
     now = _Point(x, *function(x))
     yield now.value, now.x
+    gradient = now.slope()
     pairs: deque[_Pair] = deque(maxlen=MEMORY)
     scale = torch.ones_like(dot(x, x))
     ended = torch.zeros_like(scale, dtype=torch.bool)
     while not bool(ended.all()):
-        step = -_newton(now.gradient, pairs, metric, scale)
+        step = -_newton(gradient, pairs, metric, scale)
         fresh = sum((pair.weight for pair in pairs), torch.zeros_like(scale)) == 0
         step = _scaled(step, torch.where(fresh, _to_length(step, first), 1) * ~ended)
-        new, moved = _search(function, now, step)
+        new, moved = _search(function, now, gradient, step)
         ended |= fresh & ~moved
         for pair in pairs:
             pair.weight = pair.weight * moved
         if bool(moved.any()):
-            change, bend = new.x - now.x, new.gradient - now.gradient
+            yield new.value, new.x
+            change, bend = new.x - now.x, -gradient
+            gradient = new.slope()
+            bend = bend + gradient
             product = dot(change, bend)
             weight = torch.where(product > 0, 1 / product.clamp(min=LEAST), 0)
             scale = torch.where(
@@ -79,7 +86,6 @@ def descend(
             )
             pairs.append(_Pair(change, bend, weight))
             now = new
-            yield now.value, now.x
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -87,20 +93,25 @@ def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).flatten(1).sum(1, dtype=precise(a.device))
 
 
-def _search(function: Function, now: _Point, step: torch.Tensor) -> tuple[_Point, torch.Tensor]:
+def _search(
+    function: Function, now: _Point, gradient: torch.Tensor, step: torch.Tensor
+) -> tuple[_Point, torch.Tensor]:
     """Along ``step`` to where the value is low enough; which members came there (N,)."""
-    slope = dot(step, now.gradient)
+    slope = dot(step, gradient)
     length, moved = torch.ones_like(slope), slope >= 0  # nothing to be had there
     new, came = now, torch.zeros_like(moved)
+    slopes: list[tuple[torch.Tensor, Slope]] = []
     for _ in range(TRIALS):
         x = torch.where(_wide(moved, now.x), new.x, now.x + _scaled(step, length))
-        value, gradient = function(x)
+        value, there = function(x)
         enough = now.value + SUFFICIENT * length * slope
         here = (value < now.value) & (value <= enough) & ~moved
+        if bool(here.any()):
+            slopes.append((here, there))
         new = _Point(
             torch.where(_wide(here, x), x, new.x),
             torch.where(here, value, new.value),
-            torch.where(_wide(here, x), gradient, new.gradient),
+            partial(_together, gradient, slopes),
         )
         moved, came = moved | here, came | here
         if bool(moved.all()):
@@ -109,6 +120,13 @@ def _search(function: Function, now: _Point, step: torch.Tensor) -> tuple[_Point
         lowest = (-slope * length / (2 * bend)).clamp(0.1, 0.5)
         length = length * torch.where(bend > 0, lowest, 0.5)
     return new, came
+
+
+def _together(gradient: torch.Tensor, slopes: list[tuple[torch.Tensor, Slope]]) -> torch.Tensor:
+    """The gradient of each member where it came; ``gradient`` of those that came nowhere."""
+    for here, slope in slopes:
+        gradient = torch.where(_wide(here, gradient), slope(), gradient)
+    return gradient
 
 
 def _newton(

@@ -16,7 +16,7 @@ from ..energies import Coefficient
 from .descent import Descent, Tick, has_settled
 from .elastic_metric import ElasticMetric
 from .folds import fold_penalty
-from .lbfgs import Metric, descend
+from .lbfgs import Metric, Slope, descend
 from .objective import Objective
 from .problem import Level, SolverOptions
 
@@ -38,13 +38,13 @@ def charged(energy: Energy, u_vox: torch.Tensor) -> torch.Tensor:
     return energy(u_vox) + fold_penalty(u_vox)
 
 
-def sum_and_slope(energy: Energy, u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """``charged``, summed over the voxels (N,), and its gradient."""
+def sum_and_slope(energy: Energy, u_vox: torch.Tensor) -> tuple[torch.Tensor, Slope]:
+    """``charged``, summed over the voxels (N,), and the way to its gradient."""
     with torch.enable_grad():
         unknown = u_vox.detach().requires_grad_()
         value = unknown[0, 0].numel() * charged(energy, unknown)
-        (gradient,) = torch.autograd.grad(value.sum(), unknown)
-    return value.detach(), gradient
+        total = value.sum()
+    return value.detach(), lambda: torch.autograd.grad(total, unknown)[0]
 
 
 def smoother(metric: ElasticMetric, stiffness: float) -> Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from itertools import pairwise
 
 import pytest
@@ -32,7 +33,7 @@ def quadratics(count: int = 3, size: int = 12):
 
     def function(x):
         image = torch.einsum("nab,nb->na", matrix, x)
-        return (0.5 * x * image - right * x).sum(1), image - right
+        return (0.5 * x * image - right * x).sum(1), lambda: image - right
 
     solution = torch.linalg.solve(matrix, right)
     return function, -0.5 * (right * solution).sum(1)
@@ -50,19 +51,38 @@ def test_members_of_a_batch_do_not_see_each_other():
     function, _ = quadratics()
 
     def first_alone(x):
-        value, gradient = function(x.expand(3, -1))
-        return value[:1], gradient[:1]
+        value, slope = function(x.expand(3, -1))
+        return value[:1], lambda: slope()[:1]
 
     together = [x[0] for _, x in descend(function, torch.zeros(3, 12), lambda g: g, 0.1)]
     alone = [x[0] for _, x in descend(first_alone, torch.zeros(1, 12), lambda g: g, 0.1)]
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(together, alone, strict=False))
 
 
+def test_a_gradient_is_asked_for_only_where_it_goes_on():
+    function, _ = quadratics()
+    asked = []
+
+    def watched(x):
+        value, slope = function(x)
+
+        def gradient():
+            asked.append(x)
+            return slope()
+
+        return value, gradient
+
+    points = descend(watched, torch.zeros(3, 12), lambda g: g, 0.1)
+    came = [x for _, x in itertools.islice(points, 6)]
+    assert len(asked) >= 5
+    assert not any(x is came[-1] for x in asked)
+
+
 def test_a_perfect_metric_is_newtons_method():
     scales = torch.tensor([1.0, 100.0, 1e4])
 
     def function(x):
-        return 0.5 * (scales * (x - 1) ** 2).sum(1), scales * (x - 1)
+        return 0.5 * (scales * (x - 1) ** 2).sum(1), lambda: scales * (x - 1)
 
     _, (value, there) = descend(function, torch.zeros(1, 3), lambda g: g / scales, 1.0)
     assert float(value) == pytest.approx(0, abs=1e-6)
@@ -71,7 +91,7 @@ def test_a_perfect_metric_is_newtons_method():
 
 def test_nothing_to_do_ends_at_once():
     def flat(x):
-        return torch.zeros(1), torch.zeros(1, 3)
+        return torch.zeros(1), lambda: torch.zeros(1, 3)
 
     [(_, there)] = descend(flat, torch.zeros(1, 3), lambda g: g, 1.0)
     assert torch.equal(there, torch.zeros(1, 3))

@@ -14,6 +14,7 @@ from ..field import inverse_map, jacobian_determinant, to_grid, with_initial, wo
 from ..solver import Solution, solve
 from ..types import Displacement, Elasticity, Grid
 from ..weights import ModelCard, load_model
+from .arithmetic import wait_for
 from .elasticity import coefficients, one_setting, slip, used_elasticity
 from .model import NONE, ModelChoice
 from .network_field import NetworkField
@@ -100,6 +101,7 @@ def answer(
         with run.step("network"):
             field = field_of(choice.card, request, pair)
             start = Displacement(_network_answer(request, field), field.grid)
+            wait_for(start.u_mm.device)
             if request.options.refine == 0:
                 start = Displacement(to_grid(start.u_mm, start.grid, pair.grid), pair.grid)
     if start is None or request.options.refine != 0:
@@ -111,7 +113,7 @@ def answer(
             start = Displacement(solution.u_mm, pair.grid)
     d_mm = start.u_mm.detach().cpu()
     with run.step("measure"):
-        result = _result(request, pair, d_mm)
+        result = _result(request, pair, d_mm, run.check)
     facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
     return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])
 
@@ -125,20 +127,30 @@ def _network_answer(request: RegistrationRequest, field: NetworkField) -> torch.
 
 
 def _result(
-    request: RegistrationRequest, pair: AlignedPair, d_mm: torch.Tensor
+    request: RegistrationRequest, pair: AlignedPair, d_mm: torch.Tensor, check: Callable[[], None]
 ) -> RegistrationResult:
-    """The whole map, its inverse and what they make of the images, measured."""
+    """The whole map, its inverse and what they make of the images, measured.
+
+    ``check`` is called often, as large images take long, and may raise to stop.
+    """
     fixed, moving = request.fixed.grid, request.moving.grid
     u_mm = with_initial(d_mm, world_points(fixed, d_mm), pair.initial)
     displacement = Displacement(u_mm, fixed)
-    inverse = Displacement(inverse_map(d_mm, fixed, pair.initial, moving), moving)
+    inverse = Displacement(inverse_map(d_mm, fixed, pair.initial, moving, check), moving)
     jacobian = jacobian_determinant(u_mm, fixed)
     side, labels = pair.prepared.moving, request.moving_labels
+    check()
     before = outcome(side, labels, torch.zeros_like(u_mm), fixed)
+    check()
     after = outcome(side, labels, u_mm, fixed)
-    found = measures(request, pair.prepared.fixed, before, after, u_mm, pair.initial)
+    found: dict[str, Any] = {}
+    for figures in measures(request, pair.prepared.fixed, before, after, u_mm, pair.initial):
+        check()
+        found |= figures
     if slipped := slip(request, d_mm):
         found["sliding"] = slipped
+    found |= regularity(jacobian, displacement, inverse)
+    check()
     return RegistrationResult(
         request=request,
         initial=pair.initial,
@@ -147,7 +159,7 @@ def _result(
         warped=after.warped,
         warped_labels=after.labels,
         jacobian=jacobian,
-        metrics=found | regularity(jacobian, displacement, inverse),
+        metrics=found,
         stopped=NOT_REFINED,
     )
 

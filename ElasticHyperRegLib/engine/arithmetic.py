@@ -68,6 +68,14 @@ def has_bfloat16() -> bool:
     return any(chip in flags for chip in BFLOAT16_CHIPS)
 
 
+def wait_for(device: torch.device) -> None:
+    """Until the device has done what it was given: before a clock is read."""
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def _within(dtype: torch.dtype, function: Function) -> Function:
     """``function`` under ``computing_in``."""
 
@@ -83,14 +91,9 @@ def _seconds(function: Function, examples: Sequence[torch.Tensor], dtype: torch.
     times, example = [], examples[0]
     quick = captured(_within(dtype, function), example, examples[-1])
     for _ in range(RUNS):
-        _wait(example.device)
+        wait_for(example.device)
         begun = perf_counter()
         quick(example)
-        _wait(example.device)
+        wait_for(example.device)
         times.append(perf_counter() - begun)
     return min(times)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.current_stream(device).synchronize()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 
@@ -10,11 +12,13 @@ from ..errors import InputError
 from ..types import Grid, Image, LabelMap, is_affine
 from ..weights import find_model, read_card
 from .elasticity import check_sliding, check_tissues
+from .memory import ran_out
 from .model import AUTO, NONE
 from .request import RegistrationOptions, RegistrationRequest
 
 DEVICES = ("auto", "cpu", "cuda")
 SMALLEST_SIZE = 4
+LOG = logging.getLogger(__name__)
 
 
 def check_request(request: RegistrationRequest) -> None:
@@ -67,20 +71,36 @@ def check_options(options: RegistrationOptions, ndim: int = 3) -> None:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto``, ``cpu`` or ``cuda`` → a device that is there.
+    """``auto``, ``cpu`` or ``cuda`` → a device that is there and computes.
 
     Raises:
-        InputError: an unknown name; no CUDA.
+        InputError: an unknown name; no CUDA, or a GPU that does not compute.
     """
     if name not in DEVICES:
         raise InputError(f"the device '{name}'", "auto, cpu or cuda")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    fault = _fault_of_cuda() if torch.cuda.is_available() else "PyTorch sees no CUDA GPU"
+    if fault and name == "cuda":
         raise InputError(
-            "the device 'cuda' where PyTorch sees no CUDA GPU",
-            action="use the device cpu or auto, or install a CUDA build of PyTorch",
+            f"the device 'cuda', but {fault}",
+            action="use the device cpu or auto, or a CUDA build of PyTorch made for this GPU",
         )
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+    if fault:
+        LOG.warning("computes on the processor, not on the GPU: %s", fault)
+    return torch.device("cpu" if fault else "cuda")
+
+
+def _fault_of_cuda() -> str:
+    """Why a GPU does not compute, such as one that is older than PyTorch's kernels; or nothing.
+
+    One without memory does: what falls back for that falls back later, and says so.
+    """
+    try:
+        (torch.ones(1, device="cuda") + 1).cpu()
+    except RuntimeError as error:
+        return "" if ran_out(error) else str(error).partition("\n")[0]
+    return ""
 
 
 def _check_initial(options: RegistrationOptions, ndim: int) -> None:

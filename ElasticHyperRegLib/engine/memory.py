@@ -19,7 +19,15 @@ from .run import Run
 
 BYTES = 220
 """Per voxel of the fixed image, roughly, as measured on volumes of 192³ and 256³."""
-RAN_OUT = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+RAN_OUT = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "cublas_status_not_initialized",  # so cuBLAS and cuDNN say it
+    "cudnn_status_not_initialized",
+    "unable to find an engine to execute",
+)
 LOG = logging.getLogger(__name__)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ..metrics import (
     ncc,
     tre_mm,
 )
-from ..types import Displacement
+from ..types import Displacement, LabelMap
 from .outcome import Outcome
 from .prepare import Side
 from .request import RegistrationRequest
@@ -40,8 +40,10 @@ def measures(
     after: Outcome,
     u_mm: torch.Tensor,
     initial: np.ndarray,
-) -> Record:
+) -> Iterator[Record]:
     """Likeness, overlap and landmark error, before and after; what does not apply is absent.
+
+    One figure after the other: of large images each takes its time.
 
     Args:
         fixed: the fixed image made ready.
@@ -50,29 +52,22 @@ def measures(
         u_mm: the whole map, (1, D, *fixed.shape) RAS mm.
         initial: the alignment that is part of it, (D+1, D+1) RAS mm.
     """
-    record: Record = {}
     found = {
         side: _likeness(fixed, shown) for side, shown in (("before", before), ("after", after))
     }
-    record["ncc"] = {side: value for side, value in found.items() if value is not None}
+    if likeness := {side: value for side, value in found.items() if value is not None}:
+        yield {"ncc": likeness}
     labels = request.fixed_labels
     if labels is not None and before.labels is not None and after.labels is not None:
-        overlaps = dice(labels, before.labels), dice(labels, after.labels)
-        record["dice"] = _paired(*overlaps)
-        record["mean_dice"] = {
-            side: mean_dice(scores)
-            for side, scores in zip(("before", "after"), overlaps, strict=True)
-            if scores
-        }
-        record["hd95_mm"] = _paired(hd95_mm(labels, before.labels), hd95_mm(labels, after.labels))
+        yield from _overlaps(labels, before.labels, after.labels)
     if request.fixed_points is not None and request.moving_points is not None:
         moved = transform_points(request.fixed_points, u_mm, request.fixed.grid, initial)
-        record["tre_mm"] = {
+        errors = {
             "before": float(tre_mm(request.fixed_points, request.moving_points).mean()),
             "after": float(tre_mm(moved, request.moving_points).mean()),
             "n": len(request.fixed_points),
         }
-    return {key: value for key, value in record.items() if value != {}}
+        yield {"tre_mm": errors}
 
 
 def regularity(jacobian: torch.Tensor, displacement: Displacement, inverse: Displacement) -> Record:
@@ -114,6 +109,17 @@ def _likeness(fixed: Side, shown: Outcome) -> float | None:
         return None
     value = ncc(fixed.image.data, shown.warped.data, counted)
     return value if math.isfinite(value) else None
+
+
+def _overlaps(fixed: LabelMap, before: LabelMap, after: LabelMap) -> Iterator[Record]:
+    scores = dice(fixed, before), dice(fixed, after)
+    means = {side: mean_dice(s) for side, s in zip(("before", "after"), scores, strict=True) if s}
+    if means:
+        yield {"dice": _paired(*scores), "mean_dice": means}
+    distances = hd95_mm(fixed, before)
+    yield {}  # so long that one may be stopped in between
+    if paired := _paired(distances, hd95_mm(fixed, after)):
+        yield {"hd95_mm": paired}
 
 
 def _paired(before: Mapping[str, float], after: Mapping[str, float]) -> Record:

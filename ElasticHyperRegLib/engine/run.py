@@ -43,6 +43,15 @@ class Run:
     cancelled: Callable[[], bool] = never
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Stop where that is wanted.
+
+        Raises:
+            Cancelled: ``cancelled`` said so.
+        """
+        if self.cancelled():
+            raise Cancelled("the registration was cancelled")
+
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[float], None]]:
         """Announce and time a step; what it is given tells how much of the step is done.
@@ -50,8 +59,7 @@ class Run:
         Raises:
             Cancelled: ``cancelled`` said so.
         """
-        if self.cancelled():
-            raise Cancelled("the registration was cancelled")
+        self.check()
         first, last = STEPS[name]
         self.progress(name, first)
         start = perf_counter()

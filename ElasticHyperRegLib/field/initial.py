@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -47,7 +49,13 @@ def world_points(grid: Grid, like: torch.Tensor) -> torch.Tensor:
     return apply_matrix(grid.ijk_to_ras, voxel_points(grid.shape, like))
 
 
-def inverse_map(d_mm: torch.Tensor, fixed: Grid, initial: np.ndarray, moving: Grid) -> torch.Tensor:
+def inverse_map(
+    d_mm: torch.Tensor,
+    fixed: Grid,
+    initial: np.ndarray,
+    moving: Grid,
+    check: Callable[[], None] = lambda: None,
+) -> torch.Tensor:
     """w(y) = φ⁻¹(y) − y on the moving grid, the inverse of φ(x) = A(x + d(x)).
 
     Solves x + d(x) = A⁻¹y by fixed-point steps, which shrink at the voxels where they do not help
@@ -61,6 +69,7 @@ def inverse_map(d_mm: torch.Tensor, fixed: Grid, initial: np.ndarray, moving: Gr
         fixed: its grid.
         initial: A, (D+1, D+1) RAS mm.
         moving: grid of the result.
+        check: called between its slabs; may raise to stop.
 
     Returns:
         (1, D, *moving.shape) RAS mm.
@@ -69,10 +78,10 @@ def inverse_map(d_mm: torch.Tensor, fixed: Grid, initial: np.ndarray, moving: Gr
     back = fixed.ras_to_ijk @ np.linalg.inv(initial) @ moving.ijk_to_ras
     indices = voxel_points(moving.shape, d_mm)
     slab = max(1, SLAB_VOXELS * moving.shape[0] // moving.voxels)
-    found = [
-        apply_matrix(fixed.ijk_to_ras, _solve(d_vox, apply_matrix(back, part)))
-        for part in indices.split(slab, dim=2)
-    ]
+    found = []
+    for part in indices.split(slab, dim=2):
+        check()
+        found.append(apply_matrix(fixed.ijk_to_ras, _solve(d_vox, apply_matrix(back, part))))
     return torch.cat(found, dim=2) - world_points(moving, d_mm)
 
 

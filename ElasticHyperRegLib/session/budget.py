@@ -7,6 +7,7 @@ from time import perf_counter
 
 import torch
 
+from ..engine.arithmetic import wait_for
 from ..engine.request import DEFAULT_ELASTICITY
 from .solver_field import BUDGET, Held, Patience, SolverField
 
@@ -44,7 +45,6 @@ def seconds_of_pass(solver: SolverField) -> float:
     for _ in range(2):  # the first sets up what a device needs once
         begun = perf_counter()
         solver.refined(held, values, patience=Patience(0.0, PASSES))
-        if device.type == "cuda":
-            torch.cuda.current_stream(device).synchronize()
+        wait_for(device)
         times.append((perf_counter() - begun) / PASSES)
     return times[-1]

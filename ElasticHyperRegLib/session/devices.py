@@ -63,7 +63,10 @@ def free_bytes(device: torch.device) -> int | None:
         # Of what PyTorch keeps graphs may hold some, which is no one else's: not counted as free.
         with RECORDING, suppress(RuntimeError):  # not while one is recorded, or one has failed
             torch.cuda.empty_cache()
-        return int(torch.cuda.mem_get_info(device)[0])
+        try:
+            return int(torch.cuda.mem_get_info(device)[0])
+        except RuntimeError:  # not even room to ask
+            return 0
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         table = dict(line.split(":", 1) for line in lines)
@@ -76,7 +79,8 @@ def empty_caches() -> None:
     """Give back what PyTorch keeps of freed memory."""
     gc.collect()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        with RECORDING, suppress(RuntimeError):  # as above
+            torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
 

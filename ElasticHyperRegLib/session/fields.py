@@ -150,7 +150,13 @@ class Fields:
             def seconds(budget: int) -> float:
                 if self._bytes_each() * budget > ROOM * (free_bytes(device) or 0):
                     return inf
-                return seconds_of_pass(SolverField(problem, images_grid(fixed, budget), {}, budget))
+                tried = SolverField(problem, images_grid(fixed, budget), {}, budget)
+                try:
+                    return seconds_of_pass(tried)
+                except Exception as error:
+                    if not ran_out(error):
+                        raise
+                    return inf  # a trial costs no device
 
             self._affordable = affordable(seconds, fixed.voxels)
         own = None if self.network is None else self.network.grid
@@ -196,7 +202,8 @@ class Fields:
 
     def _step_down(self, error: Exception) -> None:
         """Go to the next rung; raise ``error`` where there is none or memory is not the matter."""
-        if len(self._ladder) == 1 or not ran_out(error):
+        cannot = isinstance(error, NotImplementedError) and self.rung.device.type == "cpu"
+        if len(self._ladder) == 1 or cannot or not ran_out(error):
             raise error
         self._next_rung(str(error).partition("\n")[0][:120])
 

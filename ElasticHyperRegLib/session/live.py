@@ -9,6 +9,7 @@ from time import perf_counter
 
 import torch
 
+from ..engine.arithmetic import wait_for
 from ..errors import Cancelled
 from ..estimation.settings import Setting
 from ..types import Elasticity
@@ -152,6 +153,7 @@ class Live:
         check()
         begin = perf_counter()
         d_mm = self._fields.network_answer(setting, check)
+        wait_for(d_mm.device)
         self._network_seconds = perf_counter() - begin
         deliver("network", d_mm, last)
         self._shown = held = self._solver.hold(d_mm)

@@ -18,6 +18,8 @@ from threading import Condition, Event, Thread, current_thread
 from time import perf_counter
 from typing import Any, TypeVar
 
+import torch
+
 from ..errors import Cancelled, InputError
 from .threads import give_back_threads
 
@@ -121,6 +123,7 @@ class Worker:
         """
         errand = _Errand(work)
         if current_thread() is self._thread:
+            self._check_open()
             with self._at_work(errand):
                 return work(errand.stop.is_set)
         with self._news:
@@ -170,7 +173,9 @@ class Worker:
         with self._news:
             live, self._waiting = self._waiting, None
         if live is not None:
-            self._answer(live)
+            # An errand may be asking within inference mode, where no solver's gradient is found.
+            with torch.inference_mode(False), torch.enable_grad():
+                self._answer(live)
 
     def _answer(self, live: _Live) -> None:
         def check() -> None:
@@ -195,6 +200,8 @@ class Worker:
             return
         except Exception as error:
             report(error)
+        except BaseException as error:  # such as SystemExit of a callback: the thread goes on
+            logger.error("request %d was left", live.number, exc_info=error)
 
     def _report(self, live: _Live, error: Exception) -> None:
         if live.on_error is None or self._wanted != live.number:
@@ -202,7 +209,7 @@ class Worker:
             return
         try:
             live.on_error(error)
-        except Exception:
+        except BaseException:
             logger.exception("what was to be told of a failed request failed itself")
 
     def _do_errands(self) -> None:

@@ -161,7 +161,7 @@ def test_options_at_fault(option, value, words, refusal):
 
 def test_cuda_where_there_is_none(refusal, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "'cuda' where PyTorch sees no CUDA GPU" in refusal(device="cuda")
+    assert "'cuda', but PyTorch sees no CUDA GPU" in refusal(device="cuda")
 
 
 def test_unknown_tissues(files, refusal):

@@ -30,6 +30,8 @@ FULL = "CUDA out of memory. Tried to allocate 2 GiB"
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried …"), True),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling cublas"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
         (MemoryError(), True),
         (NotImplementedError("aten::grid_sampler_3d is not implemented for MPS"), True),
         (RuntimeError("shapes do not match"), False),

@@ -17,6 +17,7 @@ from ElasticHyperRegLib import (
     RegistrationRequest,
     register,
 )
+from ElasticHyperRegLib.engine import check
 from ElasticHyperRegLib.engine.check import check_options, check_request, pick_device
 from ElasticHyperRegLib.engine.prepare import initial_alignment, prepare
 from ElasticHyperRegLib.grid import resample
@@ -46,11 +47,35 @@ def test_options_that_cannot_be(option, words):
 def test_cuda_needs_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto").type == "cpu"
-    with pytest.raises(InputError, match="'cuda' where PyTorch sees no CUDA GPU; use the device"):
+    with pytest.raises(InputError, match="'cuda', but PyTorch sees no CUDA GPU; use the device"):
         pick_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(check, "_fault_of_cuda", lambda: "")
     assert pick_device("auto").type == "cuda"
     assert pick_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("fault", "device"),
+    [
+        ("no kernel image is available for execution on the device", "cpu"),
+        ("CUDA-capable device(s) is/are busy or unavailable", "cpu"),
+        ("out of memory", "cuda"),  # for which there is a way back later
+    ],
+)
+def test_a_gpu_that_does_not_compute_is_not_taken(monkeypatch, caplog, fault, device):
+    def ones(*shape: int, **how: object) -> None:
+        raise RuntimeError(f"CUDA error: {fault}\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    assert pick_device("auto").type == device
+    if device == "cpu":
+        assert caplog.messages == [
+            f"computes on the processor, not on the GPU: CUDA error: {fault}"
+        ]
+        with pytest.raises(InputError, match=r"'cuda', but CUDA error: [^\n]*; use the device cpu"):
+            pick_device("cuda")
 
 
 def elsewhere(labels: LabelMap) -> LabelMap:

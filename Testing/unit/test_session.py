@@ -187,6 +187,17 @@ def test_register_stops_when_told(session):
     assert session.register(SOFT, progress=lambda step, part: None).metrics["device"] == "cpu"
 
 
+def test_register_stops_while_it_measures(session):
+    steps: list[str] = []
+
+    def late() -> bool:
+        return steps[-1:] == ["measure"]
+
+    with pytest.raises(Cancelled):
+        session.register(SOFT, lambda step, part: steps.append(step), late)
+    assert "refine" in steps
+
+
 # Latest wins
 
 

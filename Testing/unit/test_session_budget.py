@@ -64,6 +64,18 @@ def test_without_room_the_grid_stays_coarse(quick_device, monkeypatch):
         assert session.grid.voxels < request.fixed.grid.voxels
 
 
+def test_a_trial_that_runs_out_of_memory_costs_no_device(quick_device, monkeypatch):
+    def full(solver: object) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fields, "seconds_of_pass", full)
+    request = small_request()
+    with Session(request.fixed, request.moving, model="none", device="cpu") as session:
+        assert session.grid.voxels < request.fixed.grid.voxels
+        assert not any("instead of" in note for note in session.notes)
+        assert ask(session, HARD)[-1].final
+
+
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
 def test_a_network_is_answered_on_a_finer_grid_where_that_is_afforded(

@@ -14,9 +14,9 @@ from ElasticHyperRegLib import Elasticity, InputError, RegistrationOptions, regi
 from ElasticHyperRegLib.engine import NetworkField
 from ElasticHyperRegLib.estimation import EstimateOptions
 from ElasticHyperRegLib.session import Session
-from ElasticHyperRegLib.session.devices import Rung, free_bytes, ladder, pick
+from ElasticHyperRegLib.session.devices import Rung, empty_caches, free_bytes, ladder, pick
 from ElasticHyperRegLib.session.solver_field import SolverField
-from Testing.unit.live_answers import ALONE, HARD, SOFT, ask
+from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
@@ -189,6 +189,27 @@ def test_what_pytorch_keeps_of_a_gpu_is_free(monkeypatch):
     assert free_bytes(torch.device("cuda")) == 140
 
 
+def test_a_gpu_that_is_too_full_to_be_asked_has_nothing_free(monkeypatch):
+    def full(*given: object) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", full)
+    monkeypatch.setattr(torch.cuda, "empty_cache", full)
+    assert free_bytes(torch.device("cuda")) == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    empty_caches()  # a failed recording may forbid it: what falls back goes on
+
+
+def test_a_callback_that_lacks_a_part_is_not_taken_for_a_device_that_does():
+    def draw(surface: object) -> None:
+        raise NotImplementedError("my view cannot draw this")
+
+    with Session.from_request(small_request(2, options=ALONE)) as session:
+        with pytest.raises(NotImplementedError, match="my view"):
+            session.estimate("dice", on_surface=draw)
+        assert session.notes == ()
+
+
 def test_what_fits_nowhere_is_told(monkeypatch):
     def greedy(self, *args):
         raise torch.OutOfMemoryError("no memory at all")
@@ -205,6 +226,26 @@ def test_what_cannot_fit_is_not_tried(monkeypatch):
     with Session.from_request(small_request(options=ALONE)) as session:
         assert "MiB are needed, 1 MiB are free" in session.notes[-1]
         assert session._fields.rung.coarsening == 2.0
+
+
+def test_a_slider_that_moves_during_a_sensitivity_map_is_answered(models, monkeypatch):
+    """The network of the map is asked in inference mode, and asks whether to stop there."""
+    install(lively(tiny_spec("CSAIN-elastic")), models / "map")
+    options = RegistrationOptions(initial="none", model="map", refine=4, device="cpu")
+    answers, moved, met = Answers(), [HARD], []
+    with Session.from_request(small_request(options=options)) as session:
+        predict = NetworkField.predict
+
+        def watched(self, values, check):
+            if moved and torch.is_inference_mode_enabled():
+                session.submit(moved.pop(), answers, answers.fault)
+            met.append(torch.is_inference_mode_enabled())
+            return predict(self, values, check)
+
+        monkeypatch.setattr(NetworkField, "predict", watched)
+        session.sensitivity([SOFT, HARD])
+        assert answers.final().stage == "refined"
+    assert any(met)
 
 
 def test_a_sensitivity_map_compares_final_answers(models):

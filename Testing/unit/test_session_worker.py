@@ -305,3 +305,34 @@ def test_a_request_leaves_nothing_behind(worker):
     del held
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("where", ["taking", "being told"])
+def test_a_callback_that_leaves_the_program_does_not_end_the_thread(worker, caplog, where):
+    def leave(given: object) -> None:
+        raise SystemExit(0)
+
+    def fail(turn: Turn) -> None:
+        raise ValueError("no")
+
+    if where == "taking":
+        worker.submit(lambda turn: turn.deliver(leave, "answer"))
+    else:
+        worker.submit(fail, leave)
+    settle(worker)
+    assert "SystemExit" in caplog.text
+
+
+def test_nothing_is_begun_after_closing_from_within(worker):
+    seen: list[BaseException] = []
+
+    def late(turn: Turn) -> None:
+        worker.close()
+        try:
+            worker.run(lambda stop: True)
+        except InputError as error:
+            seen.append(error)
+
+    worker.submit(late)
+    worker._thread.join(SOON)
+    assert "closed session" in str(seen[0])

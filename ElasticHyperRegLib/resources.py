@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import gettempdir
 
 _PACKAGE = Path(__file__).resolve().parent
 _NO_SCHEME = re.compile(r"presets|totalsegmentator_.*")
@@ -14,6 +15,14 @@ def resource_folder(name: str) -> Path:
     """``Resources/<name>``: inside an installed package, beside it in a checkout."""
     installed = _PACKAGE / "Resources"
     return (installed if installed.is_dir() else _PACKAGE.parent / "Resources") / name
+
+
+def home_folder() -> Path:
+    """Of the user; the folder for temporary files where there is none, as in some containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(gettempdir())
 
 
 def scheme_names() -> tuple[str, ...]:

@@ -35,6 +35,7 @@ MEASURES = {
     "peak_memory_mib": ("peak_memory_mib",),
 }
 """Column of the summary → where it stands in ``metrics.json``."""
+COLUMNS = ("case", "status", "reason", *MEASURES)
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,11 @@ def run_cohort(
         out.mkdir(parents=True, exist_ok=True)
     cohort = Cohort(manifest.parent, out, settings, overwrite, estimate)
     done: list[Outcome] = []
-    for row in rows:
+    earlier = _summarised(out)
+    for number, row in enumerate(rows, start=1):
         done.append(_run_case(row, cohort))
-        _write_summary(out, done)
+        left = [earlier[case] for case in (row["case"] for row in rows[number:]) if case in earlier]
+        _write_summary(out, done, left)
         typer.echo(f"[{len(done)}/{len(rows)}] {done[-1].name}: {done[-1].said}")
     failed = [outcome for outcome in done if outcome.code != DONE]
     if failed:
@@ -119,7 +122,14 @@ def _run_case(row: Row, cohort: Cohort) -> Outcome:
         earlier = None if cohort.overwrite else _finished(job)
         if earlier is not None:
             return Outcome(name, DONE, "", earlier, before=True)
-        return Outcome(name, DONE, "", register_files(job, name))
+        try:
+            return Outcome(name, DONE, "", register_files(job, name))
+        except InputError:
+            # Another run of the cohort may have been quicker.
+            earlier = None if cohort.overwrite else _finished(job)
+            if earlier is None:
+                raise
+            return Outcome(name, DONE, "", earlier, before=True)
     except Cancelled:
         raise
     except Exception as caught:
@@ -195,17 +205,29 @@ def _kept(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _write_summary(out: Path, done: Sequence[Outcome]) -> None:
+def _summarised(out: Path) -> dict[str, list[str]]:
+    """Rows of the summary that an earlier run has left, by case; none where it is another's."""
+    try:
+        with (out / SUMMARY).open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return {}
+    return {row[0]: row for row in rows if row} if tuple(header) == COLUMNS else {}
+
+
+def _write_summary(out: Path, done: Sequence[Outcome], left: Sequence[Sequence[str]]) -> None:
+    """How the cases ended, and ``left``: rows of an earlier run, of cases not reached yet."""
     with (
         atomic_path(out / SUMMARY, overwrite=True) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         table = csv.writer(file)
-        table.writerow(("case", "status", "reason", *MEASURES))
+        table.writerow(COLUMNS)
         for outcome in done:
             status = "done" if outcome.code == DONE else "failed"
             values = (_value(outcome.metrics, keys) for keys in MEASURES.values())
             table.writerow((outcome.name, status, outcome.reason, *values))
+        table.writerows(left)
 
 
 def _value(metrics: Any, keys: Sequence[str]) -> Any:

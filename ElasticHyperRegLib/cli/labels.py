@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import typer
@@ -87,6 +87,13 @@ def present_tissues(
     return {name: value for name, value in values.items() if name not in absent}
 
 
+def tell_absent(typed: Iterable[str], values: Mapping[str, Elasticity]) -> None:
+    """Say on standard error which tissues of an option ``present_tissues`` has left out."""
+    if absent := [name for name in typed if name not in values]:
+        line = f"the labels show no {', '.join(absent)}, whose λ and μ are left out"
+        typer.echo(f"{NAME}: {line}.", err=True)
+
+
 def scheme_borders(
     scheme: TissueScheme | None, labels: LabelMap | None
 ) -> tuple[SlidingBorder, ...]:
@@ -102,4 +109,7 @@ def scheme_borders(
             "name the borders, as lung:rest",
         )
     shown = {*labels.names.values(), OTHERS}
-    return tuple(SlidingBorder(a, b) for a, b in scheme.slides if {a, b} <= shown)
+    found = tuple(SlidingBorder(a, b) for a, b in scheme.slides if {a, b} <= shown)
+    if not found:
+        typer.echo(f"{NAME}: the labels show no border that slides in {scheme.name}.", err=True)
+    return found

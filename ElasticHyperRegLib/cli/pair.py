@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from os.path import realpath
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -29,7 +28,14 @@ from ..io import (
 from ..metrics import check_common_tissue
 from ..tissues import load_scheme
 from ..types import Image, LabelMap
-from .labels import present_tissues, read_any_labels, read_named_labels, scheme_borders
+from .faults import keep_inputs
+from .labels import (
+    present_tissues,
+    read_any_labels,
+    read_named_labels,
+    scheme_borders,
+    tell_absent,
+)
 from .progress import progress_bar
 from .record import checksums, request_record
 from .settings import SCHEME, Settings
@@ -86,7 +92,9 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
     Raises:
         InputError: a file or an option is at fault; nothing is written.
     """
-    _keep_inputs(job)
+    inputs = job.files.given() | job.settings.files()
+    results = [job.out / name for name in (*RESULT_FILES, ESTIMATE_FILE)]
+    keep_inputs([*inputs.values(), job.settings.elasticity_file], results)
     forget_peak_memory()
     settings, asked = job.settings, job.asked()
     options = settings.options()
@@ -109,23 +117,6 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
         return write_result(result, folder, {**record, "asked": asked})
-
-
-def _keep_inputs(job: Job) -> None:
-    """Refuse inputs that the results would replace or remove.
-
-    Raises:
-        InputError: an input bears the name of a result in the output folder.
-    """
-    results = {realpath(job.out / name) for name in (*RESULT_FILES, ESTIMATE_FILE)}
-    inputs = [*job.files.given().values(), *job.settings.files().values()]
-    for path in (*inputs, job.settings.elasticity_file):
-        if path is not None and realpath(path) in results:
-            raise InputError(
-                f"{path}, an input that the results would replace",
-                "inputs outside of the output folder",
-                "choose another --out, or move the file",
-            )
 
 
 def read_request(
@@ -153,6 +144,7 @@ def read_request(
         presets = {} if settings.gives_everywhere else scheme.elasticity()
         values = {**presets, **options.tissues}
         options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
+        tell_absent(settings.typed_tissues(), options.tissues)
     if SCHEME in settings.sliding:
         options = replace(options, sliding=options.sliding + scheme_borders(scheme, fixed_labels))
     moving_labels = labels_of(files.moving_labels, moving)

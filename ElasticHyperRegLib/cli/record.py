@@ -10,8 +10,10 @@ from typing import Any
 from .. import __version__
 from ..engine import RegistrationOptions
 from ..engine.record import options_record
+from ..io.integrity import voxel_files
 
 BLOCK = 1 << 20
+_LOOKS = ("thumbs.db", "desktop.ini")
 
 
 def request_record(
@@ -42,18 +44,23 @@ def request_record(
 
 
 def checksums(inputs: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each input; of a folder that of its files one after the other, by name."""
+    """SHA-256 of each input; of several files, as in a folder, one after the other, by name."""
     return {name: _checksum(path) for name, path in inputs.items()}
 
 
 def _checksum(path: Path) -> str:
     digest = hashlib.sha256()
-    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    for file in files:
+    for file in _slices(path) if path.is_dir() else [path, *voxel_files(path)]:
         with file.open("rb") as stream:
             while block := stream.read(BLOCK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _slices(folder: Path) -> list[Path]:
+    """Files of a folder but those that a look at it leaves behind."""
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    return [file for file in files if file.name[0] != "." and file.name.lower() not in _LOOKS]
 
 
 def _command(

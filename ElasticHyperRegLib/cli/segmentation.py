@@ -18,11 +18,13 @@ from ..segmentation import (
     SegmentOptions,
     find_program,
     install_program,
+    scheme_with_task,
     segment,
     tissues_from_labels,
 )
 from ..segmentation.options import TOTALSEGMENTATOR
 from ..types import LabelMap
+from .faults import keep_inputs
 from .progress import progress_bar
 
 
@@ -49,6 +51,7 @@ def segment_file(source: Source, options: SegmentOptions, out: Path, overwrite: 
     """
     if source.install and options.backend != TOTALSEGMENTATOR:
         raise InputError("--install", f"it with --backend {TOTALSEGMENTATOR}")
+    keep_inputs((source.image, source.labels), [out])
     check_writable(out)
     with atomic_path(out, overwrite) as temporary, progress_bar("segment") as progress:
         progress("load", 0.0)
@@ -57,6 +60,7 @@ def segment_file(source: Source, options: SegmentOptions, out: Path, overwrite: 
             found = tissues_from_labels(source.labels, image, options.tissues)
         else:
             if source.install:
+                scheme_with_task(options.tissues)  # before gigabytes are fetched
                 options = replace(options, program=_installed(options.program, progress))
             found = segment(image, options, progress)
         write_labels(found.labels, temporary)
@@ -80,7 +84,7 @@ def _show(found: Segmentation, out: Path) -> None:
         typer.echo("computed before, taken from the cache")
     for note in found.notes:
         typer.echo(f"note: {note}")
-    if out.suffix == ".mha":
+    if out.suffix.lower() == ".mha":
         typer.echo("note: MetaImage keeps no names; NIfTI and NRRD do")
     typer.echo(str(out))
 

@@ -97,6 +97,10 @@ class Settings:
             "sliding": [*borders, *([SCHEME] if SCHEME in self.sliding else [])],
         }
 
+    def typed_tissues(self) -> list[str]:
+        """Those that ``elasticity`` names."""
+        return [name for name in parse_elasticity(self.elasticity) if name != EVERYWHERE]
+
     def _given_elasticity(self) -> dict[str, Elasticity]:
         values: dict[str, Elasticity] = {}
         if self.elasticity_file is not None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
+import logging
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from ..errors import Cancelled, InputError
+from ..io.outputs import terminated_as_interrupt
 from . import (
     batch,
     benchmark,
@@ -49,11 +47,9 @@ __all__ = [
 _UsageFault = typer.BadParameter.__mro__[2]
 
 
-ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; returns the exit code."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # which tells of its cache folder
     with usable_streams():
         return _run(arguments)
 
@@ -61,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
-        with _terminated_as_interrupt():
+        with terminated_as_interrupt():
             code = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
     except (KeyboardInterrupt, Cancelled, typer.Abort):
         code = STOPPED
@@ -86,28 +82,3 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
     known = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
     command = next((f"{a} " for a in arguments if a in known), "")
     return f"{error.format_message().rstrip('.')}; see {NAME} {command}--help."
-
-
-@contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does, so that what is partial is removed.
-
-    So does SIGHUP, of a terminal or connection that is closed, unless it is ignored (nohup).
-    """
-
-    def interrupt(number: int, frame: FrameType | None) -> Any:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in ENDING}
-    for number, handler in before.items():
-        if handler is not None and handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # of a host that is not Python
-                signal.signal(number, handler)

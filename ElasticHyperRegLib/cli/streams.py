@@ -11,6 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
+from .faults import NAME
+
 NAMES = ("stdout", "stderr")
 
 
@@ -34,7 +36,10 @@ class _Unread:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        if error.errno not in (errno.EPIPE, errno.EIO):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            line = f"{NAME}: no space left for what is printed; it is lost, files are not.\n"
+            os.write(2, line.encode())
+        elif error.errno not in (errno.EPIPE, errno.EIO):
             raise error
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, self._stream.fileno())

@@ -29,6 +29,7 @@ from ..io import (
 )
 from ..io.itk import geometry_of
 from ..types import Grid, Image, LabelMap
+from .faults import keep_inputs
 from .invert_points import invert_points
 from .labels import read_any_labels
 
@@ -62,6 +63,7 @@ def warp_file(
             "exactly one of --image, --labels and --points",
         )
     ((kind, path),) = given.items()
+    keep_inputs((path, transform, reference), [out])
     with atomic_path(out, overwrite) as temporary:
         phi = read_transform(transform)
         if phi.GetDimension() != 3:

@@ -20,7 +20,14 @@ ROUNDED = 1e-3
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 _FRAMES, _DESCRIPTION, _MODALITY = "0028|0008", "0008|103e", "0008|0060"
 _INTERCEPT, _SLOPE, _COLOURS = "0028|1052", "0028|1053", "0028|0002"
-_WANTED = (_POSITION, _ORIENTATION, _FRAMES, _DESCRIPTION, _MODALITY, _INTERCEPT, _SLOPE, _COLOURS)
+_SIGNED, _BITS, _SIDES = "0028|0103", "0028|0100", "0028|0030"
+_VALUES = (_SLOPE, _INTERCEPT, _SIGNED, _BITS)
+_WANTED = (*_VALUES, _POSITION, _ORIENTATION, _SIDES, _FRAMES, _DESCRIPTION, _MODALITY, _COLOURS)
+_NEEDED = {
+    _POSITION: "position (ImagePositionPatient)",
+    _ORIENTATION: "orientation (ImageOrientationPatient)",
+    _SIDES: "size of their pixels (PixelSpacing)",
+}
 _NO_IMAGE = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(481\.[3-9]|88|11|104|66\.[135])(\.\d+)*")
 """Classes of objects that come with images: structure sets and plans, reports, presentation states,
 documents, registrations."""
@@ -42,8 +49,8 @@ def read_series(folder: Path) -> sitk.Image:
     _check_geometry(folder, headers)
     with reading(folder):
         # ITK takes the type of the first slice, which need not hold the values of the others.
-        scales = {(header.get(_SLOPE), header.get(_INTERCEPT)) for header in headers}
-        return sitk.ReadImage(files, sitk.sitkUnknown if len(scales) == 1 else sitk.sitkFloat32)
+        kinds = {tuple(header.get(key) for key in _VALUES) for header in headers}
+        return sitk.ReadImage(files, sitk.sitkUnknown if len(kinds) == 1 else sitk.sitkFloat32)
 
 
 def _slices_of_one_series(folder: Path) -> list[str]:
@@ -149,6 +156,9 @@ def _smallest_pixel(folder: Path, headers: list[dict[str, str]]) -> float:
         raise InputError(
             f"{folder}: slices in colour", "one value a voxel", "convert them to grey values"
         )
+    told = [_vector(folder, header, _SIDES, 2) for header in headers]
+    if min(map(min, told)) <= 0:  # of which, as of none, ITK makes a millimetre
+        raise InputError(f"{folder}: slices without {_NEEDED[_SIDES]}", "sides above zero")
     sizes = np.array([_numbers(header["pixel"]) for header in headers])
     if np.ptp(sizes, axis=0).max() > ROUNDED * sizes.min():
         raise InputError(
@@ -183,16 +193,13 @@ def _check_gaps(folder: Path, depths: np.ndarray) -> None:
 
 
 def _vector(folder: Path, header: dict[str, str], key: str, length: int) -> list[float]:
-    """So many finite numbers under ``key``; it may be missing, empty or wrong."""
+    """So many finite numbers under ``key``, one of ``_NEEDED``; it may be missing or wrong."""
     try:
         numbers = _numbers(header.get(key, ""))
     except ValueError:
         numbers = []
     if len(numbers) != length or not np.isfinite(numbers).all():
-        raise InputError(
-            f"{folder}: slices without position or orientation",
-            "ImagePositionPatient and ImageOrientationPatient in every slice",
-        )
+        raise InputError(f"{folder}: slices without {_NEEDED[key]}", "it in every slice")
     return numbers
 
 

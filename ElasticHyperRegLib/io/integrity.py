@@ -108,6 +108,17 @@ def check_inside(path: Path, folder: Path) -> None:
             raise InputError(f"{path} leads to {file}", "voxels in the file itself or beside it")
 
 
+def voxel_files(path: Path) -> list[Path]:
+    """Where the voxels of a NRRD or MetaImage file are which has them not itself, by name.
+
+    Of one that names a file for each slice all that lies beside it, which may be one of them.
+    """
+    try:
+        return [file for file in _named_by(path) if file.is_file()]
+    except InputError:
+        return sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
+
+
 def _named_by(path: Path) -> Iterator[Path]:
     """The file that has the voxels of a NRRD or MetaImage file which has them not itself."""
     suffix, name = path.suffix.lower(), ""
@@ -219,6 +230,7 @@ def _nifti_header(start: bytes, path: Path) -> Any:
         )
     _refuse_endless_geometry(header, path)
     _refuse_two_scales(header, path)
+    _refuse_two_places(header, path)
     return header
 
 
@@ -251,6 +263,25 @@ def _refuse_two_scales(header: Any, path: Path) -> None:
             f"{path}: voxels of {_sides(spacing)} mm (pixdim) and of {_sides(columns)} mm (sform)",
             "one size",
             "correct the header, which may have been written with set_sform alone",
+        )
+
+
+def _refuse_two_places(header: Any, path: Path) -> None:
+    """A qform and an sform that put the voxels elsewhere: programs differ in which they take."""
+    if header["sform_code"] <= 0 or header["qform_code"] <= 0 or header["dim"][0] < 3:
+        return
+    try:
+        qform = header.get_qform()
+    except ValueError:  # a quaternion a little too long, which ITK takes for what it means
+        return
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (header["dim"][1:4] - 1)
+    apart = (header.get_sform() - qform) @ np.column_stack([corners, np.ones(8)]).T
+    furthest = float(np.linalg.norm(apart[:3], axis=0).max())
+    if furthest > max(np.abs(header["pixdim"][1:4])) / 2:
+        raise InputError(
+            f"{path}: qform and sform put its voxels up to {furthest:.3g} mm apart",
+            "one place",
+            "copy the right one over the other",
         )
 
 

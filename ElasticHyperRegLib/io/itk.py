@@ -22,6 +22,7 @@ HARMLESS_WARNINGS = (
     # Said while looking for DICOM slices; we raise our own error.
     "No Series were found",
 )
+_SEVERAL = "more than one transform in the file"
 
 _READ_FAULTS = {
     "orthonormal": ("a voxel-to-world matrix with sheared axes", "resample the image first"),
@@ -34,11 +35,16 @@ _READ_FAULTS = {
 _logger_lock = Lock()
 
 
+class SeveralTransforms(InputError):
+    """A file of which ITK would take the first alone."""
+
+
 class _Filter(sitk.LoggerBase):  # type: ignore[misc]  # SimpleITK has no types
     """Passes on everything ITK says, except the harmless warnings."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.several = False
         self._previous: sitk.LoggerBase | None = None
 
     def install(self) -> None:
@@ -49,7 +55,9 @@ class _Filter(sitk.LoggerBase):  # type: ignore[misc]  # SimpleITK has no types
             self._previous.SetAsGlobalITKLogger()
 
     def DisplayWarningText(self, text: str) -> None:  # noqa: N802 (SimpleITK's name)
-        if self._previous is not None and not any(known in text for known in HARMLESS_WARNINGS):
+        self.several |= _SEVERAL in text
+        known = any(words in text for words in (*HARMLESS_WARNINGS, _SEVERAL))
+        if self._previous is not None and not known:
             self._previous.DisplayWarningText(text)
 
     def DisplayErrorText(self, text: str) -> None:  # noqa: N802
@@ -90,6 +98,10 @@ def reading(path: Path) -> Iterator[str]:
         try:
             with _alone(path) as name:
                 yield name
+            if logger.several:
+                raise SeveralTransforms(
+                    f"{path} holds several transforms", "one, or one composite of them"
+                )
         except RuntimeError as error:
             text = str(error)
             for sign, (fault, action) in _READ_FAULTS.items():

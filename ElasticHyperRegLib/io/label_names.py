@@ -6,7 +6,9 @@ NRRD: the keys of 3D Slicer's segmentations. NIfTI: the label table of Connectom
 
 from __future__ import annotations
 
+import gzip
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +16,7 @@ from xml.etree import ElementTree
 import nibabel as nib
 import SimpleITK as sitk
 from nibabel.nifti1 import Nifti1Extension
+from nibabel.spatialimages import HeaderDataError
 
 from ..errors import InputError
 
@@ -75,7 +78,14 @@ def put_names_in_nrrd(volume: sitk.Image, names: Mapping[int, str]) -> None:
 
 def names_in_nifti(path: Path) -> dict[int, str]:
     """Label value → name of the label table in a NIfTI file; none where there is no table."""
-    extensions: Iterable[Nifti1Extension] = nib.load(path).header.extensions
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    try:
+        with opened(path, "rb") as file:
+            # Without the image: nibabel refuses geometries that ITK reads.
+            header = nib.Nifti1Header.from_fileobj(file, check=False)
+    except (ValueError, HeaderDataError, struct.error):
+        return {}  # a damaged extension: the labels can be read without it
+    extensions: Iterable[Nifti1Extension] = header.extensions
     for extension in extensions:
         # nibabel decodes what it knows; it has raw bytes for the rest, since 5.3 by another name.
         raw = extension.content if hasattr(extension, "content") else extension.get_content()
@@ -100,7 +110,7 @@ def _names_of_table(text: bytes) -> dict[int, str]:
     try:
         root = ElementTree.fromstring(text.strip(b"\0 \n"))
     except ElementTree.ParseError:
-        return {}  # somebody else's extension: the labels themselves can be read all the same
+        return {}  # somebody else's extension: the labels can be read without it
     found = {}
     for entry in root.iter("Label"):
         key, name = entry.get("Key", ""), (entry.text or "").strip()

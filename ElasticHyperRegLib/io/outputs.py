@@ -20,6 +20,7 @@ from ..errors import InputError
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NEARLY_FULL = 1 << 20
 _REMAINS_SECONDS = 24 * 3600
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _MARK = ".partial"
 
 
@@ -96,8 +97,10 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise InputError(f"the folder {path.parent} does not exist", action="create it first")
     _check_writable(path.parent)
-    temporary = path.with_name(f".{uuid4().hex[:8]}{_MARK}.{path.name}")
-    with _terminated_as_interrupt():
+    # ITK knows .mha and takes .MHA for a header with its voxels elsewhere.
+    name = path.name.removesuffix(path.suffix) + path.suffix.lower()
+    temporary = path.with_name(f".{uuid4().hex[:8]}{_MARK}.{name}")
+    with terminated_as_interrupt():
         try:
             with _full_disk_explained(path):
                 yield temporary
@@ -137,7 +140,7 @@ class OutputFolder:
         _remove_remains(anchor, self.path.name)
         self._temporary = anchor / f".{self.path.name}.{uuid4().hex[:8]}{_MARK}"
         with ExitStack() as stack:
-            stack.enter_context(_terminated_as_interrupt())
+            stack.enter_context(terminated_as_interrupt())
             stack.callback(shutil.rmtree, self._temporary, ignore_errors=True)
             with writing(self._temporary):
                 self._temporary.mkdir()
@@ -241,24 +244,22 @@ def _disk_full(path: Path, needed: int | None = None) -> InputError:
 
 
 @contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
+def terminated_as_interrupt() -> Iterator[None]:
     """SIGTERM ends the run as Ctrl-C does, so that what is partial is removed.
 
-    Only in the main thread, where Python allows it, and only where nobody else handles it.
+    So does SIGHUP, of a terminal or connection that is closed. Only in the main thread, where
+    Python allows it, and only where nobody else handles or ignores it (nohup).
     """
 
     def interrupt(number: int, frame: FrameType | None) -> Any:
         raise KeyboardInterrupt
 
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if not ours:
-        yield
-        return
-    signal.signal(signal.SIGTERM, interrupt)
+    main = threading.current_thread() is threading.main_thread()
+    ours = [number for number in ENDING if main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

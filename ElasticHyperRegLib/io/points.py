@@ -21,6 +21,7 @@ from .slicer_markups import (
     names_in_markups,
     read_fcsv,
     read_markups,
+    refuse_unplaced,
 )
 from .vtk_points import read_vtk
 
@@ -138,7 +139,10 @@ def _read_csv(text: str) -> np.ndarray:
             "the columns R,A,S in mm",
             "name the columns, or export RAS coordinates",
         )
-    return np.array([[float(row[header[column]]) for column in _COLUMNS] for row in rows])
+    table, placed = list(rows), header.get("DEFINED")
+    if placed is not None:
+        refuse_unplaced(sum((row[placed] or "").strip() == "0" for row in table))
+    return np.array([[float(row[header[column]]) for column in _COLUMNS] for row in table])
 
 
 def _format_csv(points: np.ndarray, names: Sequence[str]) -> str:

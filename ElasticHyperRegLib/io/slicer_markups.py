@@ -20,7 +20,9 @@ _SCHEMA = (
     "Resources/Schema/markups-schema-v1.0.3.json#"
 )
 _FCSV_FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
-_LABEL = 11
+_LABEL, _STATUS = 11, 14
+_UNPLACED = ("0", "1")
+"""Never placed, and not placed yet; newer versions write 2 for a point that is."""
 _FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
 
 
@@ -33,24 +35,36 @@ def read_markups(text: str) -> np.ndarray:
     if set(np.atleast_1d(markup.get("coordinateUnits", "mm"))) != {"mm"}:
         raise InputError(f"coordinates in {markup['coordinateUnits']}", "mm")
     placed = "defined"
-    unplaced = [p for p in markup["controlPoints"] if p.get("positionStatus", placed) != placed]
-    if unplaced:
-        raise InputError(f"{len(unplaced)} points without a position", "every point placed")
-    points = np.array([point["position"] for point in markup["controlPoints"]], dtype=float)
+    controls = markup["controlPoints"]
+    refuse_unplaced(sum(point.get("positionStatus", placed) != placed for point in controls))
+    points = np.array([point["position"] for point in controls], dtype=float)
     return _to_ras(points, str(markup.get("coordinateSystem", "")))
 
 
 def read_fcsv(text: str) -> np.ndarray:
     """Text of a ``.fcsv`` → (P, 3) RAS mm."""
-    frame, rows = "", []
+    frame, rows, unplaced = "", [], 0
     for line in text.splitlines():
         if line.startswith("#"):
             key, _, value = line.lstrip("# ").partition("=")
             if key.strip() == "CoordinateSystem":
                 frame = value.strip()
         elif line.strip():
-            rows.append([float(value) for value in line.split(",")[1:4]])
+            cells = next(csv.reader([line]))
+            rows.append([float(value) for value in cells[1:4]])
+            unplaced += len(cells) > _STATUS and cells[_STATUS].strip() in _UNPLACED
+    refuse_unplaced(unplaced)
     return _to_ras(np.array(rows), frame)
+
+
+def refuse_unplaced(count: int) -> None:
+    """Points that have coordinates in the file and no place, such as (0, 0, 0).
+
+    Raises:
+        InputError: there are some.
+    """
+    if count:
+        raise InputError(f"{count} points without a position", "every point placed")
 
 
 def names_in_markups(text: str) -> list[str]:

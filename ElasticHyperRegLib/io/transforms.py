@@ -18,6 +18,7 @@ from ..grid import apply_matrix
 from ..types import Displacement, Grid
 from .integrity import check_complete, existing_file
 from .itk import (
+    SeveralTransforms,
     array_to_sitk,
     geometry_of,
     grid_of,
@@ -30,6 +31,7 @@ from .volumes import READABLE
 
 _HEADERS = 1 << 16
 """Bytes that HDF5 writes beside the numbers, at most."""
+_INTENT = "intent_name"
 _TRANSFORM_FILE = "an ITK transform (.h5, .tfm, .txt, .mat) or a displacement field image"
 
 
@@ -84,6 +86,8 @@ def read_transform(path: str | Path) -> sitk.Transform:
     try:
         with reading(path):
             return sitk.ReadTransform(str(path))
+    except SeveralTransforms:
+        raise
     except InputError as error:
         raise InputError(f"{path} is not a transform", _TRANSFORM_FILE, "check it") from error
 
@@ -198,6 +202,12 @@ def _read_field(path: Path) -> sitk.Transform:
     dim = image.GetDimension()
     if dim not in (2, 3) or image.GetNumberOfComponentsPerPixel() != dim:
         raise InputError(f"{path} is an image, not a displacement field", _TRANSFORM_FILE)
+    if image.HasMetaDataKey(_INTENT) and image.GetMetaData(_INTENT).startswith("NREG"):
+        raise InputError(
+            f"{path} is a transform of NiftyReg, in RAS or of positions",
+            _TRANSFORM_FILE,
+            "convert it to ITK's displacements, in LPS",
+        )
     grid_of(image)  # refuses sheared axes
     if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
         raise InputError(f"{path} holds NaN or infinite displacements", "finite millimetres")

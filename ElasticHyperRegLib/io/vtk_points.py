@@ -1,5 +1,7 @@
 """Points of legacy ASCII VTK polydata, in LPS mm as ITK and elastix write them.
 
+3D Slicer may write RAS; its second line says so.
+
 Format: https://docs.vtk.org/en/latest/vtk_file_formats/vtk_legacy_file_format.html
 """
 
@@ -29,4 +31,5 @@ def read_vtk(text: str) -> np.ndarray:
     values = np.array(numbers, dtype=float)
     if values.size != 3 * int(match[1]):
         raise InputError(f"{values.size // 3} points where {match[1]} are announced", "all of them")
-    return ras_lps(values.reshape(-1, 3))
+    points = values.reshape(-1, 3)
+    return points if "SPACE=RAS" in lines[1] else ras_lps(points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,10 @@ def render_preview(result: RegistrationResult, path: str | Path) -> None:
     _name_rows(axes[:, 0], contents)
     _add_bars(figure, axes[-1], bars)
     _add_words(figure, result, contents)
-    figure.savefig(path, format="png", dpi=_DPI, facecolor=_BACKGROUND)
+    with warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes, and that is all.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(path, format="png", dpi=_DPI, facecolor=_BACKGROUND)
 
 
 def _figure_class() -> Any:
@@ -181,7 +185,8 @@ def _add_words(figure: Any, result: RegistrationResult, contents: list[PlaneCont
     x = _LEFT / figure.get_figwidth()
     request = result.request
     title = f"{request.moving.name}  →  {request.fixed.name}"
-    figure.text(x, 1 - 0.32 / inches, title, color=_TEXT, fontsize=13, va="center", weight="bold")
+    look = {"color": _TEXT, "fontsize": 13, "va": "center", "weight": "bold"}
+    figure.text(x, 1 - 0.32 / inches, title, parse_math=False, **look)  # names may have a $
     figure.text(x, 1 - 0.6 / inches, summary(result.metrics), color=_TEXT, fontsize=10, va="center")
     notes = ["Radiological convention: the patient's right is on the left."]
     if request.fixed_labels is not None:

@@ -3,7 +3,7 @@
 from .install import install_program, private_folder
 from .options import Segmentation, SegmentOptions
 from .program import Program, find_program
-from .run import segment, tissues_from_labels
+from .run import scheme_with_task, segment, tissues_from_labels
 
 __all__ = [
     "Program",
@@ -12,6 +12,7 @@ __all__ = [
     "find_program",
     "install_program",
     "private_folder",
+    "scheme_with_task",
     "segment",
     "tissues_from_labels",
 ]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import InputError
@@ -38,7 +39,8 @@ def cached_answer(key: str) -> LabelMap | None:
     except InputError as error:
         _LOG.warning("a kept answer is damaged and is made again: %s", error)
         return None
-    path.touch()
+    with suppress(OSError):  # of a folder that may only be read
+        path.touch()
     return found
 
 

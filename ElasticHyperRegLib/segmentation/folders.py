@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from ..resources import home_folder
+
 
 def cache_folder() -> Path:
     """``$ELASTIC_HYPERREG_CACHE``, else the platform's folder for what may be deleted."""
@@ -13,8 +15,8 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "elastic-hyperreg"
-    return _base("XDG_CACHE_HOME", Path.home() / ".cache") / "elastic-hyperreg"
+        return home_folder() / "Library" / "Caches" / "elastic-hyperreg"
+    return _base("XDG_CACHE_HOME", home_folder() / ".cache") / "elastic-hyperreg"
 
 
 def data_folder() -> Path:
@@ -23,11 +25,11 @@ def data_folder() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "elastic-hyperreg"
-    return _base("XDG_DATA_HOME", Path.home() / ".local" / "share") / "elastic-hyperreg"
+        return home_folder() / "Library" / "Application Support" / "elastic-hyperreg"
+    return _base("XDG_DATA_HOME", home_folder() / ".local" / "share") / "elastic-hyperreg"
 
 
 def _base(variable: str, usual: Path) -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        return Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local")
     return Path(os.environ.get(variable) or usual)

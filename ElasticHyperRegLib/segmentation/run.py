@@ -61,7 +61,7 @@ def segment(
             return Segmentation(labels, (CANNOT_SEE,))
         told = scheme.left_over(labels)
         return Segmentation(scheme.apply(labels), (CANNOT_SEE, *([told] if told else [])))
-    scheme = _scheme_with_task(options.tissues)
+    scheme = scheme_with_task(options.tissues)
     task = Task(scheme.task, scheme.class_subset()) if scheme and scheme.task else Task("total")
     labels, notes, cached = run_total(image, task, options, progress, cancelled)
     made, findings = _tissue_map(labels, scheme, image)
@@ -119,8 +119,12 @@ def _scheme(name: str) -> TissueScheme | None:
     return None if name == OWN_CLASSES else load_scheme(name)
 
 
-def _scheme_with_task(name: str | None) -> TissueScheme | None:
-    """The scheme that says which classes TotalSegmentator computes."""
+def scheme_with_task(name: str | None) -> TissueScheme | None:
+    """The scheme that says which classes TotalSegmentator computes; ``None`` keeps all.
+
+    Raises:
+        InputError: the scheme names no task of TotalSegmentator, or there is none.
+    """
     scheme = _scheme(name) if name else None
     if name == OWN_CLASSES or (scheme and scheme.task in MODALITY):
         return scheme

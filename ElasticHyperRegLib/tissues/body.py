@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..types import Image
 from .ct_body import find_body
 from .morphology import Lattice, components, fill_slices
-from .threshold import LIMITS_HU
+from .threshold import LIMITS_HU, check_hounsfield
 from .upright import UprightScan
 
 CT, MR = "ct", "mr"
@@ -38,13 +38,15 @@ def body_mask(image: Image, modality: str = CT) -> torch.Tensor:
         (1, 1, K, J, I) bool on the grid of ``image``.
 
     Raises:
-        InputError: the image is 2D; or shows no body; or the modality is another one.
+        InputError: the image is 2D, shows no body, or, as CT, holds no HU; or the modality is
+            another one.
     """
     if modality not in (CT, MR):
         raise InputError(f"the modality '{modality}'", f"{CT} or {MR}")
     if image.grid.ndim != 3:
         raise InputError(f"{image.name}: a 2D image", "a 3D scan")
     if modality == CT:
+        check_hounsfield(image)
         clamped = replace(image, data=image.data.clamp(*LIMITS_HU))
         scan = UprightScan.of(clamped, torch.int16)
         body = find_body(scan.coarse, scan.lattice)

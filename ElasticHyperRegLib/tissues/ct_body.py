@@ -26,6 +26,8 @@ the bowel or in front of the skin does not."""
 SOLID_HU = -550.0
 """The median of stool with bubbles of gas lies above, that of a lung below."""
 AIR_LEVEL_HU = -1000.0
+SEEN_HU = -1150.0
+"""Lower values mark what the scanner did not see: no air lies there that could be cut off."""
 CORE_MM = 2.0
 CUT_LUNG_ML = 20.0
 
@@ -67,16 +69,15 @@ def find_body(hu: np.ndarray, lattice: Lattice) -> np.ndarray:
 def find_air(hu: np.ndarray, body: np.ndarray, lattice: Lattice) -> Air:
     """The air that ``body`` encloses.
 
-    Air is enclosed that reaches no edge of its slice. Two exceptions: a lung cut by one edge of
-    the field of view is enclosed, a gap between arm and trunk is not.
+    Air is enclosed that reaches no edge of its slice. Two exceptions: a lung cut by the field of
+    view is enclosed, a gap between arm and trunk is not.
     """
-    air = (hu < AIR_HU) & ~body
+    air = (hu < AIR_HU) & (hu > SEEN_HU) & ~body
     filled = fill_slices(body)
     around = components(air & ~filled, lattice.voxels(CUT_LUNG_ML))
     level = min((air_level(hu[around == n]) for n in _numbers(around)), default=AIR_LEVEL_HU)
     core = lattice.erode(air, CORE_MM)
-    at_one_edge = [n for n in _numbers(around) if _edges_touched(around == n) == 1]
-    cut = _lungs_of(np.where(np.isin(around, at_one_edge), around, 0), hu, core, level)
+    cut = _lungs_of(around, hu, core, level)
     around = air & ~filled & ~cut
     enclosed = components(air & filled)
     beside = np.where(np.isin(enclosed, _numbers(enclosed[dilate_faces(around)])), enclosed, 0)
@@ -88,11 +89,6 @@ def find_air(hu: np.ndarray, body: np.ndarray, lattice: Lattice) -> Air:
 def _lungs_of(labels: np.ndarray, hu: np.ndarray, core: np.ndarray, level: float) -> np.ndarray:
     lungs = [n for n in _numbers(labels) if looks_like_lung(hu[core & (labels == n)], level)]
     return np.isin(labels, lungs)
-
-
-def _edges_touched(mask: np.ndarray) -> int:
-    """How many of the four edges of the slices ``mask`` reaches."""
-    return sum(int(mask[:, e].any()) + int(mask[:, :, e].any()) for e in (0, -1))
 
 
 def _numbers(labels: np.ndarray) -> list[int]:

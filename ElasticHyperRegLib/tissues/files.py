@@ -122,7 +122,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path} does not exist", "a tissue file (.toml)", "check the path")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: no UTF-8 text", "a TOML file in UTF-8") from error
     try:

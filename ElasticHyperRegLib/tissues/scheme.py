@@ -17,6 +17,7 @@ from .classes import class_names
 LARGEST_LABEL = 65535
 MOST_NAMES = 8
 _PLACE = re.compile(r"left|right|l|r|upper|lower|middle|lobe|[ctls]?\d+")
+_BETWEEN = re.compile(r"[\s_,.-]+")
 _NAMELESS = re.compile(r"(segment|label|class|region|structure|tissue|value|roi)?[\s_-]*\d*")
 
 
@@ -47,7 +48,8 @@ class Tissue:
 
         ``lung_left``, ``Right Lung`` and ``lungs`` fit ``lung_*``, ``lung_nodule`` does not.
         """
-        words = [word for word in str(matched(name)).split("_") if not _PLACE.fullmatch(word)]
+        parts = _BETWEEN.split(str(matched(name)))
+        words = [word for word in parts if word and not _PLACE.fullmatch(word)]
         stems = {str(matched(pattern)).removesuffix("_*") for pattern in self.patterns}
         return "_".join(words).removesuffix("s") in {stem.removesuffix("s") for stem in stems}
 
@@ -155,18 +157,23 @@ class TissueScheme:
         return found
 
     def left_over(self, labels: LabelMap) -> str:
-        """Which labels of a telling name the rest takes, in one line; empty where there are none.
+        """Which labels the rest takes though nothing says so, in one line; empty for none.
+
+        Nor does anything say that numbers without any name are classes of the scheme's task,
+        which is told instead.
 
         Raises:
             InputError: as ``assignment``.
         """
-        owners = self._owners()
-        names = [
-            labels.names[label]
-            for label, tissue in self.assignment(labels).items()
-            if label and tissue.name == self.rest and tells(labels.names.get(label, ""))
-        ]
-        names = [name for name in names if not self._by_name(owners, name)]
+        owners, assigned = self._owners(), self.assignment(labels)
+        if self.task and not labels.names and any(assigned):
+            return f"labels without names, taken for classes of TotalSegmentator's task {self.task}"
+        names = []
+        for label in (n for n, tissue in assigned.items() if n and tissue.name == self.rest):
+            name = labels.names.get(label, "")
+            meant = self._by_name(owners, name) if tells(name) else owners.get(label)
+            if meant is None:
+                names.append(name or f"label {label}")
         if not names:
             return ""
         listed = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")

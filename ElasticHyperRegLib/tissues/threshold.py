@@ -46,6 +46,7 @@ CANNOT_SEE = (
 BORDER_MM = 2.0
 FAT_HU = -30.0
 LIMITS_HU = (-1200, 3071)
+DARK_HU = -500
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,19 +81,29 @@ def segment_ct(image: Image) -> LabelMap:
     """
     if image.grid.ndim != 3:
         raise InputError(f"{image.name}: a 2D image", "a 3D CT scan")
-    lowest = float(image.data.min())
-    if lowest > -500:
-        raise InputError(
-            f"{image.name}: no value below {lowest:g}",
-            "a CT scan in Hounsfield units with air at about -1000",
-            "label other images by hand or with another program",
-        )
+    check_hounsfield(image)
     scan = UprightScan.of(replace(image, data=image.data.clamp(*LIMITS_HU)), torch.int16)
     body = find_body(scan.coarse, scan.lattice)
     if not body.any():
         raise InputError(f"{image.name}: nothing as dense as tissue", "a CT scan of a body")
     data = scan.turned_back(_segment(scan, body))
     return LabelMap(data, image.grid, dict(LABELS), image.name)
+
+
+def check_hounsfield(image: Image) -> None:
+    """Refuse what cannot be CT in HU: it would be flooded, or be bone all through.
+
+    Raises:
+        InputError: no voxel is as dark as air, but for what marks the outside of the scan.
+    """
+    seen = image.data[image.data > LIMITS_HU[0]]
+    lowest = float(seen.min()) if seen.numel() else 0.0
+    if lowest > DARK_HU:
+        raise InputError(
+            f"{image.name}: no value below {lowest:g}",
+            "a CT scan in Hounsfield units with air at about -1000",
+            "give the scan in HU; label other images by hand or with another program",
+        )
 
 
 def _segment(scan: UprightScan, body: np.ndarray) -> np.ndarray:

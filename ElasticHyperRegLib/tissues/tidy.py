@@ -7,6 +7,7 @@ voxel are reported, never removed: a small lesion is one as well.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,8 +148,13 @@ def _moved(labels: LabelMap, grid: Grid) -> LabelMap:
 
 
 def _drift_vox(one: Grid, other: Grid) -> float:
-    """Voxels of ``other`` by which those of ``one`` lie beside its own, at most."""
+    """Voxels of ``other`` by which those of ``one`` lie beside its own, at most.
+
+    Infinitely many where they are of another size.
+    """
     steps = other.ras_to_ijk @ one.ijk_to_ras
+    if round(abs(np.linalg.det(np.rint(steps)[:-1, :-1]))) != 1:
+        return math.inf
     drift = np.abs(steps - np.rint(steps))[:-1]
     return float((drift @ np.array([*one.size, 1])).max())
 

@@ -9,15 +9,18 @@ import re
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
 from ElasticHyperRegLib import InputError, read_labels
 from ElasticHyperRegLib.cli import cohort, demonstration
 from ElasticHyperRegLib.cli.manifest import read_manifest
+from ElasticHyperRegLib.cli.record import checksums
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
 from ElasticHyperRegLib.engine.sliding import SlidingBorder
+from ElasticHyperRegLib.io import to_sitk
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from Testing.unit.cli_help import QUICK, everything_in, refused, run
-from Testing.unit.small_pair import PairOnDisk, write_pair
+from Testing.unit.small_pair import PairOnDisk, small_request, write_pair
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +286,54 @@ def test_stopping_a_cohort_keeps_what_is_done(files, tmp_path, capsys, monkeypat
     table = manifest(files.fixed.parent, f"a,{row}", f"b,{row}")
     assert run(capsys, "batch", table, "--out", tmp_path / "out")[0] == 130
     assert list(summary(tmp_path / "out")) == ["a"]
+
+
+def test_what_is_not_reached_keeps_its_row(files, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cohort, "register_files", lambda job, title: {"folds_fraction": 0.5})
+    row = "fixed.nii.gz,moving.nii.gz"
+    table, out = manifest(files.fixed.parent, *(f"{n},{row}" for n in "abc")), tmp_path / "out"
+    assert run(capsys, "batch", table, "--out", out)[0] == 0
+
+    def stopped(job, title):
+        if title == "b":
+            raise KeyboardInterrupt
+        return {"folds_fraction": 0.25}
+
+    monkeypatch.setattr(cohort, "register_files", stopped)
+    assert run(capsys, "batch", table, "--out", out)[0] == 130
+    found = {case: line["folds_fraction"] for case, line in summary(out).items()}
+    assert found == {"a": "0.25", "b": "0.5", "c": "0.5"}
+
+
+def test_what_another_run_has_done_meanwhile_is_done(files, tmp_path, capsys, monkeypatch):
+    def slower(job, title):
+        job.out.mkdir(parents=True)
+        (job.out / "metrics.json").write_text('{"folds_fraction": 0.25}')
+        (job.out / "request.json").write_text("{}")
+        raise InputError(f"{job.out} is not empty")
+
+    monkeypatch.setattr(cohort, "register_files", slower)
+    monkeypatch.setattr(cohort, "difference", lambda job, record: None)
+    table = manifest(files.fixed.parent, "a,fixed.nii.gz,moving.nii.gz")
+    assert run(capsys, "batch", table, "--out", tmp_path)[0] == 0
+    assert summary(tmp_path)["a"]["status"] == "done"
+
+
+def test_voxels_that_were_replaced_make_another_file(tmp_path):
+    image = small_request().fixed
+    sitk.WriteImage(to_sitk(image.data, image.grid), str(tmp_path / "a.mhd"))
+    before = checksums({"a": tmp_path / "a.mhd"})
+    [voxels] = [path for path in tmp_path.iterdir() if path.suffix != ".mhd"]
+    voxels.write_bytes(voxels.read_bytes()[::-1])
+    assert checksums({"a": tmp_path / "a.mhd"}) != before
+
+
+def test_a_look_at_a_folder_does_not_change_it(tmp_path):
+    (tmp_path / "1.dcm").write_bytes(b"slice")
+    before = checksums({"a": tmp_path})
+    (tmp_path / ".DS_Store").write_bytes(b"icons")
+    (tmp_path / "Thumbs.db").write_bytes(b"icons")
+    assert checksums({"a": tmp_path}) == before
 
 
 def test_cells_that_a_spreadsheet_leaves_empty_are_no_case(tmp_path):

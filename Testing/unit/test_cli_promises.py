@@ -60,7 +60,30 @@ def test_lungs_by_another_name_are_lungs():
     assert not any(lungs.may_be(n) for n in ("lung_nodule", "lung_trachea_bronchia", "long"))
     told = load_scheme("thorax-ct").left_over(labels)
     assert told == "spam: no tissue of the scheme thorax-ct, taken for soft_tissue"
-    assert load_scheme("thorax-ct").left_over(replace(labels, names={1: "Segment_1"})) == ""
+    lungs_only = replace(labels, names={1: "lung", 2: "Lung - right", 3: "lung_left", 4: "lungs"})
+    assert load_scheme("thorax-ct").left_over(lungs_only) == ""
+
+
+def test_labels_that_nothing_names_are_told():
+    grid = small_request().fixed.grid
+    data = torch.zeros(1, 1, *grid.shape, dtype=torch.int32)
+    data.flatten()[:2] = torch.tensor([10, 77])
+    scheme = load_scheme("thorax-ct")
+    numbered = LabelMap(data, grid, {10: "Segment_1"})
+    assert scheme.left_over(numbered).startswith("Segment_1, label 77: no tissue of the scheme")
+    nameless = scheme.left_over(LabelMap(data, grid, {}))
+    assert nameless == "labels without names, taken for classes of TotalSegmentator's task total"
+    assert scheme.named(LabelMap(data, grid, {})).names[10] == "lung"
+
+
+def test_what_was_typed_for_a_tissue_that_is_not_there_is_told(files, tmp_path, capsys):
+    words = ("--fixed-labels", files.fixed_labels, "--tissues", "thorax-ct", "--model", "none")
+    more = ("--elasticity", "bone=0.1,0.6", "--sliding", "scheme", *QUICK)
+    out = tmp_path / "out"
+    code, _, err = run(capsys, "register", *pair_words(files), *words, *more, "--out", out)
+    assert code == 0
+    assert "the labels show no bone, whose λ and μ are left out." in err
+    assert "the labels show no border that slides in thorax-ct." in err
 
 
 def test_what_a_scheme_does_not_know_is_told(files, tmp_path, capsys):

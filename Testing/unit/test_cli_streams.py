@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ElasticHyperRegLib.cli import cohort
+from ElasticHyperRegLib.segmentation.folders import cache_folder, data_folder
+from ElasticHyperRegLib.weights.folders import user_folder
 from Testing.unit.cli_help import QUICK, refused, run
 from Testing.unit.small_pair import PairOnDisk, write_pair
 
@@ -76,3 +78,29 @@ def test_a_case_whose_file_may_not_be_reached(files, tmp_path, capsys, monkeypat
     code, _, err = run(capsys, "batch", tmp_path / "m.csv", "--out", tmp_path / "out")
     assert (code, err.count("\n")) == (2, 1)
     assert "/closed/a.nii cannot be reached" in (tmp_path / "out" / "summary.csv").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_no_space_for_what_is_printed_is_not_our_fault(files, tmp_path):
+    done = in_shell(f"{register(files, tmp_path / 'out')} > /dev/full")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "elastic-hyperreg: no space left for what is printed; it is lost, files are not.\n"
+    )
+    assert (tmp_path / "out" / "metrics.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shell")
+def test_nobody_needs_a_home():
+    done = in_shell(f"HOME=/nonexistent XDG_DATA_HOME= {PROGRAM} models")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_home_the_folder_for_temporary_files_serves(monkeypatch):
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    for name in ("MODELS", "CACHE", "HOME"):
+        monkeypatch.delenv(f"ELASTIC_HYPERREG_{name}", raising=False)
+    assert all(folder().is_absolute() for folder in (user_folder, cache_folder, data_folder))

@@ -153,6 +153,14 @@ def test_warp_refuses_and_writes_nothing(files, result, tmp_path, capsys):
     assert run(capsys, *words, tmp_path / "there.nrrd", "--overwrite")[0] == 0
 
 
+def test_a_scan_is_not_replaced_by_itself(files, result, tmp_path, capsys):
+    own = tmp_path / "scan.nii.gz"
+    own.write_bytes(files.moving.read_bytes())
+    words = (*into_fixed(files, result), "--image", own, "--out", own, "--overwrite")
+    assert "an input that the results would replace" in refused(capsys, *words)
+    assert own.read_bytes() == files.moving.read_bytes()
+
+
 # Evaluate
 
 

@@ -194,3 +194,21 @@ def test_endless_markups_are_refused(tmp_path):
 def test_a_pipe_is_no_file(tmp_path):
     with pytest.raises(InputError, match="a device or a pipe; expected one file"):
         read_points("/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "label,r,a,s,defined\nF-1,1,2,3,1\nF-2,0,0,0,0\n"),
+        ("a.fcsv", fcsv("RAS", POINTS).replace("F-1,,", "F-1,,,0,0")),
+    ],
+)
+def test_points_that_slicer_has_not_placed_are_refused(tmp_path, name, text):
+    assert "1 points without a position" in refusal(write(tmp_path, name, text))
+    placed = text.replace("0,0,0,0\n", "4,5,6,1\n").replace("F-1,,,0,0", "F-1,,,2,0")
+    assert len(read_points(write(tmp_path, name, placed))) == 2
+
+
+def test_vtk_points_may_say_that_they_are_ras(tmp_path):
+    text = vtk(POINTS).replace("vtk output", "3D Slicer output. SPACE=RAS")
+    np.testing.assert_allclose(read_points(write(tmp_path, "a.vtk", text)), POINTS)

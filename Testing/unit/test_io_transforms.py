@@ -217,3 +217,25 @@ def test_what_is_no_transform_is_refused(tmp_path, case, capfd):
 def test_a_transform_and_its_grid_share_their_dimension(case):
     with pytest.raises(InputError, match="2D transform"):
         transform_displacement(sitk.Euler2DTransform(), case.fixed)
+
+
+def test_a_file_of_several_transforms_is_refused(tmp_path, capfd):
+    (tmp_path / "one").mkdir()
+    texts = []
+    for number, offset in enumerate(((1.0, 0, 0), (0, 5.0, 0))):
+        sitk.WriteTransform(sitk.TranslationTransform(3, offset), str(tmp_path / "one" / "a.tfm"))
+        head, text = (tmp_path / "one" / "a.tfm").read_text().split("\n", 1)
+        texts.append(text.replace("Transform 0", f"Transform {number}"))
+    (tmp_path / "two.tfm").write_text("\n".join([head, *texts]))
+    for read in (read_transform, read_initial):
+        with pytest.raises(InputError, match="two.tfm holds several transforms; expected one"):
+            read(tmp_path / "two.tfm")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_field_of_niftyreg_is_refused(tmp_path):
+    field = nib.Nifti1Image(np.ones((5, 6, 7, 1, 3), np.float32), np.eye(4))
+    field.header["intent_code"], field.header["intent_name"] = 1007, b"NREG_TRANS"
+    nib.save(field, tmp_path / "field.nii.gz")
+    with pytest.raises(InputError, match="field.nii.gz is a transform of NiftyReg"):
+        read_transform(tmp_path / "field.nii.gz")

@@ -142,6 +142,19 @@ def test_a_nifti_of_two_voxel_sizes_is_refused(tmp_path):
         np.testing.assert_allclose(image.grid.spacing, (2, 2, 2))
 
 
+def test_a_nifti_in_two_places_is_refused(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    for shift, code in ((60.0, 2), (0.4, 4), (0.0, 1)):
+        image = nib.Nifti1Image(noise(), None)
+        image.set_qform(np.eye(4), code=1)
+        image.set_sform(np.eye(4) + shift * np.eye(4, k=3), code=code)
+        nib.save(image, path)
+        if shift > 1:
+            assert "qform and sform put its voxels up to 60 mm apart" in refusal(path)
+        else:
+            np.testing.assert_allclose(read_image(path).grid.origin, 0, atol=0.5)
+
+
 def test_slicer_segments_keep_their_names(tmp_path, labels):
     segmentation = sitk.Cast(to_sitk(labels.data, labels.grid), sitk.sitkUInt8)
     for number, (name, value) in enumerate((("liver", 2), ("bone", 3))):

@@ -257,3 +257,11 @@ def test_pixels_that_a_scan_does_not_show_are_marked():
     assert np.array_equal(content.unseen_warped, (i == 0) | (i + 3 > 8))
     shown = draw_difference(Figure().subplots(), content, content.warped, content.unseen_warped)
     assert np.array_equal(np.ma.getmaskarray(shown.get_array()), content.unseen_warped)
+
+
+def test_names_of_files_are_drawn_as_they_are(tmp_path, oblique_grid):
+    result = result_on(oblique_grid())
+    name = "CT$1_$2 胸部.nii.gz"  # neither a formula nor letters that the font has
+    request = replace(result.request, fixed=replace(result.request.fixed, name=name))
+    render_preview(replace(result, request=request), tmp_path / "p.png")
+    assert imread(tmp_path / "p.png").size

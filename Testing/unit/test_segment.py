@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,31 @@ def test_labels_reach_another_grid_by_geometry():
     assert nothing == ()
 
 
+def test_labels_on_larger_voxels_of_the_same_places_are_told():
+    labels = label_map(np.ones((5, 5, 5), int), organ=1)
+    fine = Grid.from_spacing((9, 9, 9), tuple(s / 2 for s in labels.grid.spacing))
+    _, findings = labels_on(labels, fine)
+    assert "were resampled" in findings[0].text
+
+
+def test_the_body_of_what_is_no_ct_is_not_looked_for(small_chest):
+    image, _ = small_chest
+    for data in (image.data + 1024, image.data.clamp(-200, 300)):
+        padded = data.clone()
+        padded[..., :2] = -2000
+        with pytest.raises(InputError, match="expected a CT scan in Hounsfield units"):
+            body_mask(replace(image, data=padded), "ct")
+
+
+def test_names_in_capitals_keep_their_voxels(files, capsys):
+    out = files / "L.MHA"
+    code, said, _ = run(capsys, "segment", "--image", files / "ct.nii.gz", "--out", out)
+    assert code == 0
+    assert "MetaImage keeps no names" in said
+    assert len(read_labels(out).present()) == 4
+    assert sorted(path.name for path in files.iterdir()) == ["L.MHA", "ct.nii.gz", "total.nii.gz"]
+
+
 def test_labels_beside_the_image_are_counted():
     values = np.zeros((8, 8, 8), int)
     values[2:6, 2:6, 2:6] = 1
@@ -223,6 +250,11 @@ def test_a_map_that_was_written_is_understood_by_its_names(files, capsys):
             "one of the two",
         ),
         (["--tissues", "thorax", "--out", "L.nii.gz"], "perhaps you mean 'thorax-ct'."),
+        (["--out", "ct.nii.gz", "--overwrite"], "an input that the results would replace"),
+        (
+            ["--backend", "totalsegmentator", "--install", "--out", "L.nii.gz"],
+            "TotalSegmentator without a tissue scheme",
+        ),
     ],
 )
 def test_what_the_command_refuses(files, capsys, monkeypatch, words, reason):

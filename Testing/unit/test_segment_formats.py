@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +264,13 @@ def test_a_missing_package_is_named(tmp_path, grid, monkeypatch, package, kind):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"the package {package}.*elastic-hyperreg\[dicom\]"):
         read_segmentation(tmp_path / "seg.dcm", grid)
+
+
+def test_a_quaternion_that_is_a_little_too_long_costs_no_names(tmp_path):
+    labels = LabelMap(torch.ones(1, 1, 4, 5, 6, dtype=torch.int32), Grid((4, 5, 6), np.eye(4)))
+    write_labels(replace(labels, names={1: "lung"}), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[252:256] = (1).to_bytes(2, "little") + bytes(2)  # by the qform alone
+    content[256:264] = np.array([0.7072, 0.7072], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    assert read_segmentation(tmp_path / "a.nii")[0].names == {1: "lung"}

@@ -222,6 +222,21 @@ def test_a_lung_cut_by_the_edge_of_the_picture_is_found():
     assert overlap(answer == NUMBER["lung_left"], labels == NUMBER["lung_left"]) > 0.95
 
 
+def test_lungs_cut_by_a_round_field_of_view_are_found():
+    hu, labels = chest(table=False, arms=False)
+    columns = slice(24, hu.shape[2] - 24)
+    hu, labels = hu[:, :, columns].copy(), labels[:, :, columns]
+    _, j, i = np.meshgrid(*[np.arange(n) for n in hu.shape], indexing="ij")
+    middle, radius = (hu.shape[1] - 1) / 2, (hu.shape[2] - 1) / 2
+    unseen = ((j - middle) * SPACING[1]) ** 2 + ((i - radius) * SPACING[0]) ** 2
+    hu[unseen > (radius * SPACING[0]) ** 2] = -2000
+    origin = (ORIGIN[0] + columns.start * SPACING[0], *ORIGIN[1:])
+    answer = found(scan(hu, Grid.from_spacing(hu.shape, SPACING, origin)))
+    for side in ("lung_left", "lung_right"):
+        lung = (labels == NUMBER[side]) & (hu > -1500)
+        assert (answer[lung] == NUMBER[side]).mean() > 0.9
+
+
 def test_marrow_is_bone_and_the_spinal_canal_is_not(answer):
     marrow, canal = answer[:, 33:38, 63:68], answer[:, 23:27, 63:68]
     assert (marrow == NUMBER["bone"]).mean(axis=(1, 2)).min() > 0.8

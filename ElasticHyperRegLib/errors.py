@@ -1,4 +1,4 @@
-"""The two ways a run can end badly, and the one way it can be stopped."""
+"""The two ways a run can end badly, and how it can be stopped."""
 
 from __future__ import annotations
 
@@ -25,3 +25,7 @@ class InputError(ElasticHyperRegError, ValueError):
 
 class Cancelled(ElasticHyperRegError):
     """The user stopped the run; nothing of it is kept."""
+
+
+class Paused(Cancelled):
+    """The user stopped the run; it can go on later, and the message says how."""

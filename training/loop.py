@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.errors import InputError, Paused
 from ElasticHyperRegLib.field import warp_voxels
 
 from .batches import Batch, Seed, prefetched, training_batch
@@ -31,6 +31,7 @@ from .loss import (
 from .picture import write_picture
 from .place import Place, SharedFault
 from .state import TrainingState
+from .stopping import stop_between_steps
 from .validation import validate
 
 LOG_EVERY = 10
@@ -65,6 +66,7 @@ def fit(
 
     Raises:
         InputError: the folder cannot be written, or the loss is no number any more.
+        Paused: the user stopped it; a checkpoint stands.
     """
     steps, options = config.optimisation.steps, config.optimisation
     journal = Journal(place.folder, place.tensorboard)
@@ -72,16 +74,21 @@ def fit(
     make = partial(training_batch, sources.train, options.batch, augmentation=config.augmentation)
     seeds = _seeds(config, state.step, place.fabric.global_rank)
     batches = prefetched(make, seeds, place.workers)
-    while state.step < steps:
-        parts = islice(batches, options.accumulate)
-        loss = _step(config, sources.train, state, place, parts)
-        state.step += 1
-        if state.step % LOG_EVERY == 0:
-            rate = float(state.schedule.get_last_lr()[0])
-            place.write(partial(journal.step, state.step, {"loss": loss, "learning_rate": rate}))
-        progress(state.step, loss)
-        if state.step % config.validation.every == 0 or state.step == steps:
-            _look(config, sources.validation, state, place, journal)
+    with stop_between_steps(alone=place.fabric.world_size == 1) as stopped:
+        while state.step < steps:
+            if stopped():
+                place.write(lambda: save(place.folder, state.table()))
+                done = f"stopped after step {state.step}"
+                raise Paused(f"{done}; the same command goes on from there")
+            parts = islice(batches, options.accumulate)
+            loss = _step(config, sources.train, state, place, parts)
+            state.step += 1
+            if state.step % LOG_EVERY == 0:
+                row = {"loss": loss, "learning_rate": float(state.schedule.get_last_lr()[0])}
+                place.write(partial(journal.step, state.step, row))
+            progress(state.step, loss)
+            if state.step % config.validation.every == 0 or state.step == steps:
+                _look(config, sources.validation, state, place, journal)
 
 
 def _seeds(config: TrainingConfig, step: int, rank: int) -> Iterator[Seed]:
@@ -178,7 +185,7 @@ def batch_loss(
     loss = equally_loud(found.total, setting)
     if options.labels:
         both = known_labels(batch)
-        loss = loss + options.labels * soft_dice_loss(*both, flow.displacement, tissues)
+        loss = loss + options.labels * soft_dice_loss(*both, flow.displacement)
     if truth := _truth_weight(config, seed[1]):
         loss = loss + truth * squared_distance(u_mm, known_displacement(batch) * scale)
     return loss

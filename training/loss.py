@@ -148,14 +148,21 @@ def squared_distance(u_mm: torch.Tensor, truth_mm: torch.Tensor) -> torch.Tensor
 
 
 def soft_dice_loss(
-    fixed_labels: torch.Tensor, moving_labels: torch.Tensor, u_vox: torch.Tensor, count: int
+    fixed_labels: torch.Tensor, moving_labels: torch.Tensor, u_vox: torch.Tensor
 ) -> torch.Tensor:
-    """1 − mean soft Dice of the classes 1 … count − 1, the moving ones warped linearly."""
-    losses = []
-    for label in range(1, count):
+    """1 − mean soft Dice of the classes above 0, the moving ones warped linearly.
+
+    Of each pair those that one of its maps shows; pairs without any count nothing.
+    """
+    shown = torch.cat([fixed_labels, moving_labels], 1)
+    total = u_vox.new_zeros(len(u_vox))
+    classes = u_vox.new_zeros(len(u_vox))
+    for label in (n for n in shown.unique().tolist() if n > 0):
+        there = (shown == label).flatten(1).any(1)
         fixed = (fixed_labels == label).float()
         warped = warp_voxels((moving_labels == label).float(), u_vox)
         overlap = 2 * (fixed * warped).flatten(1).sum(1)
         size = (fixed + warped).flatten(1).sum(1)
-        losses.append(1 - overlap / size.clamp_min(1))
-    return torch.stack(losses).mean()
+        total = total + there * (1 - overlap / size.clamp_min(1))
+        classes = classes + there
+    return (total / classes.clamp_min(1)).sum() / (classes > 0).sum().clamp_min(1)

@@ -21,12 +21,19 @@ Table = dict[str, Any]
 def read_table(path: Path) -> tuple[Table, str]:
     """The table of a configuration file and its text.
 
-    With ``extends = "other.toml"``, a file beside it, every section is that of the other file
-    with the own keys laid over it; the text is then that of the whole, so that it stands alone.
+    With ``extends = "other.toml"``, a file beside it, every section is that of the other file,
+    which may extend a further one, with the own keys laid over it; the text is then that of the
+    whole, so that it stands alone.
 
     Raises:
-        InputError: a file cannot be read or is no TOML.
+        InputError: a file cannot be read, is no TOML or extends itself.
     """
+    return _extended(path, ())
+
+
+def _extended(path: Path, above: tuple[Path, ...]) -> tuple[Table, str]:
+    if path.resolve() in above:
+        raise InputError(f"{path}, which {EXTENDS} itself", "a file that ends somewhere")
     text = _text(path)
     table = _parsed(text, path)
     if EXTENDS not in table:
@@ -35,7 +42,7 @@ def read_table(path: Path) -> tuple[Table, str]:
     if not isinstance(base, str):
         raise InputError(f"{path}, {EXTENDS} is {base!r:.40}", "the name of a file beside it")
     below = path.parent / base
-    whole = laid_over(_parsed(_text(below), below), table)
+    whole = laid_over(_extended(below, (*above, path.resolve()))[0], table)
     return whole, as_toml(whole)
 
 

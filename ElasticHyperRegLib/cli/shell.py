@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled, InputError, Paused
 from ..io.outputs import terminated_as_interrupt
 from . import (
     batch,
@@ -59,6 +59,8 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         with terminated_as_interrupt():
             code = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
+    except Paused as paused:
+        return _say(f"{paused}.", STOPPED)
     except (KeyboardInterrupt, Cancelled, typer.Abort):
         code = STOPPED
     except Exception as caught:

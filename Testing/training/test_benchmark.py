@@ -198,13 +198,15 @@ def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
     card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
     cases = acdc_cases(data, "train")
     blind = [replace(case, fixed_labels=None, moving_labels=None) for case in cases]
-    free = subject_choice(card, cases, CPU, Wanted(LABEL_FREE, "test"))
-    assert free.settings == subject_choice(card, blind, CPU, Wanted(LABEL_FREE, "test")).settings
+    start = global_choice(card, "test", len(cases))
+    free = subject_choice(card, cases, CPU, Wanted(LABEL_FREE, start))
+    assert free.settings == subject_choice(card, blind, CPU, Wanted(LABEL_FREE, start)).settings
     assert not free.by_scored_labels
-    by_dice = subject_choice(card, cases, CPU, Wanted("dice", "test"))
+    by_dice = subject_choice(card, cases, CPU, Wanted("dice", start))
     assert by_dice.by_scored_labels
-    seen = subject_choice(card, cases[:1], CPU, Wanted(LABEL_FREE, "train"))
-    assert seen.by_scored_labels  # by way of the default that it stays near to
+    begun = global_choice(card, "train", 1)
+    seen = subject_choice(card, cases[:1], CPU, Wanted(LABEL_FREE, begun))
+    assert seen.by_scored_labels  # by way of the one for all that it stays near to
     assert "scored labels" in by_dice.parameters
     best, other = (
         score(cases, register_cases(parse_contender("net"), cases, c.settings, CPU), "net", "")
@@ -213,10 +215,24 @@ def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
     assert best.mean_dice >= other.mean_dice
 
 
+def test_without_labels_the_choice_stays_near_the_one_for_all(data, models, coarse):
+    """Not near the program's default: what is likely as good would then be that for everybody."""
+    metrics = {"val": {"dice at 0 0.5": 0.9, "dice at 0.5 0": 0.8}}
+    card = install(
+        constant(tiny_spec("elas-g", 2), (0.0, 0.0)), models / "net", MR, metrics=metrics
+    )
+    cases = acdc_cases(data, "train")
+    start = global_choice(card, "test", len(cases))
+    chosen = subject_choice(card, cases, CPU, Wanted(LABEL_FREE, start))
+    assert {s.default for s in chosen.settings} == {Elasticity(0.0, 0.5)}
+    assert chosen.parameters.endswith(f"; 1 different for {len(cases)} pairs")
+
+
 def test_the_papers_way_takes_the_highest_score_itself(data, models, coarse):
     card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
     cases = acdc_cases(data, "train")
-    chosen = subject_choice(card, cases, CPU, Wanted("dice", "test")).settings
+    start = global_choice(card, "test", 1)
+    chosen = subject_choice(card, cases, CPU, Wanted("dice", start)).settings
     contender = parse_contender("net")
     for case, setting in zip(cases, chosen, strict=True):
         others = [Elasticity(lam, mu) for lam in (0, 0.5, 1) for mu in (0, 0.5, 1) if lam + mu <= 1]
@@ -235,7 +251,8 @@ def test_a_diffusion_model_has_its_own_weight_and_an_elastic_finish(data, models
     options = {"refine": 1, "subject_wise": False}
     plain, refined = rows_of(data, "net", "net+refine", **options)[1:]
     assert "elastic" not in plain.parameters
-    assert refined.parameters.endswith("; the solver's energy is elastic, λ 0, μ as α")
+    told = "; chosen for the network alone; the solver's energy is elastic, λ 0, μ as α"
+    assert refined.parameters.endswith(told)
 
 
 def test_a_diffusion_model_and_its_finish_are_given_one_weight(data, models):
@@ -246,6 +263,28 @@ def test_a_diffusion_model_and_its_finish_are_given_one_weight(data, models):
     ]
     assert found[0].mean_dice == found[1].mean_dice
     assert found[0].parameters == "given: α 0.4; the solver's energy is elastic, λ 0, μ as α"
+
+
+def test_what_is_wrong_with_a_model_is_told_before_the_others_are_computed(data, models):
+    still(models / "net")
+    parts = Setting(Elasticity(0.0, 0.3), {"myocardium": Elasticity(0.1, 0.4)})
+    with pytest.raises(InputError, match="different λ and μ for myocardium and the model net"):
+        rows_of(data, "solver", "net", setting=parts)
+    with pytest.raises(InputError, match="--models cardiac-\\*: .*expected solver, all, or names"):
+        rows_of(data, "solver", "cardiac-*")
+    weights = models / "net" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        rows_of(data, "solver", "net")
+
+
+def test_everyone_may_stand_among_others_and_nobody_twice(data, models, monkeypatch):
+    still(models / "net")
+    everyone = ("solver", "net")
+    monkeypatch.setattr(type(BENCHMARKS["acdc"]), "everyone", lambda self: everyone)
+    setting = Setting(Elasticity(0.0, 0.3))
+    rows = rows_of(data, "net", "all", "solver", setting=setting)
+    assert [row.model for row in rows[1:]] == ["net", "solver"]
 
 
 def test_passes_for_nobody_are_refused(data, models):
@@ -264,7 +303,10 @@ def test_a_model_for_other_intensities_is_refused(data, models):
 def test_tissues_are_chosen_one_by_one(data, models, coarse):
     tissues = ("background", *TISSUES)
     card = install(lively(tiny_spec("elas-sas", 2, tissues=tissues), scale=3.0), models / "sas", MR)
-    chosen = subject_choice(card, acdc_cases(data, "train")[:1], CPU, Wanted("dice", "test"))
+    start = global_choice(card, "test", 1)
+    chosen = subject_choice(card, acdc_cases(data, "train")[:1], CPU, Wanted("dice", start))
+    assert "each tissue by itself" in chosen.parameters
+    assert chosen.parameters.endswith("; 1 different for 1 pairs")
     assert set(chosen.settings[0].tissues) <= set(tissues)
     assert len(chosen.settings[0].tissues) >= 3
 
@@ -330,7 +372,7 @@ def test_given_values_are_obeyed(capsys, data, tmp_path, models):
     assert not any("mask_hd95_mm" in record for record in records)
     differing = ("--elasticity", "myocardium=0.1,0.3")
     line = refused(capsys, *words, "--out", tmp_path / "other", *differing)
-    assert "different λ and μ for myocardium; expected one setting for everywhere" in line
+    assert "different λ and μ for myocardium and the model still; expected one" in line
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,9 @@ def test_a_configuration_that_extends_another_stands_alone_in_its_record(tmp_pat
     changed = read_config(above)
     assert changed.optimisation == replace(mixture.optimisation, steps=7)
     assert changed.data == mixture.data
+    (tmp_path / "top.toml").write_text('extends = "above.toml"\nseed = 3\n', encoding="utf-8")
+    top = read_config(tmp_path / "top.toml")
+    assert (top.seed, top.optimisation) == (3, changed.optimisation)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_a_configuration_that_extends_another_stands_alone_in_its_record(tmp_pat
     [
         ('extends = "none.toml"', r"none\.toml, which cannot be read"),
         ("extends = 3", "extends is 3; expected the name of a file"),
-        ('extends = "above.toml"', "has an unknown extends"),
+        ('extends = "above.toml"', r"above\.toml, which extends itself"),
         ("seed = ", "above.toml, which is no TOML"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ElasticHyperRegLib import Grid, InputError, LabelMap
 from ElasticHyperRegLib.metrics import dice, mean_dice
 from training.config import DataConfig
 from training.data import open_source, refuse_shared_patients
+from training.data.acdc import AcdcSource
 from training.data.prepare import min_max, window
 
 from .layouts import acdc, add_acdc_patient, heart, scan, write_raw, write_volume
@@ -243,3 +245,17 @@ def test_unregistered_dice_of_the_validation_patients(shared_data: Path) -> None
         scores.append(mean_dice(dice(fixed, moving)))
     assert len(scores) == 20
     assert np.mean(scores) == pytest.approx(0.623, abs=5e-4)
+
+
+def test_the_archives_own_folder_and_unpacked_frames_are_read(tmp_path: Path) -> None:
+    whole = AcdcSource(acdc(tmp_path / "a"), "val")
+    acdc(tmp_path / "b" / "database")
+    for path in (tmp_path / "b").rglob("*.nii.gz"):
+        with gzip.open(path) as file:
+            path.with_suffix("").write_bytes(file.read())
+        path.unlink()
+    for info in (tmp_path / "b").rglob("Info.cfg"):
+        info.write_text("\ufeff" + info.read_text(), encoding="utf-8")
+    again = AcdcSource(tmp_path / "b", "val")
+    rng = np.random.default_rng(0)
+    assert torch.equal(again.sample(0, rng).fixed, whole.sample(0, rng).fixed)

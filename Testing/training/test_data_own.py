@@ -10,6 +10,7 @@ from ElasticHyperRegLib import Grid, Image, InputError, RegistrationRequest
 from ElasticHyperRegLib.engine.prepare import prepare
 from ElasticHyperRegLib.io import read_image, read_labels, write_image, write_points
 from training.data import open_source
+from training.data.folders import PAIRED, read_cases
 
 from .layouts import blob, write_raw, write_volume
 
@@ -206,3 +207,12 @@ def test_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_impossible_options_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(InputError):
         open_source("own", folders(tmp_path), "train", options)
+
+
+def test_what_lies_beside_a_volume_is_not_taken_for_one(tmp_path: Path) -> None:
+    root = folders(tmp_path)
+    before = read_cases(root, "train", PAIRED)
+    for file in [*root.rglob("fixed.*"), *root.rglob("moving.*")]:
+        for suffix in (".raw", ".json"):
+            file.with_name(file.name.split(".")[0] + suffix).write_bytes(b"{}")
+    assert read_cases(root, "train", PAIRED) == before

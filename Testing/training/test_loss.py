@@ -124,6 +124,17 @@ def test_soft_dice_of_labels_moved_onto_each_other_is_perfect():
     moving = fixed.roll(2, -1)
     u = torch.zeros(1, 2, 9, 9)
     u[:, 0] = 2.0
-    assert soft_dice_loss(fixed, moving, u, 2).item() == pytest.approx(0, abs=1e-6)
-    assert soft_dice_loss(fixed, moving, torch.zeros_like(u), 2).item() > 0.5
+    assert soft_dice_loss(fixed, moving, u).item() == pytest.approx(0, abs=1e-6)
+    assert soft_dice_loss(fixed, moving, torch.zeros_like(u)).item() > 0.5
     assert torch.allclose(warp_voxels(moving.float(), u), fixed.float(), atol=1e-5)
+
+
+def test_soft_dice_is_of_what_is_shown_whatever_its_number():
+    fixed = torch.zeros(2, 1, 9, 9, dtype=torch.long)
+    fixed[0, ..., 2:5, 2:5] = 1  # the other pair shows nothing, and counts nothing
+    moving = fixed.roll(1, -1)
+    rest = torch.zeros(2, 2, 9, 9)
+    found = soft_dice_loss(fixed, moving, rest).item()
+    assert found == pytest.approx(1 - 2 * 6 / 18)
+    assert soft_dice_loss(3000 * fixed, 3000 * moving, rest).item() == found
+    assert soft_dice_loss(0 * fixed, 0 * moving, rest).item() == 0

@@ -46,11 +46,11 @@ class Wanted(NamedTuple):
     """How (λ, μ) of each pair are to be chosen.
 
     By ``dice``, on the labels that the table scores, as the papers do, or by a label-free
-    objective; and of which split the pairs are.
+    objective, which begins at the one choice for all and stays near it.
     """
 
     objective: str
-    split: str
+    start: Choice
 
 
 def given_choice(card: ModelCard | None, setting: Setting, count: int) -> Choice:
@@ -86,19 +86,22 @@ def subject_choice(
         how: they are chosen.
     """
     by_labels = how.objective != LABEL_FREE
-    options = EstimateOptions(objective=how.objective, method="grid", step=STEP, sweeps=0)
+    options = EstimateOptions(
+        how.objective, "grid", STEP, elasticity=how.start.settings[0].default, sweeps=0
+    )
     settings = []
     for number, field in enumerate(bound_fields(load_model(card.folder), cases, device)):
         found = estimate(field, _evidence(cases[number], by_labels), options)
         chosen = _peaks(found) if by_labels else found.setting
         settings.append(_as_known(chosen if field.tissues else Setting(chosen.default), card))
         tick((number + 1) / len(cases))
-    text = (
-        f"subject-wise: best {how.objective} on the scored labels, as in the papers"
-        if by_labels
-        else f"subject-wise: by {how.objective}, near the program's default where as good"
-    )
-    return Choice(tuple(settings), text, by_labels or how.split in DEFAULT_CHOSEN_ON)
+    way = f"by {how.objective}, near the one for all where as good"
+    if by_labels:
+        each = ", each tissue by itself" if card.model.tissues else ""
+        way = f"best {how.objective} on the scored labels{each}, as in the papers"
+    different = len({(s.default, *sorted(s.tissues.items())) for s in settings})
+    text = f"subject-wise: {way}; {different} different for {len(settings)} pairs"
+    return Choice(tuple(settings), text, by_labels or how.start.by_scored_labels)
 
 
 def _peaks(found: Estimate) -> Setting:

@@ -51,7 +51,11 @@ def parse_contender(name: str) -> Contender:
     """
     if name == SOLVER:
         return Contender(name, None, False)
-    card = read_card(find_model(name.removesuffix(REFINE)))
+    try:
+        card = read_card(find_model(name.removesuffix(REFINE)))
+    except InputError as error:
+        wanted = "names as `models` lists them, each alone or with +refine"
+        raise InputError(f"--models {name}: {error}", f"solver, all, or {wanted}") from error
     if card.expects.intensity_window is not None:
         raise InputError(
             f"the model '{card.name}', for intensities of {card.expects.intensity_window}",
@@ -78,8 +82,8 @@ def register_cases(
 ) -> Fields:
     """Fields of all pairs, each with its own (λ, μ).
 
-    A network registers one pair after the other, the solver all of them in one batch. Timed is
-    what a registration does, from images and model in memory to the field; reading is not.
+    One pair after the other, after a first that is not timed. Timed is what a registration does,
+    from images and model in memory to the field; reading is not.
 
     Args:
         settings: one a case.
@@ -126,27 +130,25 @@ def _solved(
     start: torch.Tensor | None,
     device: torch.device,
 ) -> Fields:
-    """The solver on a batch of pairs that share one grid, with the intensities they have.
+    """The solver on the intensities that the pairs have.
 
-    A single registration would window them first; the table's pairs are windowed as published.
+    A registration would window them first; the table's pairs are windowed as published.
     """
+    starts = [None] * len(cases) if start is None else list(start.split(1))
+
+    def solved(number: int) -> torch.Tensor:
+        case = _with(cases[number], settings[number])
+        images = (case.fixed.data.to(device), case.moving.data.to(device))
+        lam, mu = (on_device(value, device) for value in coefficients(case))
+        problem = Problem(*images, case.fixed.grid, case.moving.grid, lam, mu)
+        begun = starts[number]
+        begun = None if begun is None else Displacement(begun.to(device), case.fixed.grid)
+        return solve(problem, options, begun).u_mm.cpu()
+
+    solved(0)
     begin = perf_counter()
-    grid = cases[0].fixed.grid
-    fixed, moving = (
-        torch.cat([getattr(case, side).data for case in cases]).to(device)
-        for side in ("fixed", "moving")
-    )
-    given = [
-        coefficients(_with(case, setting)) for case, setting in zip(cases, settings, strict=True)
-    ]
-    lam, mu = (
-        torch.cat([_as_map(value, fixed[:1]) for value in values])
-        for values in zip(*given, strict=True)
-    )
-    problem = Problem(fixed, moving, grid, grid, lam, mu)
-    begun = None if start is None else Displacement(start.to(device), grid)
-    u_mm = solve(problem, options, begun).u_mm.cpu()
-    return Fields(u_mm, (perf_counter() - begin) / len(cases))
+    found = torch.cat([solved(number) for number in range(len(cases))])
+    return Fields(found, (perf_counter() - begin) / len(cases))
 
 
 def _with(case: RegistrationRequest, setting: Setting) -> RegistrationRequest:
@@ -154,7 +156,6 @@ def _with(case: RegistrationRequest, setting: Setting) -> RegistrationRequest:
     return replace(case, options=options)
 
 
-def _as_map(value: Coefficient, like: torch.Tensor) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        return value.to(like)
-    return torch.full_like(like, value)
+def on_device(value: Coefficient, device: torch.device) -> Coefficient:
+    """λ or μ, a number or a map, where it is needed."""
+    return value.to(device) if isinstance(value, torch.Tensor) else value

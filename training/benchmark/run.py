@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ElasticHyperRegLib.engine.elasticity import check_tissues
 from ElasticHyperRegLib.engine.request import Progress
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.estimation import Setting
-from ElasticHyperRegLib.weights import ModelCard, list_models
+from ElasticHyperRegLib.weights import ModelCard, list_models, load_model
 
 from .acdc import acdc_cases
 from .choices import LABEL_FREE, Choice, Tick, Wanted, given_choice, global_choice, subject_choice
@@ -24,7 +25,7 @@ from .contenders import REFINE, SOLVER, Contender, parse_contender, register_cas
 from .score import Fields, Row, score
 
 Cases = Callable[[Path, str], list[RegistrationRequest]]
-EVERYONE = ("all",)
+EVERYONE = "all"
 UNREGISTERED = "unregistered"
 
 
@@ -101,7 +102,8 @@ def run_benchmark(name: str, options: BenchmarkOptions, progress: Progress) -> l
             chosen[home] = list(_choices(card, cases, options, device, tick))
         for choice in chosen[home]:
             fields = register_cases(contender, cases, choice.settings, device, options.refine)
-            row = score(cases, fields, contender.name, choice.parameters + _refined_by(contender))
+            told = choice.parameters + _refined_by(contender, options.setting is None)
+            row = score(cases, fields, contender.name, told)
             rows.append(
                 replace(
                     row,
@@ -117,13 +119,17 @@ def _contenders(benchmark: Benchmark, options: BenchmarkOptions) -> list[Contend
     """Who is asked for.
 
     Raises:
-        InputError: nobody, an unknown model, or passes of the solver for nobody.
+        InputError: nobody, an unknown or damaged model, different λ and μ for one that takes one
+            setting, or passes of the solver for nobody.
     """
     if not options.models:
         raise InputError("no models", "solver, all, or names as `models` lists them")
-    everyone = options.models == EVERYONE
-    names = benchmark.everyone() if everyone else options.models
-    found = [parse_contender(model) for model in names]
+    asked = (benchmark.everyone() if model == EVERYONE else (model,) for model in options.models)
+    found = [parse_contender(name) for name in dict.fromkeys(itertools.chain(*asked))]
+    for card in {c.card.name: c.card for c in found if c.card is not None}.values():
+        load_model(card.folder)  # a damaged one is told before hours of the others
+        if options.setting is not None and card.model.conditioning == "global":
+            _refuse_tissues(card, options.setting)
     if options.refine is not None and all(c.card is not None and not c.refined for c in found):
         raise InputError(
             f"--refine {options.refine} for networks alone",
@@ -132,12 +138,24 @@ def _contenders(benchmark: Benchmark, options: BenchmarkOptions) -> list[Contend
     return found
 
 
-def _refined_by(contender: Contender) -> str:
-    """What is to be known of the finish of a model that is not elastic itself."""
+def _refuse_tissues(card: ModelCard, setting: Setting) -> None:
+    if {*setting.tissues.values()} - {setting.default}:
+        raise InputError(
+            f"different λ and μ for {', '.join(setting.tissues)} and the model {card.name}",
+            "one setting for everywhere, as it takes it",
+            "leave the tissues or the model out",
+        )
+
+
+def _refined_by(contender: Contender, chosen: bool) -> str:
+    """What is to be known of the finish: whose λ and μ it has, and that it is elastic."""
     card = contender.card
-    if card is None or len(card.model.hyper) > 1 or not contender.refined:
+    if card is None or not contender.refined:
         return ""
-    return "; the solver's energy is elastic, λ 0, μ as α"
+    own = "; chosen for the network alone" if chosen else ""
+    return (
+        own if len(card.model.hyper) > 1 else f"{own}; the solver's energy is elastic, λ 0, μ as α"
+    )
 
 
 def _choices(
@@ -150,12 +168,13 @@ def _choices(
     if options.setting is not None:
         yield given_choice(card, options.setting, len(cases))
         return
-    yield global_choice(card, options.split, len(cases))
+    for_all = global_choice(card, options.split, len(cases))
+    yield for_all
     if card is None or not options.subject_wise:
         return
     for half, objective in ((0.0, LABEL_FREE), (0.5, "dice")):
         within = _part(lambda step, fraction: tick(fraction), "", half, 0.5)
-        yield subject_choice(card, cases, device, Wanted(objective, options.split), within)
+        yield subject_choice(card, cases, device, Wanted(objective, for_all), within)
 
 
 def _part(progress: Progress, step: str, first: float, share: float) -> Tick:

@@ -36,6 +36,7 @@ SIZE = 128
 LABELS = {0: "background", 1: "right_ventricle", 2: "myocardium", 3: "left_ventricle"}
 TISSUES = set(LABELS) - {0}
 FOLDERS = {"train": "training", "val": "testing", "test": "testing"}
+HALVES = ("training", "testing")
 NUMBERS = {"train": range(1, 1000), "val": range(101, 121), "test": range(121, 151)}
 
 Slices = Literal["middle", "all"]
@@ -129,7 +130,9 @@ def patient_folders(root: Path, split: str) -> list[Path]:
     """
     if split not in FOLDERS:
         raise InputError(f"the split '{split}'", " or ".join(FOLDERS))
-    found = {name: _patients(root / name) for name in ("training", "testing")}
+    if not any((root / name).is_dir() for name in HALVES) and (root / "database").is_dir():
+        root = root / "database"  # as the challenge's archive unpacks
+    found = {name: _patients(root / name) for name in HALVES}
     refuse_shared_patients(
         {str(root / name): tuple(f.name for f in folders) for name, folders in found.items()}
     )
@@ -158,7 +161,7 @@ def frames(folder: Path) -> tuple[int, int]:
         InputError: the file is missing or does not name both.
     """
     path = existing_file(folder / "Info.cfg")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     found = dict(re.findall(r"^\s*(E[DS])\s*:\s*(\d+)\s*$", text, re.MULTILINE))
     for name in ("ED", "ES"):
         if name not in found:
@@ -176,8 +179,7 @@ def prepare(folder: Path, slices: Slices) -> Prepared:
     """
     volumes, paths = [], []
     for number in frames(folder):
-        path = folder / f"{folder.name}_frame{number:02d}.nii.gz"
-        labels_path = folder / f"{folder.name}_frame{number:02d}_gt.nii.gz"
+        path, labels_path = (_volume(folder, number, kind) for kind in ("", "_gt"))
         image, labels = read_labelled(path, labels_path)
         require_labels(labels, TISSUES, labels_path)
         volumes.append((image, labels))
@@ -196,6 +198,13 @@ def prepare(folder: Path, slices: Slices) -> Prepared:
     chosen = [middle] if slices == "middle" else _complete_slices(whole[2], whole[3])
     cut = [window(volume[chosen], (row, column), SIZE) for volume in whole]
     return Prepared(*(min_max(c) for c in cut[:2]), *(c.astype(np.uint8) for c in cut[2:]))
+
+
+def _volume(folder: Path, number: int, kind: str) -> Path:
+    """Of a frame, packed as published or unpacked."""
+    packed = folder / f"{folder.name}_frame{number:02d}{kind}.nii.gz"
+    unpacked = packed.with_suffix("")
+    return unpacked if unpacked.exists() and not packed.exists() else packed
 
 
 def _bounding_box(labels: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:

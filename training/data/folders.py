@@ -30,6 +30,8 @@ class Layout:
         return (*self.needed, *self.optional)
 
 
+BESIDE = (".raw", ".zraw", ".img", ".json", ".txt", ".bval", ".bvec")
+"""Suffixes of files that no volume is."""
 SINGLE = Layout(("image",), ("labels",))
 PAIRED = Layout(
     ("fixed", "moving"),
@@ -104,8 +106,13 @@ def _of_folders(root: Path, layout: Layout) -> list[Case]:
 
 
 def _named(folder: Path, kind: str) -> Path | None:
-    """The one file or folder in ``folder`` whose name without its suffixes is ``kind``."""
-    found = sorted(path for path in folder.iterdir() if path.name.split(".")[0] == kind)
+    """The one file or folder in ``folder`` whose name without its suffixes is ``kind``.
+
+    The voxels of a header beside it, and what converters write about it, are not counted.
+    """
+    named = sorted(path for path in folder.iterdir() if path.name.split(".")[0] == kind)
+    points = kind.endswith("_points")
+    found = [path for path in named if points or path.suffix.lower() not in BESIDE]
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise InputError(f"{folder}: {names}", f"one file named {kind}")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import slicer
@@ -25,6 +26,7 @@ from slicer.util import VTKObservationMixin
 library.makeImportable()
 
 POLL_SECONDS = 0.02
+INPUT_FAULT = 2
 Elasticities = Mapping[str, Any]
 """Tissue → (λ, μ), two numbers or an ``ElasticHyperRegLib.types.Elasticity``."""
 
@@ -80,12 +82,14 @@ class ElasticHyperRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         """The user opens the module."""
         self.entered = True
+        self.panel.live.setInSight(True)
         self.panel.showMissing()
         self.panel.choosePair()
 
     def exit(self) -> None:
         """The user opens another module; a live pair goes on."""
         self.entered = False
+        self.panel.live.setInSight(False)
         self.panel.store()
 
     def cleanup(self) -> None:
@@ -267,15 +271,31 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
             0 when every case is done, 2 when the input of some is at fault, 1 for a fault of ours;
             ``summary.csv`` in the folder has the reasons.
         """
+        missing = _missingPackages()
+        if missing:
+            sys.stderr.write(f"{missing}\n")
+            return INPUT_FAULT
         from ElasticHyperRegLib.cli import main
 
         return main(["batch", manifest, "--out", outputFolder])
+
+
+def _missingPackages() -> str:
+    """What has to be installed before anything can be registered, in one line; empty for none."""
+    from ElasticHyperRegSlicer.installation import Installation
+
+    return Installation(Path(__file__).parent / "Resources" / "requirements.txt").obstacle()
 
 
 @contextmanager
 def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[Any]:
     """A prepared ``LiveController`` of (fixed, moving, tissues, moving tissues) with settings."""
     from ElasticHyperRegLib.errors import InputError
+
+    missing = _missingPackages()
+    if missing:
+        raise InputError(missing)
+
     from ElasticHyperRegLib.mrml import ControllerOptions, LiveController
     from ElasticHyperRegLib.mrml.layers import layers_kept
     from ElasticHyperRegLib.mrml.nodes import keeping_only

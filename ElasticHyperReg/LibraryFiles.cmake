@@ -120,6 +120,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/mrml/display.py
   ElasticHyperRegLib/mrml/events.py
   ElasticHyperRegLib/mrml/figures.py
+  ElasticHyperRegLib/mrml/fingerprint.py
   ElasticHyperRegLib/mrml/followers.py
   ElasticHyperRegLib/mrml/geometry.py
   ElasticHyperRegLib/mrml/glyph_style.py

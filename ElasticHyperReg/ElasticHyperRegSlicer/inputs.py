@@ -128,17 +128,34 @@ class InputsSection:
         if reason:
             slicer.util.infoDisplay(reason, windowTitle="ElasticHyperReg")
             return
-        nodes = self.nodes()
-        for role, side in (("labels", "fixed"), ("moving_labels", "moving")):
-            volume = nodes.get(side)
-            if volume is None:
-                continue
-            self._say(_("Segmenting {name}…").format(name=volume.GetName()), False)
-            with slicer.util.tryWithErrorDisplay(_("Segmentation failed."), waitCursor=True):
-                made = totalsegmentator.segment(volume, lambda text: self._say(text, False))
-            # At once: should the other volume fail, this one was not for nothing.
-            getattr(self.ui, ROLES[role]).setCurrentNode(made)
-            choose(self.ui.schemeComboBox, totalsegmentator.SCHEME)
+        # The extension lets events through meanwhile.
+        waiting = (self.ui.segmentButton, self.ui.swapButton, self.ui.pairSelector)
+        for widget in waiting:
+            widget.enabled = False
+        try:
+            nodes = self.nodes()
+            for role, side in (("labels", "fixed"), ("moving_labels", "moving")):
+                if side in nodes:
+                    self._segmentOne(role, side, nodes[side])
+        finally:
+            for widget in waiting:
+                widget.enabled = True
+
+    def _segmentOne(self, role: str, side: str, volume: Any) -> None:
+        """Of the volume of one side, which may be another one when it is done."""
+        self._say(_("Segmenting {name}…").format(name=volume.GetName()), False)
+        with slicer.util.tryWithErrorDisplay(_("Segmentation failed."), waitCursor=True):
+            made = totalsegmentator.segment(volume, lambda text: self._say(text, False))
+        if getattr(self.ui, ROLES[side]).currentNode() is not volume:
+            made = _("{made} was made; it belongs to {name}, which is chosen no more.").format(
+                made=made.GetName(), name=volume.GetName()
+            )
+            self._say(made, True)
+            return
+        # At once: should the other volume fail, this one was not for nothing.
+        getattr(self.ui, ROLES[role]).setCurrentNode(made)
+        choose(self.ui.schemeComboBox, totalsegmentator.SCHEME)
+        self._say(_("{name} is segmented.").format(name=volume.GetName()), False)
 
     def _onNode(self, *_arguments: Any) -> None:
         """3D Slicer's selectors say that their node changed when it only got another name."""

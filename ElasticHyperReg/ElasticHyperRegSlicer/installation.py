@@ -45,6 +45,16 @@ class Installation:
             "To register, {names} must be installed. Until then saved results can be looked at."
         ).format(names=", ".join(_name(line) for line in missing))
 
+    def obstacle(self) -> str:
+        """One line for scripts: what is missing, and what to do; empty where nothing is."""
+        missing = self.missing()
+        if not missing:
+            return ""
+        return (
+            f"the Python packages {', '.join(missing)} are missing in 3D Slicer; "
+            "open the module ElasticHyperReg and press Install."
+        )
+
     def install(self) -> bool:
         """Install what is missing, each part with the user's consent; whether all is there."""
         missing = self.missing()

@@ -36,6 +36,7 @@ class LivePair:
 
     def __init__(self, refresh: Callable[[], None], settled: Callable[[], None]) -> None:
         self.controller: Any = None
+        self._inSight = True
         self._ended: list[Any] = []
         self._refresh, self._settled = refresh, settled
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
@@ -61,9 +62,16 @@ class LivePair:
         """Start a pair, ending the one before."""
         self.end(_("Another registration was started."))
         self.controller = controller
+        controller.flickers = self._inSight
         controller.start()
         self._timer.start()
         self._refresh()
+
+    def setInSight(self, inSight: bool) -> None:
+        """Whether the module is open; else nothing takes the views over by itself."""
+        self._inSight = inSight
+        if self.controller is not None:
+            self.controller.flickers = inSight
 
     def end(self, reason: str) -> None:
         """End the pair, if there is one, and say why."""

@@ -24,6 +24,14 @@ def run(arguments: list[str]) -> int:
     from ElasticHyperRegSlicer import library
 
     library.makeImportable()
+    if "slicer" in sys.modules:
+        from ElasticHyperRegSlicer.installation import Installation
+
+        here = Path(__file__).resolve().parents[1]
+        missing = Installation(here / "Resources" / "requirements.txt").obstacle()
+        if missing:
+            sys.stderr.write(f"{missing}\n")
+            return INPUT_FAULT
     from ElasticHyperRegLib.cli import main
 
     manifest, out, *options = arguments

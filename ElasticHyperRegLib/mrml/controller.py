@@ -40,6 +40,8 @@ class LiveController(LivePair):
         shown: the answer that is shown, ``None`` before.
         status: one line for the status bar.
         live: update while dragging; else only ``settle`` asks for an answer.
+        flickers: whether the display mode ``flicker`` changes views; false while the shell is out
+            of sight, as others may use them.
         closed: nothing happens any more.
 
     Raises:

@@ -67,4 +67,14 @@ def release(scene: Scene, node: Node) -> None:
     node.SetAndObserveTransformNodeID(former.GetID() if in_scene(scene, former) else None)
     node.RemoveNodeReferenceIDs(FORMER)
     if role_of(parent) == PLACEMENT and in_scene(scene, parent):
+        for other in _children(scene, parent):  # such as a dose that the user put beside it
+            other.SetAndObserveTransformNodeID(node.GetTransformNodeID())
         scene.RemoveNode(parent)
+
+
+def _children(scene: Scene, transform: Node) -> list[Node]:
+    """Nodes that stand under a transform."""
+    nodes = scene.GetNodesByClass("vtkMRMLTransformableNode")
+    nodes.UnRegister(None)
+    found = (nodes.GetItemAsObject(number) for number in range(nodes.GetNumberOfItems()))
+    return [node for node in found if node.GetParentTransformNode() is transform]

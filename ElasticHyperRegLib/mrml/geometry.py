@@ -92,11 +92,26 @@ def placed_grid(node: Node, shape: tuple[int, ...], to_local: np.ndarray) -> Gri
     Raises:
         InputError: as ``volume_grid``.
     """
-    matrix = placement(node) @ to_local
+    place = placement(node)
     try:
-        return Grid(shape, matrix)
+        return Grid(shape, place @ to_local)
     except InputError as error:
+        parent = node.GetParentTransformNode()
+        if parent is not None and _is_sound(shape, to_local):
+            raise InputError(
+                f"{name_of(node)} stands under {name_of(parent)}, which shears or stretches it",
+                "a transform that turns and shifts",
+                "resample the volume by that transform and choose the result",
+            ) from error
         raise InputError(f"{name_of(node)}: {error}") from error
+
+
+def _is_sound(shape: tuple[int, ...], ijk_to_ras: np.ndarray) -> bool:
+    try:
+        Grid(shape, ijk_to_ras)
+    except InputError:
+        return False
+    return True
 
 
 def set_volume_grid(node: Node, grid: Grid) -> None:

@@ -15,7 +15,7 @@ from ..tissues import TissueScheme, load_scheme
 from ..types import Image, LabelMap
 from .followers import own_parent
 from .geometry import kept_matrix, matrix_to_numpy, placement
-from .labels import BACKGROUND, UNNAMED_COLOR, labels_from_node, tissue_colors
+from .labels import BACKGROUND, UNNAMED_COLOR, as_tissues, labels_from_node, tissue_colors
 from .nodes import Node, name_of
 from .options import ControllerOptions
 from .points import matched_points, points_from_node
@@ -36,24 +36,29 @@ class PairInputs:
     fixed_points: np.ndarray | None
     moving_points: np.ndarray | None
     starts: tuple[TissueStart, ...]
+    notes: tuple[str, ...] = ()
+    """What the user should know of them, one line each."""
 
 
 def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInputs:
     """Read the nodes of a pair, by role as in ``PairState.nodes``.
 
     Raises:
-        InputError: fixed and moving are one node; a node holds nothing that can be used.
+        InputError: one node stands on both sides; a node holds nothing that can be used.
     """
-    if nodes["fixed"] is nodes["moving"]:
-        raise InputError(
-            f"{name_of(nodes['fixed'])} as fixed and as moving volume", "two volumes", "choose two"
-        )
+    _refuse_twins(nodes)
+    notes = [line for line in (_moved(nodes[side]) for side in ("fixed", "moving")) if line]
     fixed, moving = image_from_node(nodes["fixed"]), image_from_node(nodes["moving"])
     scheme = None if options.scheme is None else load_scheme(options.scheme)
 
     def labels(role: str, image: Image, like: LabelMap | None = None) -> LabelMap | None:
         node = nodes.get(role)
-        return None if node is None else labels_from_node(node, image, scheme, like)
+        if node is None:
+            return None
+        drawn = labels_from_node(node, image)
+        if scheme is not None and (told := scheme.left_over(drawn)):
+            notes.append(f"{name_of(node)}: {told}")
+        return as_tissues(drawn, scheme, like)
 
     def mask(role: str, image: Image) -> LabelMap | None:
         node = nodes.get(role)
@@ -75,6 +80,35 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
         mask("moving_mask", moving),
         *points,
         _starts(tissues, nodes.get("labels"), scheme),
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+TWINS = (
+    ("fixed", "moving", "volume", "volumes"),
+    ("labels", "moving_labels", "tissues", "segmentations"),
+    ("fixed_points", "moving_points", "landmarks", "lists"),
+)
+"""Roles that one node cannot have together, and what they are."""
+
+
+def _refuse_twins(nodes: dict[str, Node]) -> None:
+    """One node on both sides: whatever is measured between them would mean nothing."""
+    for one, other, what, several in TWINS:
+        node = nodes.get(one)
+        if node is not None and node is nodes.get(other):
+            raise InputError(
+                f"{name_of(node)} as fixed and as moving {what}", f"two {several}", "choose two"
+            )
+
+
+def _moved(volume: Node) -> str:
+    """That a volume stands elsewhere than its file says, if it does."""
+    if np.array_equal(placement(volume), np.eye(4)):
+        return ""
+    return (
+        f"{name_of(volume)} stands under {name_of(own_parent(volume))}: results are between places "
+        "in the world; harden that transform first to use them with the volume's own file"
     )
 
 

@@ -42,12 +42,7 @@ class Part(NamedTuple):
     values: np.ndarray
 
 
-def labels_from_node(
-    node: Node,
-    reference: Grid | Image,
-    scheme: TissueScheme | None = None,
-    like: LabelMap | None = None,
-) -> LabelMap:
+def labels_from_node(node: Node, reference: Grid | Image) -> LabelMap:
     """Segmentation or label map node → labels on the grid of ``reference``.
 
     Segment names become tissue names; where segments overlap the smallest one counts, as in files
@@ -58,12 +53,9 @@ def labels_from_node(
     Args:
         node: vtkMRMLSegmentationNode or vtkMRMLLabelMapVolumeNode.
         reference: whose grid the labels get.
-        scheme: names the labels by its tissues; their values stay what they are.
-        like: labels of the other side: tissues of the same name get its label values.
 
     Raises:
-        InputError: another kind of node, nothing labelled, an unsuitable parent transform, labels
-            that the scheme does not know.
+        InputError: another kind of node, nothing labelled, an unsuitable parent transform.
     """
     grid = reference.grid if isinstance(reference, Image) else reference
     if node is not None and node.IsA("vtkMRMLSegmentationNode"):
@@ -79,7 +71,22 @@ def labels_from_node(
             "at least one voxel",
             "check that it belongs to this volume",
         )
-    labels = LabelMap(torch.from_numpy(values)[None, None], grid, names, name_of(node))
+    return LabelMap(torch.from_numpy(values)[None, None], grid, names, name_of(node))
+
+
+def as_tissues(
+    labels: LabelMap, scheme: TissueScheme | None = None, like: LabelMap | None = None
+) -> LabelMap:
+    """``labels`` as one side of a pair has them.
+
+    Args:
+        labels: of ``labels_from_node``.
+        scheme: names the labels by its tissues; their values stay what they are.
+        like: labels of the other side: tissues of the same name get its label values.
+
+    Raises:
+        InputError: labels that the scheme does not know.
+    """
     if scheme is not None:
         labels = scheme.named(labels)
     return labels if like is None else _renumbered(spelled_like(labels, like), like)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,27 @@ from ..engine.record import options_record
 from ..io import RESULT_FILES, OutputFolder, write_result
 from ..types import Image, LabelMap
 from .colors import JACOBIAN_RANGE, jacobian_color_node
+from .fingerprint import fingerprint
+from .geometry import placement
 from .labels import fill_segmentation
 from .nodes import Node, Scene, add_node, name_of
 from .settings import Color
 from .transforms import fill_transform
 from .volumes import OUTPUT, as_stored, fill_volume
 
+WRITTEN = "ElasticHyperReg.Written"
+"""Attribute of an output node: its ``fingerprint`` as it was written."""
 OUTPUTS = ("transform", "inverse", "warped", "warped_labels", "jacobian")
+Sources = Mapping[str, Mapping[str, Any]]
+"""Input of a request → ``source``, where it came from, and ``placement`` (4, 4) RAS mm where its
+node stood elsewhere in the world than that says."""
 SOURCE = "ElasticHyperReg.Source"
 """Attribute of a node that was not loaded from a file of its own."""
 _IMAGES = ("fixed", "moving", "fixed_labels", "moving_labels", "fixed_mask", "moving_mask")
 
 
 def export_result(
-    result: RegistrationResult, folder: str | Path, overwrite: bool, sources: dict[str, str]
+    result: RegistrationResult, folder: str | Path, overwrite: bool, sources: Sources
 ) -> dict[str, Any]:
     """Write the files of ``register``; they appear all at once.
 
@@ -48,7 +56,7 @@ def export_result(
         return write_result(result, place, request_record(result, sources))
 
 
-def request_record(result: RegistrationResult, sources: dict[str, str]) -> dict[str, Any]:
+def request_record(result: RegistrationResult, sources: Sources) -> dict[str, Any]:
     """``request.json`` of a pair that came from a scene, whose files need not exist.
 
     Voxels are identified by their SHA-256 as float32 (images) or int32 (labels) in C order.
@@ -58,14 +66,12 @@ def request_record(result: RegistrationResult, sources: dict[str, str]) -> dict[
     for name in _IMAGES:
         given = getattr(request, name)
         if given is not None:
-            inputs[name] = {"source": sources.get(name, given.name), **_identity(given)}
+            inputs[name] = {"source": given.name, **sources.get(name, {}), **_identity(given)}
     for name in ("fixed_points", "moving_points"):
         points = getattr(request, name)
         if points is not None:
-            inputs[name] = {
-                "source": sources.get(name, name),
-                "ras_mm": np.asarray(points).tolist(),
-            }
+            told = {"source": name, **sources.get(name, {})}
+            inputs[name] = {**told, "ras_mm": np.asarray(points).tolist()}
     return {
         "version": __version__,
         "inputs": inputs,
@@ -76,13 +82,16 @@ def request_record(result: RegistrationResult, sources: dict[str, str]) -> dict[
 class OutputNodes:
     """The nodes of a full result; a second result of the pair goes into the same ones.
 
+    But not into those that the user has renamed, changed or put to use meanwhile: these stay.
+
     Args:
         scene: vtkMRMLScene.
         anchor: the live transform node; remembers the nodes.
+        kept: nodes that are not written, whatever they hold.
     """
 
-    def __init__(self, scene: Scene, anchor: Node) -> None:
-        self.scene, self.anchor = scene, anchor
+    def __init__(self, scene: Scene, anchor: Node, kept: Iterable[Node] = ()) -> None:
+        self.scene, self.anchor, self._kept = scene, anchor, tuple(kept)
 
     def write(self, result: RegistrationResult, colors: dict[str, Color]) -> dict[str, Node]:
         """Fill the nodes; what was not asked for (``warped_labels``) has none.
@@ -113,12 +122,15 @@ class OutputNodes:
             labels.CreateDefaultDisplayNodes()
             fill_segmentation(labels, result.warped_labels, colors)
             nodes["warped_labels"] = labels
+        for node in nodes.values():
+            node.SetAttribute(WRITTEN, fingerprint(node))
         return nodes
 
     def _node(self, kind: str, output: str, name: str) -> Node:
         role = f"{OUTPUT}.{output}"
         node = self.anchor.GetNodeReference(role)
-        if node is None:
+        ours = node is not None and node.GetAttribute(WRITTEN) == fingerprint(node)
+        if not ours or any(node is other for other in self._kept):
             node = add_node(self.scene, kind, name, OUTPUT)
             self.anchor.SetNodeReferenceID(role, node.GetID())
         # What is written stands in the fixed volume's frame, whatever the node was put under.
@@ -132,10 +144,16 @@ class OutputNodes:
         display.SetWindowLevelMinMax(*JACOBIAN_RANGE)
 
 
-def sources_of(nodes: dict[str, Node]) -> dict[str, str]:
-    """Input of the request → where it came from, of nodes by their role in the pair."""
+def sources_of(nodes: dict[str, Node]) -> Sources:
+    """Where the inputs of the request came from, of nodes by their role in the pair."""
     own = {"labels": "fixed_labels"}
-    return {own.get(role, role): source_of(node) for role, node in nodes.items()}
+    return {own.get(role, role): _origin(node) for role, node in nodes.items()}
+
+
+def _origin(node: Node) -> dict[str, Any]:
+    place = placement(node)
+    moved = {} if np.array_equal(place, np.eye(4)) else {"placement": place.tolist()}
+    return {"source": source_of(node), **moved}
 
 
 def source_of(node: Node) -> str:

@@ -80,7 +80,7 @@ class LivePair:
         self.quality: Quality | None = None
         self.estimate_found: Any = None
         self.shown: Any = None
-        self.status, self.closed = "the pair is not prepared yet", False
+        self.status, self.closed, self.flickers = "the pair is not prepared yet", False, True
 
     @property
     def busy(self) -> frozenset[str]:
@@ -175,11 +175,7 @@ class LivePair:
             raise InputError("nothing is shown yet", action="wait for the first result")
         self._measure_again = "measure" in self._jobs.busy
         if not self._measure_again:
-            self._jobs.run(
-                "measure",
-                lambda *_: measure(shown),
-                self._measured,
-            )
+            self._jobs.run("measure", lambda *_: measure(shown), self._measured)
 
     def export(self, folder: str | Path, overwrite: bool = False) -> None:
         """Write the files of ``register`` into ``folder``; ``Exported`` tells the end.
@@ -246,9 +242,10 @@ class LivePair:
         if now > self._measure_due:
             self._measure_due = inf
             self.measure()
-        if self.display is not None and now - self._flicked_at > FLICKER_SECONDS:
+        flickers = self.display is not None and self.flickers
+        if flickers and now - self._flicked_at > FLICKER_SECONDS:
             self._flicked_at = now
-            self.display.flick()
+            self._require_display().flick()
 
     def _new_notes(self) -> list[Event]:
         """What fell back since the last look, and why."""
@@ -310,7 +307,7 @@ class LivePair:
             session.model_name,
             session.device,
             tuple(session.tissues),
-            tuple(session.notes),
+            (*session.notes, *self._inputs.notes),
             possible_objectives(
                 {"labels", "moving_labels"} <= set(self._nodes),
                 {"fixed_points", "moving_points"} <= set(self._nodes),
@@ -367,7 +364,8 @@ class LivePair:
     def _written(self, result: RegistrationResult) -> list[Event]:
         colors = {row.name: row.color for row in self._settings.rows}
         anchor = self._require_display().transform_node
-        nodes = OutputNodes(self.scene, anchor).write(result, colors)
+        kept = self._nodes.values()  # what was put in again, such as warped labels mended by hand
+        nodes = OutputNodes(self.scene, anchor, kept).write(result, colors)
         return [Written({name: str(node.GetID()) for name, node in nodes.items()})]
 
     def _register(self, use: Callable[[Any], Any], then: Callable[[Any], list[Event]]) -> None:

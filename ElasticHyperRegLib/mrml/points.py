@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ..errors import InputError
 from .geometry import placement
 from .nodes import Node, name_of
+
+_NUMBERED = re.compile(r"(.*-)\d+")
 
 
 def points_from_node(node: Node) -> tuple[list[str], np.ndarray]:
@@ -34,7 +38,8 @@ def points_from_node(node: Node) -> tuple[list[str], np.ndarray]:
 def matched_points(fixed_node: Node, moving_node: Node) -> tuple[np.ndarray, np.ndarray]:
     """The landmarks that both lists name, (P, 3) and (P, 3) RAS mm, in the fixed list's order.
 
-    Points of one list need not be named: ``fixed-1`` and ``moving-1`` are one landmark.
+    Points need not be named: ``fixed-1`` and ``moving-1`` are one landmark where all of a list
+    begin so, as with the name that the list had when they were placed.
 
     Raises:
         InputError: a label occurs twice in a list, or no label occurs in both.
@@ -52,9 +57,12 @@ def matched_points(fixed_node: Node, moving_node: Node) -> tuple[np.ndarray, np.
 
 
 def _keyed(node: Node) -> tuple[list[str], np.ndarray]:
-    """Points by label, less the list's own name that Slicer puts before a number."""
+    """Points by label, less the name of a list that Slicer puts before a number."""
     labels, points = points_from_node(node)
     own = f"{name_of(node)}-"
+    begins = {match[1] for match in map(_NUMBERED.fullmatch, labels) if match}
+    if len(begins) == 1 and all(map(_NUMBERED.fullmatch, labels)):
+        own = begins.pop()
     names = [label.removeprefix(own) for label in labels]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

@@ -17,6 +17,7 @@ from ElasticHyperRegLib.cli import main
 from ElasticHyperRegLib.engine.report import peak_memory_mib
 from ElasticHyperRegLib.io import write_image, write_labels
 from ElasticHyperRegLib.mrml import image_from_node, labels_from_node
+from ElasticHyperRegLib.mrml.labels import as_tissues
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "ElasticHyperReg"
 PATIENCE_SECONDS = 900
@@ -173,7 +174,7 @@ def command_line(widget: Any, folder: Path) -> int:
     for side, role in zip(SIDES, ("labels", "moving_labels"), strict=True):
         image = image_from_node(names[side])
         write_image(image, folder / f"{side}.nrrd")
-        labels = like = labels_from_node(names[role], image, like=like)
+        labels = like = as_tissues(labels_from_node(names[role], image), like=like)
         write_labels(labels, folder / f"{side}_labels.nrrd")
         words += [f"--{side}", str(folder / f"{side}.nrrd")]
         words += [f"--{side}-labels", str(folder / f"{side}_labels.nrrd")]

@@ -281,6 +281,62 @@ def test_totalsegmentator_is_used_where_it_is_installed(widget, slicer_standin, 
     assert widget.panel.inputs.nodes()["labels"] is not None
 
 
+def test_while_the_extension_works_another_choice_gets_nothing(widget, slicer_standin, monkeypatch):
+    from ElasticHyperRegSlicer import totalsegmentator
+
+    ui, scene = widget.ui, slicer_standin.mrmlScene
+    other = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "another patient")
+    runs, usable = [], []
+
+    def segmented(volume, log):
+        runs.append(volume.GetName())
+        usable.append(ui.segmentButton.enabled or ui.pairSelector.enabled)
+        ui.segmentButton.click()  # nothing happens
+        ui.fixedSelector.setCurrentNode(other)
+        return scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume.GetName()} tissues")
+
+    monkeypatch.setattr(totalsegmentator, "obstacle", lambda: "")
+    monkeypatch.setattr(totalsegmentator, "segment", segmented)
+    ui.labelsSelector.setCurrentNode(None)
+    ui.segmentButton.click()
+    assert runs == ["exhale", "inhale"]
+    assert not any(usable)
+    nodes = widget.panel.inputs.nodes()
+    assert "labels" not in nodes
+    assert nodes["moving_labels"].GetName() == "inhale tissues"
+    assert ui.segmentButton.enabled
+    assert ui.pairSelector.enabled
+
+
+def test_views_are_left_alone_while_another_module_is_open(widget):
+    widget.panel.register()
+    controller = widget.panel.live.controller
+    assert controller.flickers
+    widget.exit()
+    assert not controller.flickers
+    widget.enter()
+    assert controller.flickers
+
+
+def test_scripts_are_told_what_is_missing(module, installation, monkeypatch, capsys):
+    from ElasticHyperRegSlicer import installation as place
+
+    from ElasticHyperRegLib.errors import InputError
+
+    monkeypatch.setattr(place.Installation, "missing", lambda self: ["torch>=2.4"])
+    logic = module.ElasticHyperRegLogic()
+    assert logic.batch("manifest.csv", "out") == 2
+    told = "the Python packages torch>=2.4 are missing in 3D Slicer; open the module"
+    assert capsys.readouterr().err.startswith(told)
+    with pytest.raises(InputError, match="torch>=2.4 are missing in 3D Slicer"):
+        logic.register(None, None)
+    script = MODULE / "Scripts" / "batch.py"
+    found: dict[str, Any] = {"__name__": "script", "__file__": str(script)}
+    exec(compile(script.read_text("utf-8"), script, "exec"), found)
+    assert found["run"](["manifest.csv", "out"]) == 2
+    assert capsys.readouterr().err.startswith(told)
+
+
 def test_installed_models_are_listed_with_their_cards(widget, monkeypatch):
     from ElasticHyperRegLib import weights
 

@@ -325,7 +325,7 @@ def test_after_an_estimate_what_is_as_good_is_compared(scene, nodes):
 def test_what_can_be_estimated_hangs_on_what_was_given(scene, nodes):
     fixed, moving, labels = nodes[:3]
     for given, model, objectives in (
-        ((fixed, moving, labels, labels), "auto", ("dice", "soft-dice", "similarity", "folds")),
+        (nodes, "auto", ("dice", "soft-dice", "similarity", "folds")),
         ((fixed, moving, labels), "none", ("similarity", "folds")),
     ):
         controller = LiveController(scene, *given, options=replace(OPTIONS, model=model))
@@ -343,6 +343,10 @@ def test_flicker_swaps_twice_a_second(scene, nodes, monkeypatch):
     controller.poll()
     controller.poll()
     assert len(swaps) == 1
+    controller.flickers, controller._flicked_at = False, 0.0
+    controller.poll()
+    assert len(swaps) == 1, "nothing while the shell is out of sight"
+    controller.flickers, controller._flicked_at = True, swaps[0]
     end = time.monotonic() + 5
     while len(swaps) < 2 and time.monotonic() < end:
         controller.poll()

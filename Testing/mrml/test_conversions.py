@@ -23,7 +23,7 @@ from ElasticHyperRegLib.mrml import (
 )
 from ElasticHyperRegLib.mrml.arrays import image_array
 from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
-from ElasticHyperRegLib.mrml.labels import LABEL, tissue_colors
+from ElasticHyperRegLib.mrml.labels import LABEL, as_tissues, tissue_colors
 from ElasticHyperRegLib.mrml.points import matched_points
 from ElasticHyperRegLib.mrml.volumes import fill_volume
 from ElasticHyperRegLib.tissues import load_scheme
@@ -105,7 +105,7 @@ def test_a_shearing_parent_is_refused(scene):
     shear = np.eye(4)
     shear[0, 1] = 0.3
     under(scene, node, shear)
-    with pytest.raises(InputError, match="scan: a grid with sheared axes"):
+    with pytest.raises(InputError, match="scan stands under parent, which shears or stretches it"):
         image_from_node(node)
 
 
@@ -230,7 +230,7 @@ def test_the_same_names_get_the_same_labels(scene):
     grid = make_oblique_grid()
     fixed = labels_from_node(node_from_labels(scene, blocks(grid, {1: "a", 2: "b"}), "f"), grid)
     node = node_from_labels(scene, blocks(grid, {1: "c", 2: "b", 3: "a"}), "m")
-    moving = labels_from_node(node, grid, like=fixed)
+    moving = as_tissues(labels_from_node(node, grid), like=fixed)
     assert {n: v for v, n in moving.names.items()} == {"a": 1, "b": 2, "c": 3}
     assert [moving.name_of(int(moving.data[0, 0, k, 3, 4])) for k in (2, 4, 6)] == ["c", "b", "a"]
 
@@ -240,7 +240,7 @@ def test_a_scheme_names_labels_and_keeps_their_values(scene):
     scheme = load_scheme("phantom")
     tissue = next(t for t in scheme.tissues if t.label)
     node = node_from_labels(scene, blocks(grid, {1: tissue.name}), "seg")
-    found = labels_from_node(node, grid, scheme)
+    found = as_tissues(labels_from_node(node, grid), scheme)
     assert found.names[1] == tissue.name
     assert tissue_colors(node, scheme)[tissue.name] == tissue.color
 
@@ -281,6 +281,14 @@ def test_points_are_matched_by_label(scene):
     here, there = matched_points(fixed, moving)
     assert np.allclose(here, [[1, 0, 0], [2, 0, 0]])
     assert np.allclose(there, [[1, 9, 0], [2, 9, 0]])
+
+
+def test_a_list_that_was_renamed_keeps_its_landmarks(scene):
+    fixed = some_points(scene, "inhale", {"F-1": (0, 0, 0), "F-2": (1, 0, 0)})
+    moving = some_points(scene, "exhale", {"F_1-2": (1, 9, 0), "F_1-1": (0, 9, 0)})
+    here, there = matched_points(fixed, moving)
+    assert np.allclose(here, [[0, 0, 0], [1, 0, 0]])
+    assert np.allclose(there, [[0, 9, 0], [1, 9, 0]])
 
 
 def test_points_without_a_common_label_are_refused(scene):

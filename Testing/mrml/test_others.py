@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,18 @@ from ElasticHyperRegLib.mrml import (
     Estimated,
     Failed,
     LiveController,
+    Ready,
     Status,
     image_from_node,
     new_pair_node,
     node_from_labels,
     pair_nodes,
 )
-from ElasticHyperRegLib.mrml.arrays import touched
+from ElasticHyperRegLib.mrml.arrays import image_array, touched
+from ElasticHyperRegLib.mrml.fingerprint import fingerprint
 from ElasticHyperRegLib.mrml.geometry import matrix_to_vtk
 from ElasticHyperRegLib.mrml.glyph_style import GlyphStyle
-from ElasticHyperRegLib.mrml.outputs import OutputNodes
+from ElasticHyperRegLib.mrml.outputs import WRITTEN, OutputNodes, sources_of
 from Testing.mrml.fake_session import FakeSession
 from Testing.mrml.live_pair import OPTIONS, ready, until
 from Testing.mrml.scene_files import load, save
@@ -192,3 +195,72 @@ def test_one_kind_of_work_is_cancelled_alone(scene, nodes):
     session.gate.set()
     events += until(controller, Estimated)[1]
     assert [e.what for e in events if isinstance(e, Failed)] == ["sensitivity"]
+
+
+def written(scene, anchor, *kept) -> dict[str, Any]:
+    result = register(small_request(options=RegistrationOptions(model="none", initial="none")))
+    return OutputNodes(scene, anchor, kept).write(result, {})
+
+
+def test_what_the_user_made_of_earlier_results_stays(scene, tmp_path):
+    anchor = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "live")
+    first = written(scene, anchor)
+    first["warped"].SetName("setting A")
+    labels = first["warped_labels"]
+    labels.GetSegmentation().GetNthSegment(0).SetName("by hand")
+    array = image_array(first["jacobian"].GetImageData())
+    array[0, 0, 0] = 7
+    second = written(scene, anchor, first["inverse"])
+    same = {what for what in first if first[what] is second[what]}
+    assert same == {"transform"}
+    assert labels.GetSegmentation().GetNthSegment(0).GetName() == "by hand"
+    assert second["warped"].GetName() not in {"setting A", ""}
+    assert written(scene, anchor) == second, "what nobody touched is written again"
+
+
+def test_a_loaded_result_is_known_again(scene, tmp_path):
+    anchor = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "live")
+    first = written(scene, anchor)
+    kept = {what: (node.GetAttribute(WRITTEN), node.GetID()) for what, node in first.items()}
+    save(scene, tmp_path / "scene.mrml")
+    fresh = type(scene)()
+    load(fresh, tmp_path / "scene.mrml")
+    for told, key in (kept["warped"], kept["warped_labels"]):
+        assert fingerprint(fresh.GetNodeByID(key)) == told
+    fresh.Clear(1)
+
+
+def test_one_node_on_both_sides_is_refused(scene, nodes):
+    with pytest.raises(InputError, match="as fixed and as moving tissues; expected two"):
+        begun(scene, *nodes[:2], nodes[2], nodes[2])
+
+
+def test_what_stands_elsewhere_than_its_file_is_told(scene, nodes, tmp_path):
+    bed_of(scene, nodes[1])
+    controller = LiveController(scene, *nodes, options=OPTIONS)
+    controller.start()
+    event, _ = until(controller, Ready)
+    assert [line[:21] for line in event.notes if "CT" in line] == ["CT 2 stands under bed"]
+    told = sources_of(controller._nodes)
+    assert "placement" not in told["fixed"]
+    assert told["moving"]["placement"][2] == [0, 0, 1, 30]
+    controller.close()
+
+
+def test_labels_that_fall_to_the_rest_are_told(scene, nodes):
+    options = replace(OPTIONS, scheme="thorax-ct")
+    controller = LiveController(scene, *nodes, options=options)
+    controller.start()
+    event, _ = until(controller, Ready)
+    assert any("taken for soft_tissue" in line for line in event.notes)
+    controller.close()
+
+
+def test_what_was_put_beside_a_carried_volume_goes_back_with_it(scene, nodes):
+    bed = bed_of(scene, nodes[1])
+    controller = ready(scene, nodes)
+    dose = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "dose")
+    dose.SetAndObserveTransformNodeID(nodes[1].GetParentTransformNode().GetID())
+    controller.close()
+    assert nodes[1].GetParentTransformNode() is bed
+    assert dose.GetParentTransformNode() is bed

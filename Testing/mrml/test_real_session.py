@@ -28,6 +28,7 @@ from ElasticHyperRegLib.mrml import (
     node_from_labels,
 )
 from ElasticHyperRegLib.mrml.arrays import image_array
+from ElasticHyperRegLib.mrml.labels import as_tissues
 from Testing.unit.small_pair import small_request, write_pair
 
 FEW = 5
@@ -84,7 +85,7 @@ def same_request(controller) -> RegistrationRequest:
         fixed,
         moving,
         labels,
-        labels_from_node(nodes["moving_labels"], moving, like=labels),
+        as_tissues(labels_from_node(nodes["moving_labels"], moving), like=labels),
         options=RegistrationOptions(tissues=values, model="none", refine=FEW),
     )
 

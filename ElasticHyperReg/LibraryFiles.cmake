@@ -86,6 +86,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/field/warp.py
   ElasticHyperRegLib/grid.py
   ElasticHyperRegLib/io/__init__.py
+  ElasticHyperRegLib/io/detached.py
   ElasticHyperRegLib/io/dicom.py
   ElasticHyperRegLib/io/dicom_seg.py
   ElasticHyperRegLib/io/elastix_points.py

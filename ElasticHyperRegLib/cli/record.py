@@ -10,7 +10,7 @@ from typing import Any
 from .. import __version__
 from ..engine import RegistrationOptions
 from ..engine.record import options_record
-from ..io.integrity import voxel_files
+from ..io.detached import voxel_files
 
 BLOCK = 1 << 20
 _LOOKS = ("thumbs.db", "desktop.ini")

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,7 +38,8 @@ class _Unread:
     def _drop(self, error: OSError) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             line = f"{NAME}: no space left for what is printed; it is lost, files are not.\n"
-            os.write(2, line.encode())
+            with suppress(OSError):  # where that is full as well
+                os.write(2, line.encode())
         elif error.errno not in (errno.EPIPE, errno.EIO):
             raise error
         nothing = os.open(os.devnull, os.O_WRONLY)

@@ -11,12 +11,11 @@ times the file's size. That is the owner's right; a stranger's file is held to `
 from __future__ import annotations
 
 import gzip
+import logging
 import math
-import mmap
 import os
-import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from nibabel.wrapstruct import WrapStructError
 from ..errors import InputError
 from .outputs import check_name
 
+LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20
 _PACKED_BLOCK = 1 << 14
 """A thousand times as much may come out of it."""
@@ -48,14 +48,11 @@ _META_BYTES = {
     **dict.fromkeys(("MET_UINT", "MET_INT", "MET_ULONG", "MET_LONG", "MET_FLOAT"), 4),
     **dict.fromkeys(("MET_ULONG_LONG", "MET_LONG_LONG", "MET_DOUBLE"), 8),
 }
-_META_LOCAL = ("LOCAL", "Local", "local")
+META_LOCAL = ("LOCAL", "Local", "local")
 _META_GEOMETRY = (
     *("Offset", "Position", "Origin", "ElementSpacing", "ElementSize"),
     *("TransformMatrix", "Rotation", "Orientation"),
 )
-_META_KEY = b"ElementDataFile"
-_META_LINE = re.compile(_META_KEY + rb"[ \t]*=[ \t]*([^\s=:].*?)\s*")
-_NRRD_LINE = re.compile(rb"data ?file\s*:\s*(.*?)\s*", re.IGNORECASE)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -95,67 +92,6 @@ def existing_file(path: str | Path) -> Path:
     except PermissionError as error:
         raise InputError(f"{path} may not be read", action="check its permissions") from error
     return path
-
-
-def check_inside(path: Path, folder: Path) -> None:
-    """Refuse a file, or a folder of slices, that leads out of ``folder``.
-
-    Raises:
-        InputError: a link does, or a header, or that names more than one file of voxels.
-    """
-    for file in path.iterdir() if path.is_dir() else (path, *_named_by(path)):
-        if not (file.resolve().is_relative_to(folder.resolve()) and file.exists()):
-            raise InputError(f"{path} leads to {file}", "voxels in the file itself or beside it")
-
-
-def voxel_files(path: Path) -> list[Path]:
-    """Where the voxels of a NRRD or MetaImage file are which has them not itself, by name.
-
-    Of one that names a file for each slice all that lies beside it, which may be one of them.
-    """
-    try:
-        return [file for file in _named_by(path) if file.is_file()]
-    except InputError:
-        return sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
-
-
-def _named_by(path: Path) -> Iterator[Path]:
-    """The file that has the voxels of a NRRD or MetaImage file which has them not itself."""
-    suffix, name = path.suffix.lower(), ""
-    if suffix in (".nrrd", ".nhdr"):
-        found = (_NRRD_LINE.fullmatch(line) for line in _nrrd_header(path))
-        name = next((os.fsdecode(line[1]) for line in found if line), "")
-    elif suffix in (".mha", ".mhd"):
-        name = _metaimage_data(path)
-    if "%" in name or "\0" in name or name.startswith("LIST"):
-        raise InputError(f"{path}: voxels in {name!r}", "voxels in one file")
-    if name and name not in _META_LOCAL:
-        yield path.parent / name
-
-
-def _nrrd_header(path: Path) -> Iterator[bytes]:
-    """Its lines as NrrdIO divides them: by CR, LF or CR LF, up to an empty one."""
-    with path.open("rb") as file:
-        for part in file:
-            for line in part.splitlines():
-                if not line:
-                    return
-                yield line
-
-
-def _metaimage_data(path: Path) -> str:
-    """Where a MetaImage says that its voxels are.
-
-    MetaIO divides a header in ways of its own and might find the key where we do not; it cannot
-    where it does not stand, so that the file must hold the key once.
-    """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = max(content.find(_META_KEY), 0)
-        content.seek(at)
-        line = _META_LINE.fullmatch(content.readline())
-        if line is None or content.find(_META_KEY, at + 1) >= 0:
-            raise InputError(f"{path} is not a MetaImage", action="check the file")
-        return os.fsdecode(line[1])
 
 
 def check_complete(path: Path, most_bytes: float = math.inf, of_numbers: bool = True) -> None:
@@ -267,22 +203,26 @@ def _refuse_two_scales(header: Any, path: Path) -> None:
 
 
 def _refuse_two_places(header: Any, path: Path) -> None:
-    """A qform and an sform that put the voxels elsewhere: programs differ in which they take."""
-    if header["sform_code"] <= 0 or header["qform_code"] <= 0 or header["dim"][0] < 3:
+    """A qform and an sform that put the voxels elsewhere: programs differ in which they take.
+
+    Where they are of two spaces, as of the scanner and of an atlas, they may: that is told.
+    """
+    codes = int(header["qform_code"]), int(header["sform_code"])
+    if min(codes) <= 0 or header["dim"][0] < 3:
         return
     try:
         qform = header.get_qform()
-    except ValueError:  # a quaternion a little too long, which ITK takes for what it means
-        return
+    except (ValueError, HeaderDataError):
+        return  # a quaternion a little too long, a side below 0: ITK takes them as they are meant
     corners = np.array(list(np.ndindex(2, 2, 2))) * (header["dim"][1:4] - 1)
     apart = (header.get_sform() - qform) @ np.column_stack([corners, np.ones(8)]).T
     furthest = float(np.linalg.norm(apart[:3], axis=0).max())
-    if furthest > max(np.abs(header["pixdim"][1:4])) / 2:
-        raise InputError(
-            f"{path}: qform and sform put its voxels up to {furthest:.3g} mm apart",
-            "one place",
-            "copy the right one over the other",
-        )
+    if furthest <= max(np.abs(header["pixdim"][1:4])) / 2:
+        return
+    told = f"{path}: qform and sform put its voxels up to {furthest:.3g} mm apart"
+    if codes[0] == codes[1]:
+        raise InputError(told, "one place", "set one as the other is, with nibabel's set_qform")
+    LOG.warning("%s; taken is what ITK and 3D Slicer take", told)
 
 
 def _sides(lengths: np.ndarray) -> str:
@@ -296,7 +236,7 @@ def _check_metaimage(path: Path, most_bytes: float) -> None:
     values = _metaimage_values(header)
     if not (values and data_file and pixel):
         raise InputError(f"{path} is not a MetaImage", action="check the file")
-    if data_file not in _META_LOCAL:
+    if data_file not in META_LOCAL:
         path, offset = path.parent / data_file, 0
         if "%" in data_file or data_file.startswith("LIST"):
             return  # One file a slice: ITK opens each and says which is missing.

@@ -21,8 +21,8 @@ _SCHEMA = (
 )
 _FCSV_FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 _LABEL, _STATUS = 11, 14
-_UNPLACED = ("0", "1")
-"""Never placed, and not placed yet; newer versions write 2 for a point that is."""
+_PLACED = "2"
+"""So newer versions write it; other numbers are of points that are not, or not yet."""
 _FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
 
 
@@ -52,7 +52,7 @@ def read_fcsv(text: str) -> np.ndarray:
         elif line.strip():
             cells = next(csv.reader([line]))
             rows.append([float(value) for value in cells[1:4]])
-            unplaced += len(cells) > _STATUS and cells[_STATUS].strip() in _UNPLACED
+            unplaced += len(cells) > _STATUS and cells[_STATUS].strip() != _PLACED
     refuse_unplaced(unplaced)
     return _to_ras(np.array(rows), frame)
 

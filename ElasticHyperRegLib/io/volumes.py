@@ -15,12 +15,12 @@ import torch
 
 from ..errors import InputError
 from ..types import Grid, Image, LabelMap
+from .detached import check_inside
 from .dicom import read_series
 from .integrity import (
     ANYWHERE,
     Bounds,
     check_complete,
-    check_inside,
     existing_file,
     refuse_large,
 )

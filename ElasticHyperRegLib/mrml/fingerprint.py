@@ -59,5 +59,8 @@ def _shape(image: Node, segment: Node) -> Iterator[Buffer]:
 def _voxels(image: Node) -> Iterator[Buffer]:
     scalars = None if image is None else image.GetPointData().GetScalars()
     if scalars is not None:
-        values: Any = np.ascontiguousarray(vtk_to_numpy(scalars))
+        values: Any = vtk_to_numpy(scalars)
+        # A file may keep them in another precision.
+        kind = np.float32 if values.dtype.kind == "f" else values.dtype
+        values = np.ascontiguousarray(values, kind)
         yield memoryview(values).cast("B")

@@ -82,12 +82,12 @@ def request_record(result: RegistrationResult, sources: Sources) -> dict[str, An
 class OutputNodes:
     """The nodes of a full result; a second result of the pair goes into the same ones.
 
-    But not into those that the user has renamed, changed or put to use meanwhile: these stay.
+    But not into those that the user has renamed or changed meanwhile: these stay.
 
     Args:
         scene: vtkMRMLScene.
         anchor: the live transform node; remembers the nodes.
-        kept: nodes that are not written, whatever they hold.
+        kept: nodes that are not written, whatever they hold: the pair's own inputs.
     """
 
     def __init__(self, scene: Scene, anchor: Node, kept: Iterable[Node] = ()) -> None:

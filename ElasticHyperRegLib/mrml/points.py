@@ -10,7 +10,14 @@ from ..errors import InputError
 from .geometry import placement
 from .nodes import Node, name_of
 
-_NUMBERED = re.compile(r"(.*-)\d+")
+_NUMBERED = re.compile(r"(.+?)(_\d+)?-\d+")
+"""Name that Slicer gave a list, what made it unique, and number of a point."""
+
+
+def _usual(names: list[str]) -> str | None:
+    """The name of which all points of a list were made by Slicer, without what made it unique."""
+    found = {match[1] if match else None for match in map(_NUMBERED.fullmatch, names)}
+    return found.pop() if len(found) == 1 else None
 
 
 def points_from_node(node: Node) -> tuple[list[str], np.ndarray]:
@@ -38,14 +45,18 @@ def points_from_node(node: Node) -> tuple[list[str], np.ndarray]:
 def matched_points(fixed_node: Node, moving_node: Node) -> tuple[np.ndarray, np.ndarray]:
     """The landmarks that both lists name, (P, 3) and (P, 3) RAS mm, in the fixed list's order.
 
-    Points need not be named: ``fixed-1`` and ``moving-1`` are one landmark where all of a list
-    begin so, as with the name that the list had when they were placed.
+    Points need not be named: ``fixed-1`` and ``moving-1`` in the lists *fixed* and *moving* are one
+    landmark; so are ``F-1`` and ``F_1-1``, as Slicer's new lists have them, whatever these are
+    called since.
 
     Raises:
         InputError: a label occurs twice in a list, or no label occurs in both.
     """
     (names, fixed), (others, moving) = (_keyed(node) for node in (fixed_node, moving_node))
     both = [name for name in names if name in others]
+    if not both and _usual(names) is not None and _usual(names) == _usual(others):
+        names, others = ([name.rpartition("-")[2] for name in side] for side in (names, others))
+        both = [name for name in names if name in others]
     if not both:
         raise InputError(
             f"{name_of(fixed_node)} and {name_of(moving_node)} without a label in common",
@@ -60,9 +71,6 @@ def _keyed(node: Node) -> tuple[list[str], np.ndarray]:
     """Points by label, less the name of a list that Slicer puts before a number."""
     labels, points = points_from_node(node)
     own = f"{name_of(node)}-"
-    begins = {match[1] for match in map(_NUMBERED.fullmatch, labels) if match}
-    if len(begins) == 1 and all(map(_NUMBERED.fullmatch, labels)):
-        own = begins.pop()
     names = [label.removeprefix(own) for label in labels]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

@@ -14,6 +14,7 @@ from ..tissues import (
     Finding,
     TissueScheme,
     body_mask,
+    check_hounsfield,
     fill_body,
     fill_pockets,
     find_flaws,
@@ -63,6 +64,8 @@ def segment(
         return Segmentation(scheme.apply(labels), (CANNOT_SEE, *([told] if told else [])))
     scheme = scheme_with_task(options.tissues)
     task = Task(scheme.task, scheme.class_subset()) if scheme and scheme.task else Task("total")
+    if scheme and scheme.rest and MODALITY.get(scheme.task or "") == CT:
+        check_hounsfield(image, within=True)  # before minutes of work: the body is filled after it
     labels, notes, cached = run_total(image, task, options, progress, cancelled)
     made, findings = _tissue_map(labels, scheme, image)
     return Segmentation(made, (*notes, *(f.text for f in findings)), cached)

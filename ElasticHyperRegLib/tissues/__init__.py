@@ -7,7 +7,7 @@ from .load import load_scheme
 from .presets import Preset, normalised, presets, relative_moduli
 from .scheme import Tissue, TissueScheme
 from .slider import slider_to_value, value_to_slider
-from .threshold import CANNOT_SEE, LABELS, segment_ct
+from .threshold import CANNOT_SEE, LABELS, check_hounsfield, segment_ct
 from .tidy import Finding, fill_body, fill_pockets, find_flaws, labels_on, on_voxels_of
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Tissue",
     "TissueScheme",
     "body_mask",
+    "check_hounsfield",
     "class_names",
     "fill_body",
     "fill_pockets",

@@ -46,7 +46,7 @@ def body_mask(image: Image, modality: str = CT) -> torch.Tensor:
     if image.grid.ndim != 3:
         raise InputError(f"{image.name}: a 2D image", "a 3D scan")
     if modality == CT:
-        check_hounsfield(image)
+        check_hounsfield(image, within=True)
         clamped = replace(image, data=image.data.clamp(*LIMITS_HU))
         scan = UprightScan.of(clamped, torch.int16)
         body = find_body(scan.coarse, scan.lattice)

@@ -69,15 +69,17 @@ def find_body(hu: np.ndarray, lattice: Lattice) -> np.ndarray:
 def find_air(hu: np.ndarray, body: np.ndarray, lattice: Lattice) -> Air:
     """The air that ``body`` encloses.
 
-    Air is enclosed that reaches no edge of its slice. Two exceptions: a lung cut by the field of
-    view is enclosed, a gap between arm and trunk is not.
+    Air is enclosed that reaches no edge of its slice. Two exceptions: a lung cut by one edge of
+    the field of view is enclosed, a gap between arm and trunk is not.
     """
     air = (hu < AIR_HU) & (hu > SEEN_HU) & ~body
     filled = fill_slices(body)
     around = components(air & ~filled, lattice.voxels(CUT_LUNG_ML))
     level = min((air_level(hu[around == n]) for n in _numbers(around)), default=AIR_LEVEL_HU)
     core = lattice.erode(air, CORE_MM)
-    cut = _lungs_of(around, hu, core, level)
+    unseen = dilate_faces(hu <= SEEN_HU)
+    at_one_edge = [n for n in _numbers(around) if _edges_touched(around == n, unseen) == 1]
+    cut = _lungs_of(np.where(np.isin(around, at_one_edge), around, 0), hu, core, level)
     around = air & ~filled & ~cut
     enclosed = components(air & filled)
     beside = np.where(np.isin(enclosed, _numbers(enclosed[dilate_faces(around)])), enclosed, 0)
@@ -89,6 +91,12 @@ def find_air(hu: np.ndarray, body: np.ndarray, lattice: Lattice) -> Air:
 def _lungs_of(labels: np.ndarray, hu: np.ndarray, core: np.ndarray, level: float) -> np.ndarray:
     lungs = [n for n in _numbers(labels) if looks_like_lung(hu[core & (labels == n)], level)]
     return np.isin(labels, lungs)
+
+
+def _edges_touched(mask: np.ndarray, unseen: np.ndarray) -> int:
+    """How many edges of the slices ``mask`` reaches, or whether it reaches that of what was seen."""
+    sides = sum(int(mask[:, e].any()) + int(mask[:, :, e].any()) for e in (0, -1))
+    return sides or int((mask & unseen).any())
 
 
 def _numbers(labels: np.ndarray) -> list[int]:

@@ -47,6 +47,10 @@ BORDER_MM = 2.0
 FAT_HU = -30.0
 LIMITS_HU = (-1200, 3071)
 DARK_HU = -500
+FATTY_HU = -50
+"""Some voxels of any part of a body are darker."""
+CUT_OFF = 0.01
+"""Part of the voxels at the lowest value from which on lower ones were there once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +94,21 @@ def segment_ct(image: Image) -> LabelMap:
     return LabelMap(data, image.grid, dict(LABELS), image.name)
 
 
-def check_hounsfield(image: Image) -> None:
+def check_hounsfield(image: Image, within: bool = False) -> None:
     """Refuse what cannot be CT in HU: it would be flooded, or be bone all through.
 
+    Args:
+        image: what marks the outside of the scan in it is not looked at.
+        within: whether it may show nothing but a part of a body: then values that begin at about 0
+            or above, and values that were cut off below, tell other units.
+
     Raises:
-        InputError: no voxel is as dark as air, but for what marks the outside of the scan.
+        InputError: no voxel is as dark as air.
     """
     seen = image.data[image.data > LIMITS_HU[0]]
     lowest = float(seen.min()) if seen.numel() else 0.0
-    if lowest > DARK_HU:
+    whole = lowest < FATTY_HU and float((seen == lowest).float().mean()) < CUT_OFF
+    if lowest > DARK_HU and not (within and whole):
         raise InputError(
             f"{image.name}: no value below {lowest:g}",
             "a CT scan in Hounsfield units with air at about -1000",

@@ -291,8 +291,17 @@ def test_a_list_that_was_renamed_keeps_its_landmarks(scene):
     assert np.allclose(there, [[0, 9, 0], [1, 9, 0]])
 
 
-def test_points_without_a_common_label_are_refused(scene):
-    fixed, moving = (some_points(scene, n, {n: (0, 0, 0)}) for n in "ab")
+def test_names_of_points_that_fit_are_enough(scene):
+    fixed = some_points(scene, "f", {"T-1": (0, 0, 0), "T-2": (1, 0, 0)})
+    moving = some_points(scene, "m", {"T-2": (1, 9, 0), "L-1": (5, 9, 0), "T-1": (0, 9, 0)})
+    here, there = matched_points(fixed, moving)
+    assert np.allclose(here, [[0, 0, 0], [1, 0, 0]])
+    assert np.allclose(there, [[0, 9, 0], [1, 9, 0]])
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("T-1", "L-1"), ("left-1", "right-1")])
+def test_points_without_a_common_label_are_refused(scene, names):
+    fixed, moving = (some_points(scene, f"of {n}", {n: (0, 0, 0)}) for n in names)
     with pytest.raises(InputError, match="without a label in common"):
         matched_points(fixed, moving)
 

@@ -225,8 +225,8 @@ def test_a_loaded_result_is_known_again(scene, tmp_path):
     save(scene, tmp_path / "scene.mrml")
     fresh = type(scene)()
     load(fresh, tmp_path / "scene.mrml")
-    for told, key in (kept["warped"], kept["warped_labels"]):
-        assert fingerprint(fresh.GetNodeByID(key)) == told
+    for what, (told, key) in kept.items():
+        assert fingerprint(fresh.GetNodeByID(key)) == told, what
     fresh.Clear(1)
 
 

@@ -215,19 +215,6 @@ def test_only_the_choice_by_dice_sees_labels(data, models, coarse):
     assert best.mean_dice >= other.mean_dice
 
 
-def test_without_labels_the_choice_stays_near_the_one_for_all(data, models, coarse):
-    """Not near the program's default: what is likely as good would then be that for everybody."""
-    metrics = {"val": {"dice at 0 0.5": 0.9, "dice at 0.5 0": 0.8}}
-    card = install(
-        constant(tiny_spec("elas-g", 2), (0.0, 0.0)), models / "net", MR, metrics=metrics
-    )
-    cases = acdc_cases(data, "train")
-    start = global_choice(card, "test", len(cases))
-    chosen = subject_choice(card, cases, CPU, Wanted(LABEL_FREE, start))
-    assert {s.default for s in chosen.settings} == {Elasticity(0.0, 0.5)}
-    assert chosen.parameters.endswith(f"; 1 different for {len(cases)} pairs")
-
-
 def test_the_papers_way_takes_the_highest_score_itself(data, models, coarse):
     card = install(lively(tiny_spec("elas-g", 2), scale=3.0), models / "net", MR)
     cases = acdc_cases(data, "train")
@@ -263,28 +250,6 @@ def test_a_diffusion_model_and_its_finish_are_given_one_weight(data, models):
     ]
     assert found[0].mean_dice == found[1].mean_dice
     assert found[0].parameters == "given: α 0.4; the solver's energy is elastic, λ 0, μ as α"
-
-
-def test_what_is_wrong_with_a_model_is_told_before_the_others_are_computed(data, models):
-    still(models / "net")
-    parts = Setting(Elasticity(0.0, 0.3), {"myocardium": Elasticity(0.1, 0.4)})
-    with pytest.raises(InputError, match="different λ and μ for myocardium and the model net"):
-        rows_of(data, "solver", "net", setting=parts)
-    with pytest.raises(InputError, match="--models cardiac-\\*: .*expected solver, all, or names"):
-        rows_of(data, "solver", "cardiac-*")
-    weights = models / "net" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-8])
-    with pytest.raises(InputError, match=r"model\.safetensors"):
-        rows_of(data, "solver", "net")
-
-
-def test_everyone_may_stand_among_others_and_nobody_twice(data, models, monkeypatch):
-    still(models / "net")
-    everyone = ("solver", "net")
-    monkeypatch.setattr(type(BENCHMARKS["acdc"]), "everyone", lambda self: everyone)
-    setting = Setting(Elasticity(0.0, 0.3))
-    rows = rows_of(data, "net", "all", "solver", setting=setting)
-    assert [row.model for row in rows[1:]] == ["net", "solver"]
 
 
 def test_passes_for_nobody_are_refused(data, models):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -14,7 +12,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from ElasticHyperRegLib.errors import InputError, Paused
+from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.networks import spec_from_table
 from ElasticHyperRegLib.similarity import LocalNCC
 from ElasticHyperRegLib.weights import load_model
@@ -113,24 +111,6 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path):
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
     scores = [(tmp_path / folder / "validation.csv").read_text() for folder in ("whole", "killed")]
     assert scores[0] == scores[1]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_between_validations_keeps_its_steps(tmp_path, number):
-    whole = run(config(), tmp_path / "whole")
-
-    def stop(step: int, loss: float) -> None:
-        if step == 4:
-            os.kill(os.getpid(), number)
-
-    with pytest.raises(Paused, match="stopped after step 4; the same command goes on"):
-        run(config(), tmp_path / "stopped", progress=stop)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    steps: list[int] = []
-    resumed = run(config(), tmp_path / "stopped", progress=lambda step, loss: steps.append(step))
-    assert steps == [5, 6]
-    for name, tensor in whole.network.state_dict().items():
-        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(("keep", "step"), [("best", 3), ("last", 6)])

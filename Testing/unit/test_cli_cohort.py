@@ -9,18 +9,15 @@ import re
 from pathlib import Path
 
 import pytest
-import SimpleITK as sitk
 
 from ElasticHyperRegLib import InputError, read_labels
 from ElasticHyperRegLib.cli import cohort, demonstration
 from ElasticHyperRegLib.cli.manifest import read_manifest
-from ElasticHyperRegLib.cli.record import checksums
 from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
 from ElasticHyperRegLib.engine.sliding import SlidingBorder
-from ElasticHyperRegLib.io import to_sitk
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from Testing.unit.cli_help import QUICK, everything_in, refused, run
-from Testing.unit.small_pair import PairOnDisk, small_request, write_pair
+from Testing.unit.small_pair import PairOnDisk, write_pair
 
 
 @pytest.fixture(scope="module")
@@ -317,23 +314,6 @@ def test_what_another_run_has_done_meanwhile_is_done(files, tmp_path, capsys, mo
     table = manifest(files.fixed.parent, "a,fixed.nii.gz,moving.nii.gz")
     assert run(capsys, "batch", table, "--out", tmp_path)[0] == 0
     assert summary(tmp_path)["a"]["status"] == "done"
-
-
-def test_voxels_that_were_replaced_make_another_file(tmp_path):
-    image = small_request().fixed
-    sitk.WriteImage(to_sitk(image.data, image.grid), str(tmp_path / "a.mhd"))
-    before = checksums({"a": tmp_path / "a.mhd"})
-    [voxels] = [path for path in tmp_path.iterdir() if path.suffix != ".mhd"]
-    voxels.write_bytes(voxels.read_bytes()[::-1])
-    assert checksums({"a": tmp_path / "a.mhd"}) != before
-
-
-def test_a_look_at_a_folder_does_not_change_it(tmp_path):
-    (tmp_path / "1.dcm").write_bytes(b"slice")
-    before = checksums({"a": tmp_path})
-    (tmp_path / ".DS_Store").write_bytes(b"icons")
-    (tmp_path / "Thumbs.db").write_bytes(b"icons")
-    assert checksums({"a": tmp_path}) == before
 
 
 def test_cells_that_a_spreadsheet_leaves_empty_are_no_case(tmp_path):

@@ -82,6 +82,9 @@ def test_a_case_whose_file_may_not_be_reached(files, tmp_path, capsys, monkeypat
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_no_space_for_what_is_printed_is_not_our_fault(files, tmp_path):
+    both = in_shell(f"{register(files, tmp_path / 'both')} > /dev/full 2>&1")
+    assert both.returncode == 0
+    assert (tmp_path / "both" / "metrics.json").exists()
     done = in_shell(f"{register(files, tmp_path / 'out')} > /dev/full")
     assert done.returncode == 0
     assert done.stderr == (

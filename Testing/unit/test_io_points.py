@@ -201,11 +201,16 @@ def test_a_pipe_is_no_file(tmp_path):
     [
         ("a.csv", "label,r,a,s,defined\nF-1,1,2,3,1\nF-2,0,0,0,0\n"),
         ("a.fcsv", fcsv("RAS", POINTS).replace("F-1,,", "F-1,,,0,0")),
+        ("a.fcsv", fcsv("RAS", POINTS).replace("F-1,,", "F-1,,,3,0")),
     ],
 )
 def test_points_that_slicer_has_not_placed_are_refused(tmp_path, name, text):
     assert "1 points without a position" in refusal(write(tmp_path, name, text))
-    placed = text.replace("0,0,0,0\n", "4,5,6,1\n").replace("F-1,,,0,0", "F-1,,,2,0")
+    placed = (
+        text.replace("0,0,0,0\n", "4,5,6,1\n")
+        .replace("F-1,,,0,0", "F-1,,,2,0")
+        .replace("F-1,,,3,0", "F-1,,,2,0")
+    )
     assert len(read_points(write(tmp_path, name, placed))) == 2
 
 

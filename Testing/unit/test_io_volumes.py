@@ -123,38 +123,6 @@ def test_labels_are_stored_small(tmp_path, labels, highest, stored):
     assert read_labels(tmp_path / "labels.nii.gz").present()[-1] == highest
 
 
-def with_sform(path: Path, columns: tuple[float, ...], qform: int = 0) -> Path:
-    image = nib.Nifti1Image(np.random.default_rng(0).random((5, 6, 7)).astype(np.float32), None)
-    image.header.set_zooms((2.0, 2.0, 2.0))
-    affine = np.diag([*columns, 1.0])
-    image.set_sform(affine, code=1)
-    image.header["pixdim"][1:4] = 2.0
-    image.header["qform_code"] = qform
-    nib.save(image, path)
-    return path
-
-
-def test_a_nifti_of_two_voxel_sizes_is_refused(tmp_path):
-    refused = refusal(with_sform(tmp_path / "a.nii.gz", (3.0, 2.0, 2.0)))
-    assert "voxels of 2×2×2 mm (pixdim) and of 3×2×2 mm (sform)" in refused
-    for columns in ((2.0, 2.0, 2.0), (1.0, 1.0, 1.0), (2.001, 2.0, -2.0)):
-        image = read_image(with_sform(tmp_path / "b.nii.gz", columns))
-        np.testing.assert_allclose(image.grid.spacing, (2, 2, 2))
-
-
-def test_a_nifti_in_two_places_is_refused(tmp_path):
-    path = tmp_path / "a.nii.gz"
-    for shift, code in ((60.0, 2), (0.4, 4), (0.0, 1)):
-        image = nib.Nifti1Image(noise(), None)
-        image.set_qform(np.eye(4), code=1)
-        image.set_sform(np.eye(4) + shift * np.eye(4, k=3), code=code)
-        nib.save(image, path)
-        if shift > 1:
-            assert "qform and sform put its voxels up to 60 mm apart" in refusal(path)
-        else:
-            np.testing.assert_allclose(read_image(path).grid.origin, 0, atol=0.5)
-
-
 def test_slicer_segments_keep_their_names(tmp_path, labels):
     segmentation = sitk.Cast(to_sitk(labels.data, labels.grid), sitk.sitkUInt8)
     for number, (name, value) in enumerate((("liver", 2), ("bone", 3))):

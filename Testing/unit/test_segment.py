@@ -170,6 +170,12 @@ def test_the_body_of_what_is_no_ct_is_not_looked_for(small_chest):
             body_mask(replace(image, data=padded), "ct")
 
 
+def test_a_scan_of_nothing_but_tissue_is_a_body(small_chest):
+    image, _ = small_chest
+    tissue = torch.randn_like(image.data) * 30 + 20
+    assert body_mask(replace(image, data=tissue), "ct").all()
+
+
 def test_names_in_capitals_keep_their_voxels(files, capsys):
     out = files / "L.MHA"
     code, said, _ = run(capsys, "segment", "--image", files / "ct.nii.gz", "--out", out)

@@ -237,6 +237,15 @@ def test_lungs_cut_by_a_round_field_of_view_are_found():
         assert (answer[lung] == NUMBER[side]).mean() > 0.9
 
 
+@pytest.mark.parametrize("cushion_hu", [-900, -700])
+def test_what_lies_beside_a_body_is_no_lung(truth, cushion_hu):
+    hu, labels = (part.copy() for part in truth)
+    hu[:, :8, :40] = cushion_hu  # a vacuum cushion that two edges of the picture cut
+    lung = np.isin(labels, [NUMBER["lung_left"], NUMBER["lung_right"]])
+    found_lung = np.isin(found(scan(hu)), [NUMBER["lung_left"], NUMBER["lung_right"]])
+    assert overlap(found_lung, lung) > 0.97
+
+
 def test_marrow_is_bone_and_the_spinal_canal_is_not(answer):
     marrow, canal = answer[:, 33:38, 63:68], answer[:, 23:27, 63:68]
     assert (marrow == NUMBER["bone"]).mean(axis=(1, 2)).min() > 0.8

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from threading import Lock
 
 import torch
 
@@ -19,6 +21,12 @@ from .run import Run
 
 BYTES = 220
 """Per voxel of the fixed image, roughly, as measured on volumes of 192³ and 256³."""
+LARGE_VOXELS = 2**21
+PLENTY = 2
+"""Times what is needed: so much must be free."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+"""Of ``mallopt``, glibc's malloc.h."""
+_KEEPING, _keeping = Lock(), 0
 RAN_OUT = (
     "out of memory",
     "can't allocate memory",
@@ -43,19 +51,20 @@ def answer_where_it_fits(
     Raises:
         Cancelled: ``run`` was cancelled.
     """
-    if pair.device.type == "cpu":
-        return answer(request, pair, choice, field_of, run)
-    try:
-        return answer(request, pair, choice, field_of, run)
-    except Exception as error:
-        if not ran_out(error):
-            raise
-        note = f"on cpu, as {pair.device.type} could not: {_line(error)}"
-    # The error is gone here, and with it what its traceback held of the device's memory.
-    LOG.warning("goes on %s", note)
-    pair = replace(pair, device=torch.device("cpu"))
-    result = answer(request, pair, choice, field_of, run)
-    return replace(result, metrics=result.metrics | {"device_note": note})
+    with memory_kept(pair.grid.voxels):
+        if pair.device.type == "cpu":
+            return answer(request, pair, choice, field_of, run)
+        try:
+            return answer(request, pair, choice, field_of, run)
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            note = f"on cpu, as {pair.device.type} could not: {_line(error)}"
+        # The error is gone here, and with it what its traceback held of the device's memory.
+        LOG.warning("goes on %s", note)
+        pair = replace(pair, device=torch.device("cpu"))
+        result = answer(request, pair, choice, field_of, run)
+        return replace(result, metrics=result.metrics | {"device_note": note})
 
 
 @contextmanager
@@ -76,6 +85,56 @@ def enough_memory(request: RegistrationRequest) -> Iterator[None]:
             f"some {BYTES * voxels // 2**20} MiB free for a fixed image of {voxels} voxels",
             "crop the images or resample them to larger voxels, or end other programs",
         ) from error
+
+
+@contextmanager
+def memory_kept(voxels: int) -> Iterator[None]:
+    """Inside, what is freed is kept for what is asked for next (Linux with glibc, main thread).
+
+    Of its own accord glibc has the system give every block above 32 MiB anew and clear it page by
+    page: of large volumes that takes longer than what is computed in it. Blocks that are kept leave
+    gaps between them, up to half as much memory again, so it is done only where there is plenty.
+
+    Args:
+        voxels: of the fixed image.
+    """
+    global _keeping
+    mallopt = _mallopt() if voxels >= LARGE_VOXELS else None
+    free = available_bytes()
+    if mallopt is None or free is None or free < PLENTY * BYTES * voxels:
+        yield
+        return
+    with _KEEPING:
+        _keeping += 1
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        with _KEEPING:
+            _keeping -= 1
+            if not _keeping:  # as it is once large blocks have come and gone
+                mallopt(M_MMAP_MAX, 2**16)
+                mallopt(M_MMAP_THRESHOLD, 2**25)
+                mallopt(M_TRIM_THRESHOLD, 2**26)
+        give_back()
+
+
+def available_bytes() -> int | None:
+    """Memory that programs may still take; ``None`` where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        table = dict(line.split(":", 1) for line in lines)
+        return int(table["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _mallopt() -> Callable[[int, int], int] | None:
+    if sys.platform != "linux":
+        return None
+    found: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    return found
 
 
 def give_back() -> None:

@@ -6,12 +6,12 @@ import gc
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from ..engine.captured import RECORDING
 from ..engine.check import pick_device
+from ..engine.memory import available_bytes
 from ..errors import InputError
 
 SOLVER_BYTES = 600
@@ -67,12 +67,8 @@ def free_bytes(device: torch.device) -> int | None:
             return int(torch.cuda.mem_get_info(device)[0])
         except RuntimeError:  # not even room to ask
             return 0
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        table = dict(line.split(":", 1) for line in lines)
-        return int(table["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return _all_memory()
+    available = available_bytes()
+    return _all_memory() if available is None else available
 
 
 def empty_caches() -> None:

@@ -94,7 +94,7 @@ def _lungs_of(labels: np.ndarray, hu: np.ndarray, core: np.ndarray, level: float
 
 
 def _edges_touched(mask: np.ndarray, unseen: np.ndarray) -> int:
-    """How many edges of the slices ``mask`` reaches, or whether it reaches that of what was seen."""
+    """How many edges of the slices ``mask`` reaches, or whether that of what was seen."""
     sides = sum(int(mask[:, e].any()) + int(mask[:, :, e].any()) for e in (0, -1))
     return sides or int((mask & unseen).any())
 

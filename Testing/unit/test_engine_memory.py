@@ -94,6 +94,32 @@ def test_a_fault_of_ours_on_the_processor_stays_one(on_a_gpu, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' C libraries have no such call")
+def test_large_blocks_are_kept_where_there_is_plenty(monkeypatch):
+    def cleared() -> int:
+        """Pages that the system gives for some temporaries of 64 MiB, the first ones left out."""
+        for _ in range(3):
+            torch.ones(2**24)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(4):
+            torch.ones(2**24)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    outside = cleared()
+    with memory.memory_kept(memory.LARGE_VOXELS):
+        inside = cleared()
+        with memory.memory_kept(memory.LARGE_VOXELS):
+            pass
+        still = cleared()
+    with memory.memory_kept(memory.LARGE_VOXELS - 1):
+        small = cleared()
+    monkeypatch.setattr(memory, "available_bytes", lambda: memory.BYTES * memory.LARGE_VOXELS)
+    with memory.memory_kept(memory.LARGE_VOXELS):
+        scarce = cleared()
+    after = cleared()
+    assert max(inside, still) < 0.1 * min(outside, small, scarce, after)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' C libraries have no such call")
 def test_freed_memory_goes_back_to_the_system():
     def occupied() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE

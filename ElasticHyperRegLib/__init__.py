@@ -5,6 +5,7 @@ Importing the package loads neither torch nor VTK; a name is loaded when it is f
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:  # what ``__getattr__`` gives, so that its types are known
     from .types import LabelMap as LabelMap
 
 __version__ = "0.1.0"
+
+# On file systems without locks HDF5 would write no transform. Read when SimpleITK is loaded.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 _HOMES = {
     "Displacement": "types",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from ElasticHyperRegLib.errors import InputError
 
@@ -40,7 +39,7 @@ def save(run: Path, state: dict[str, Any]) -> None:
         raise OSError(str(error).splitlines()[0]) from error
 
 
-def load(fabric: Fabric, run: Path, mine: Origin) -> dict[str, Any]:
+def load(run: Path, mine: Origin) -> dict[str, Any]:
     """What the checkpoint in ``run`` holds.
 
     Raises:
@@ -48,7 +47,7 @@ def load(fabric: Fabric, run: Path, mine: Origin) -> dict[str, Any]:
     """
     path = run / FILE
     try:
-        held = fabric.load(path, weights_only=True)
+        held = torch.load(path, map_location="cpu", weights_only=True)
         theirs = dict(held.get("origin", {}))
     except Exception as error:  # a damaged file fails in torch, zipfile or the unpickler
         raise InputError(

@@ -100,7 +100,7 @@ def begin(config: TrainingConfig, fabric: Fabric, run: Path, mine: Origin) -> Tr
     precision = fabric.strategy.precision
     state = TrainingState(wrapped, precision, optimizer, schedule, mine, ancestor=ancestor)
     if resumes:
-        _resume(state, fabric, run)
+        _resume(state, run)
     return state
 
 
@@ -116,8 +116,8 @@ def _resumes(fabric: Fabric, run: Path) -> bool:
     return here
 
 
-def _resume(state: TrainingState, fabric: Fabric, run: Path) -> None:
-    held = load(fabric, run, state.origin)
+def _resume(state: TrainingState, run: Path) -> None:
+    held = load(run, state.origin)
     try:
         state.network.load_state_dict(held["model"])
         state.precision.load_state_dict(held["precision"])

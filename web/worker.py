@@ -24,6 +24,8 @@ BUSY_SECONDS = 2.0
 
 def main() -> None:
     """Serve one page until the front closes the input."""
+    import numpy  # noqa: F401  # on Windows this would wait for the reader of the input below
+
     given = json.loads(sys.stdin.readline())
     place = Path(given.pop("place"))
     threading.Thread(target=end_with_input, args=(place,), daemon=True).start()

@@ -13,7 +13,7 @@ import typer
 
 from ..errors import Cancelled, InputError
 from ..io import atomic_path
-from ..io.outputs import writing
+from ..io.outputs import left_by_a_look, writing
 from ..weights import is_model_name
 from .faults import DONE, INPUT_FAULT, NAME, OUR_FAULT, our_fault, reachable
 from .manifest import OPTIONAL_FILES, Row, read_manifest
@@ -87,11 +87,14 @@ def run_cohort(
     cohort = Cohort(manifest.parent, out, settings, overwrite, estimate)
     done: list[Outcome] = []
     earlier = _summarised(out)
+    fault: Exception | None = None
     for number, row in enumerate(rows, start=1):
         done.append(_run_case(row, cohort))
         left = [earlier[case] for case in (row["case"] for row in rows[number:]) if case in earlier]
-        _write_summary(out, done, left)
+        fault = _try_summary(out, done, left, fault)
         typer.echo(f"[{len(done)}/{len(rows)}] {done[-1].name}: {done[-1].said}")
+    if fault is not None:
+        raise fault
     failed = [outcome for outcome in done if outcome.code != DONE]
     if failed:
         names = ", ".join(outcome.name for outcome in failed)
@@ -106,7 +109,8 @@ def _check_folder(out: Path, names: set[str], overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", "a folder", "choose another one")
     entries = out.iterdir() if out.exists() else ()
-    strangers = [e.name for e in entries if e.name not in {*names, SUMMARY} and e.name[0] != "."]
+    others = (e.name for e in entries if e.name not in {*names, SUMMARY})
+    strangers = [name for name in others if name[0] != "." and not left_by_a_look(name)]
     if strangers and not overwrite:
         raise InputError(
             f"{out} holds {strangers[0]}, which is no case of this manifest",
@@ -213,6 +217,22 @@ def _summarised(out: Path) -> dict[str, list[str]]:
     except (OSError, ValueError, csv.Error):
         return {}
     return {row[0]: row for row in rows if row} if tuple(header) == COLUMNS else {}
+
+
+def _try_summary(
+    out: Path, done: Sequence[Outcome], left: Sequence[Sequence[str]], before: Exception | None
+) -> Exception | None:
+    """What kept the summary from being written, told once: on Windows a table that shows it.
+
+    The cases go on, and so does the summary after the next of them.
+    """
+    try:
+        _write_summary(out, done, left)
+    except (InputError, OSError) as error:
+        if before is None:
+            typer.echo(f"{NAME}: {reachable(error)} The cases go on.", err=True)
+        return error
+    return None
 
 
 def _write_summary(out: Path, done: Sequence[Outcome], left: Sequence[Sequence[str]]) -> None:

@@ -78,9 +78,11 @@ def _filled(row: Mapping[str, str | list[str]], path: Path, line: int) -> Row:
 
 
 def _check_names(names: list[str], path: Path, reserved: str) -> None:
-    for name, count in Counter(names).items():
+    alike = Counter(name.casefold() for name in names)  # one folder on Windows and macOS
+    for name in names:
+        count = alike[name.casefold()]
         if count > 1 and name:
             raise InputError(f"{path}: the case '{name}' {count} times", "each name once")
         unfit = set(name) & set('/\\:*?"<>|') or not name.isprintable()
-        if unfit or not name or name.startswith(".") or name == reserved:
+        if unfit or not name or name != name.strip(". ") or name == reserved:
             raise InputError(f"{path}: the case '{name}'", "a name that a folder can have")

@@ -11,9 +11,9 @@ from .. import __version__
 from ..engine import RegistrationOptions
 from ..engine.record import options_record
 from ..io.detached import voxel_files
+from ..io.outputs import left_by_a_look
 
 BLOCK = 1 << 20
-_LOOKS = ("thumbs.db", "desktop.ini")
 
 
 def request_record(
@@ -60,7 +60,7 @@ def _checksum(path: Path) -> str:
 def _slices(folder: Path) -> list[Path]:
     """Files of a folder but those that a look at it leaves behind."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    return [file for file in files if file.name[0] != "." and file.name.lower() not in _LOOKS]
+    return [file for file in files if file.name[0] != "." and not left_by_a_look(file.name)]
 
 
 def _command(

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from .faults import NAME
 
 NAMES = ("stdout", "stderr")
+UNREAD = (errno.EPIPE, errno.EIO, *((errno.EINVAL,) if sys.platform == "win32" else ()))
 
 
 class _Unread:
@@ -40,7 +41,7 @@ class _Unread:
             line = f"{NAME}: no space left for what is printed; it is lost, files are not.\n"
             with suppress(OSError):  # where that is full as well
                 os.write(2, line.encode())
-        elif error.errno not in (errno.EPIPE, errno.EIO):
+        elif error.errno not in UNREAD:
             raise error
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, self._stream.fileno())

@@ -6,7 +6,7 @@ import ctypes
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -26,6 +26,11 @@ PLENTY = 2
 """Times what is needed: so much must be free."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 """Of ``mallopt``, glibc's malloc.h."""
+GROUPS = {
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current"),
+    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
+"""Version of control groups (2, 1) → where their limit and use of memory stand."""
 _KEEPING, _keeping = Lock(), 0
 RAN_OUT = (
     "out of memory",
@@ -100,8 +105,8 @@ def memory_kept(voxels: int) -> Iterator[None]:
     """
     global _keeping
     mallopt = _mallopt() if voxels >= LARGE_VOXELS else None
-    free = available_bytes()
-    if mallopt is None or free is None or free < PLENTY * BYTES * voxels:
+    free = min((available_bytes() or 0, *_left_to_group()))
+    if mallopt is None or free < PLENTY * BYTES * voxels:
         yield
         return
     with _KEEPING:
@@ -128,6 +133,22 @@ def available_bytes() -> int | None:
         return int(table["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
+
+
+def _left_to_group() -> Iterator[int]:
+    """Memory that a container or a job of a cluster may still take, where it has a limit."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for _, kind, path in (line.split(":", 2) for line in lines):
+        if kind not in GROUPS:
+            continue
+        root, *names = GROUPS[kind]
+        for folder in (Path(root + path), Path(root)):
+            with suppress(OSError, ValueError):  # "max" where there is none
+                limit, used = (int((folder / name).read_text(encoding="ascii")) for name in names)
+                yield limit - used
 
 
 def _mallopt() -> Callable[[int, int], int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +46,7 @@ def _named_by(path: Path) -> Iterator[Path]:
     suffix, name = path.suffix.lower(), ""
     if suffix in (".nrrd", ".nhdr"):
         found = (_NRRD_LINE.fullmatch(line) for line in _nrrd_header(path))
-        name = next((os.fsdecode(line[1]) for line in found if line), "")
+        name = next((line[1].decode("utf-8", "surrogateescape") for line in found if line), "")
     elif suffix in (".mha", ".mhd"):
         name = _metaimage_data(path)
     if "%" in name or "\0" in name or name.startswith("LIST"):
@@ -78,4 +77,4 @@ def _metaimage_data(path: Path) -> str:
         line = _META_LINE.fullmatch(content.readline())
         if line is None or content.find(_META_KEY, at + 1) >= 0:
             raise InputError(f"{path} is not a MetaImage", action="check the file")
-        return os.fsdecode(line[1])
+        return line[1].decode("utf-8", "surrogateescape")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 import re
 from pathlib import Path
 
@@ -33,6 +35,8 @@ _NO_IMAGE = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(481\.[3-9]|88|11|104|
 documents, registrations."""
 _CLASS = b"\x02\x00\x02\x00UI"
 """Tag and type of the class of an object in the head of its file."""
+_PIXELS = b"\xe0\x7f\x10\x00"
+"""Tag of the pixels, before their type and length."""
 HEAD = 1024
 
 
@@ -89,7 +93,34 @@ def _header(file: str) -> dict[str, str]:
     reader.ReadImageInformation()
     header = {key: reader.GetMetaData(key) for key in _WANTED if reader.HasMetaDataKey(key)}
     header["pixel"] = "\\".join(str(side) for side in reader.GetSpacing()[:2])
+    _refuse_cut(Path(file), math.prod(reader.GetSize()[:2]), header)
     return header
+
+
+def _refuse_cut(path: Path, pixels: int, header: dict[str, str]) -> None:
+    """Refuse a slice whose pixels end early: SimpleITK before 2.5.4 makes up what is missing."""
+    told = header.get(_BITS, "").strip(), header.get(_COLOURS, "1").strip()
+    if not all(text.isdecimal() for text in told):
+        return
+    wanted = pixels * int(told[0]) // 8 * int(told[1])
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(_PIXELS)
+        while at >= 0:
+            begin = at + (12 if content[at + 4 : at + 6] in (b"OB", b"OW") else 8)
+            length = int.from_bytes(content[begin - 4 : begin], "little")
+            if length in (wanted, wanted + 1):  # else compressed, or a number that looks so
+                if begin + length > len(content):
+                    raise _unreadable(path)
+                return
+            at = content.find(_PIXELS, at + 1)
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(
+        f"{path} cannot be read as a DICOM slice",
+        "a complete, undamaged series",
+        "copy or export it again",
+    )
 
 
 def _refuse_unreadable(folder: Path, names: set[str]) -> None:
@@ -105,11 +136,7 @@ def _refuse_unreadable(folder: Path, names: set[str]) -> None:
         if is_dicom and _NO_IMAGE.fullmatch(_class_of(head)):
             continue
         if is_dicom or path.suffix.lower() == ".dcm":
-            raise InputError(
-                f"{path} cannot be read as a DICOM slice",
-                "a complete, undamaged series",
-                "copy or export it again",
-            )
+            raise _unreadable(path)
 
 
 def _class_of(head: bytes) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import logging
 import math
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -273,7 +272,7 @@ def _metaimage_header(path: Path) -> tuple[dict[str, str], int]:
             line = file.readline(_MAX_HEADER)
             if not line:
                 break
-            key, _, value = os.fsdecode(line).partition("=")
+            key, _, value = line.decode("utf-8", "surrogateescape").partition("=")
             header[key.strip()] = value.strip()
         return header, file.tell()
 

@@ -6,9 +6,10 @@ import errno
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -21,6 +22,8 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NEARLY_FULL = 1 << 20
 _REMAINS_SECONDS = 24 * 3600
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+PAUSES = (0.1, 0.3, 1.0, 3.0)
+_LOOKS = ("thumbs.db", "desktop.ini")
 _MARK = ".partial"
 
 
@@ -45,6 +48,26 @@ def check_name(path: str | Path) -> None:
     except UnicodeEncodeError as error:
         shown = str(path).encode(errors="replace").decode()
         raise InputError(f"the name {shown}", "a name in UTF-8", "rename it") from error
+
+
+def left_by_a_look(name: str) -> bool:
+    """Whether a file is what Finder or Explorer leave in a folder that is looked at."""
+    return name == ".DS_Store" or name.startswith("._") or name.lower() in _LOOKS
+
+
+def patiently(move: Callable[[Path, Path], object], here: Path, there: Path) -> None:
+    """Rename, where Windows refuses it again a little later.
+
+    There a scanner, an indexer or a viewer that has a file open keeps it from being moved.
+    """
+    for pause in PAUSES if sys.platform == "win32" else ():
+        try:
+            move(here, there)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    move(here, there)
 
 
 def reserve(path: Path, needed: int) -> None:
@@ -104,7 +127,7 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         try:
             with _full_disk_explained(path):
                 yield temporary
-                os.replace(temporary, path)
+                patiently(os.replace, temporary, path)
         except InputError as error:
             raise _final_name(error, temporary, path) from error
         finally:
@@ -180,25 +203,33 @@ class OutputFolder:
         return anchor
 
     def _refuse_strangers(self) -> None:
-        strangers = (item for item in self.path.iterdir() if item.suffix != _MARK)
-        if any(strangers) and not self._overwrite:
+        items = (item for item in self.path.iterdir() if not left_by_a_look(item.name))
+        if any(item.suffix != _MARK for item in items) and not self._overwrite:
             raise InputError(
                 f"{self.path} is not empty", action="choose another folder or --overwrite"
             )
 
     def _publish(self) -> None:
+        """Move the results to their place; what fails there leaves the old ones as they were."""
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(self._temporary, self.path)
+            patiently(os.rename, self._temporary, self.path)
             return
         self._refuse_strangers()  # another run may have been faster
-        made = {item.name for item in self._temporary.iterdir()}
+        made = sorted((item.name for item in self._temporary.iterdir()), key=self._rank)
         # The last of the files tells that a result is whole: gone first, there again last.
-        (self.path / self._files[-1]).unlink(missing_ok=True)
-        for name in set(self._files) - made:
-            (self.path / name).unlink(missing_ok=True)
-        for name in sorted(made, key=self._rank):
-            os.replace(self._temporary / name, self.path / name)
+        old = sorted(filter(self._stands, self._files), key=self._rank, reverse=True)
+        aside = self._temporary / "before"
+        aside.mkdir()
+        with ExitStack() as back:
+            for names, here, there in ((old, self.path, aside), (made, self._temporary, self.path)):
+                for name in names:
+                    patiently(os.replace, here / name, there / name)
+                    back.callback(os.replace, there / name, here / name)
+            back.pop_all()
+
+    def _stands(self, name: str) -> bool:
+        return (self.path / name).exists()
 
     def _rank(self, name: str) -> tuple[bool, str]:
         return name == self._files[-1], name

@@ -29,7 +29,7 @@ def give_back_threads() -> None:
 def _gnu_openmp() -> ctypes.CDLL | None:
     """The libgomp that PyTorch has loaded, if it has one and that knows how to pause."""
     try:
-        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return None
     paths = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from ..errors import Cancelled, InputError
 from .threads import give_back_threads
 
 T = TypeVar("T")
+WAIT_S = 0.5
 OnError = Callable[[Exception], None]
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,8 @@ class Worker:
             self._errands.append(errand)
             self._news.notify()
         try:
+            while not errand.done.done():  # Windows hears Ctrl-C between two waits only
+                wait([errand.done], WAIT_S)
             return errand.done.result()
         finally:
             errand.stop.set()  # the waiting may have been interrupted from the keyboard

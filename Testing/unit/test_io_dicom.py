@@ -211,9 +211,10 @@ def test_a_damaged_slice_is_not_passed_over(tmp_path, which):
 
 @pytest.mark.parametrize("which", [0, 2, 4])
 def test_a_slice_without_all_its_pixels_is_refused(tmp_path, which):
+    """By ourselves: SimpleITK before 2.5.4 makes up what is missing."""
     paths = write_series(tmp_path / "ct", stack(5))
     paths[which].write_bytes(paths[which].read_bytes()[:-100])
-    assert "ct" in refusal(tmp_path / "ct")
+    assert f"{paths[which].name} cannot be read as a DICOM slice" in refusal(tmp_path / "ct")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ElasticHyperRegLib import InputError
-from ElasticHyperRegLib.io import OutputFolder, atomic_path
+from ElasticHyperRegLib.io import OutputFolder, atomic_path, outputs
 from ElasticHyperRegLib.io.outputs import require_space, writing
 
 FILES = ("result.txt", "labels.txt")
@@ -270,3 +270,57 @@ def test_what_is_at_fault_goes_by_its_final_name(tmp_path):
             raise InputError(str(temporary), "NRRD")
         assert str(caught.value) == f"{tmp_path / 'out'}; expected NRRD."
     assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_is_asked_again_while_a_file_is_open(tmp_path, monkeypatch):
+    tries: list[Path] = []
+
+    def refused(here: Path, there: Path) -> None:
+        tries.append(here)
+        if len(tries) < 3:
+            raise PermissionError(13, "Access is denied", str(here))
+        here.rename(there)
+
+    (tmp_path / "a").write_text("result")
+    monkeypatch.setattr(outputs, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(sys, "platform", "win32")
+    outputs.patiently(refused, tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "result"
+    tries.clear()
+    monkeypatch.setattr(sys, "platform", "linux")  # where that is no matter of time
+    with pytest.raises(PermissionError):
+        outputs.patiently(refused, tmp_path / "b", tmp_path / "c")
+
+
+@pytest.mark.parametrize("held", ["one", "two", "last"])
+def test_old_results_come_back_where_one_cannot_be_replaced(tmp_path, monkeypatch, held):
+    files = ("one", "two", "last")
+    place = tmp_path / "out"
+    with OutputFolder(place, files) as folder:
+        for name in files:
+            (folder / name).write_text("old")
+    move = os.replace
+
+    def refused(here: Path, there: Path) -> None:
+        if here == place / held:
+            raise PermissionError(13, "Access is denied", str(here))
+        move(here, there)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with (
+        pytest.raises(InputError, match="cannot be written"),
+        OutputFolder(place, files, overwrite=True) as folder,
+    ):
+        for name in files:
+            (folder / name).write_text("new")
+    assert {path.name: path.read_text() for path in place.iterdir()} == dict.fromkeys(files, "old")
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_what_a_look_at_a_folder_leaves_is_no_stranger(tmp_path):
+    (tmp_path / "out").mkdir()
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._x"):
+        (tmp_path / "out" / name).write_bytes(b"icons")
+    with OutputFolder(tmp_path / "out", ("a",)) as folder:
+        (folder / "a").write_text("result")
+    assert (tmp_path / "out" / "a").read_text() == "result"

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ class QualityLogic:
             archive.unlink()
             return
         if self.archive is not None:
-            self.archive.unlink(missing_ok=True)
+            with suppress(OSError):  # on Windows one that is still being sent stays
+                self.archive.unlink(missing_ok=True)
         self.archive = archive
         with self._state as state:
             state.update(

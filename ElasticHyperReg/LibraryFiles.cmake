@@ -40,6 +40,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/cli/warp_files.py
   ElasticHyperRegLib/energies.py
   ElasticHyperRegLib/engine/__init__.py
+  ElasticHyperRegLib/engine/air.py
   ElasticHyperRegLib/engine/answer.py
   ElasticHyperRegLib/engine/arithmetic.py
   ElasticHyperRegLib/engine/captured.py
@@ -112,7 +113,6 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/metrics/regions.py
   ElasticHyperRegLib/metrics/surface.py
   ElasticHyperRegLib/mrml/__init__.py
-  ElasticHyperRegLib/mrml/air.py
   ElasticHyperRegLib/mrml/arrays.py
   ElasticHyperRegLib/mrml/checkerboard.py
   ElasticHyperRegLib/mrml/colors.py

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from ..engine.air import tissue_share
 from ..errors import InputError
 from ..estimation import Sensitivity
 from ..field import jacobian_determinant
 from ..types import Displacement, Grid
-from .air import tissue_share
 from .checkerboard import Checkerboard
 from .colors import inverted_grey_node
 from .followers import carried_by, follow, release

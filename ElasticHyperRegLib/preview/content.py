@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 
+from ..engine.air import tissue_share
 from ..engine.intensity import field_of_view
 from ..field import elastic_part
-from ..grid import apply_matrix, sample
+from ..grid import apply_matrix, coarser, resample, resize, sample
 from ..types import Grid, Image
 from .planes import Plane
 
@@ -21,6 +23,7 @@ Window = tuple[float, float]
 
 _MOST = 0.5
 """A pixel of which less lies in the moving scan is not shown by it."""
+SHARE_VOXELS = 2**20
 _SAME_KIND = 0.25
 """Windows that differ by less than this part of their width are made one."""
 
@@ -29,7 +32,8 @@ _SAME_KIND = 0.25
 class PlaneContent:
     """Arrays (rows, columns) of one plane; grey values are fractions of the intensity window.
 
-    ``unseen_moving`` and ``unseen_warped`` mark pixels that one of the two scans does not show.
+    ``unseen_moving`` and ``unseen_warped`` mark pixels that one of the two scans does not show;
+    ``tissue`` is how far the fixed one shows more than air, 0 to 1.
     """
 
     plane: Plane
@@ -39,6 +43,7 @@ class PlaneContent:
     unseen_moving: np.ndarray
     unseen_warped: np.ndarray
     jacobian: np.ndarray
+    tissue: np.ndarray
     elastic: tuple[np.ndarray, np.ndarray]
     elastic_mm: np.ndarray
     fixed_labels: np.ndarray | None
@@ -70,6 +75,7 @@ def plane_content(
         unseen_moving=_unseen(result, plane, aligned),
         unseen_warped=_unseen(result, plane, plane.points + u_mm),
         jacobian=_cut(result.jacobian, plane),
+        tissue=_tissue_in(request.fixed, plane),
         elastic=plane.in_plane(elastic),
         elastic_mm=elastic[0].norm(dim=0).numpy(),
         fixed_labels=None
@@ -83,7 +89,7 @@ def plane_content(
 
 
 def slice_weight(result: RegistrationResult) -> np.ndarray:
-    """What makes a slice worth showing, (*grid.shape): labels, else the mask, else movement.
+    """What makes a slice worth showing, (*grid.shape): labels, the mask, or tissue that moved.
 
     The outer tenth along each axis counts only where there is nothing further in.
     """
@@ -95,10 +101,40 @@ def slice_weight(result: RegistrationResult) -> np.ndarray:
         moved = result.displacement.u_mm[0].detach()
         spatial = tuple(range(1, moved.ndim))
         weight = (moved - moved.mean(dim=spatial, keepdim=True)).norm(dim=0).cpu().numpy()
+        shown = weight * resize(_solid(request.fixed), request.fixed.grid.shape)[0, 0].numpy()
+        weight = shown if shown.any() else weight
     inner = tuple(slice(n // 10, n - n // 10) for n in weight.shape)
     inside = np.zeros_like(weight)
     inside[inner] = weight[inner]
     return inside if inside.any() else weight
+
+
+def _tissue(image: Image) -> tuple[torch.Tensor, Grid]:
+    """How far ``image`` shows more than air, on a grid that is no finer than a picture needs."""
+    coarsening = max(1.0, (image.grid.voxels / SHARE_VOXELS) ** (1 / image.grid.ndim))
+    grid = coarser(image.grid, tuple(side * coarsening for side in image.grid.spacing))
+    return tissue_share(image, grid), grid
+
+
+def _solid(image: Image) -> torch.Tensor:
+    """How bright the tissue is, 0 to 1 on the grid of ``_tissue``.
+
+    Foam and cushions that move along are no reason to look at them.
+    """
+    share, grid = _tissue(image)
+    low, high = _window(image)
+    grey = (resample(image.data.float(), image.grid, grid) - low) / (high - low)
+    return share * grey.clamp(0, 1)
+
+
+def _tissue_in(image: Image, plane: Plane) -> np.ndarray:
+    share, grid = _tissue(image)
+    voxels = apply_matrix(grid.ras_to_ijk, plane.points)
+    found = sample(share, _lifted(voxels, grid)).reshape(voxels.shape[2:])
+    cut = found.clamp(0, 1).numpy()  # weights may add up to a little more than 1
+    # What tissue encloses is no air around it, dark as a lung may be.
+    whole = sitk.BinaryFillhole(sitk.GetImageFromArray((cut > _MOST).astype(np.uint8)))
+    return np.maximum(cut, sitk.GetArrayFromImage(whole))
 
 
 def intensity_windows(fixed: Image, moving: Image) -> tuple[Window, Window]:

@@ -15,6 +15,7 @@ _TEXT = "#f2f2f2"
 _MOST_LABELS = 8
 _GRID_LINES = 22
 _SMALLEST_RANGE, _LARGEST_RANGE = 1.25, 4.0
+_TISSUE = 0.5
 _JACOBIAN_COLOURS = ("#08306b", "#2f7fbc", "#ffffff", "#d6453d", "#67000d")
 
 
@@ -66,25 +67,32 @@ def draw_difference(
 
 
 def jacobian_norm(contents: list[PlaneContent]) -> Any:
-    """Logarithmic colour scale around 1, wide enough for 99 % of the voxels shown."""
+    """Logarithmic colour scale around 1, wide enough for 99 % of the tissue shown."""
     from matplotlib.colors import LogNorm
 
-    positive = np.concatenate([c.jacobian[c.jacobian > 0] for c in contents])
+    kept = [c.tissue > _TISSUE for c in contents]
+    if not any(mask.any() for mask in kept):
+        kept = [np.ones_like(mask) for mask in kept]
+    shown = zip(contents, kept, strict=True)
+    positive = np.concatenate([c.jacobian[(c.jacobian > 0) & mask] for c, mask in shown])
     spread = float(np.exp(np.percentile(np.abs(np.log(positive)), 99))) if positive.size else 1.0
     largest = min(max(spread, _SMALLEST_RANGE), _LARGEST_RANGE)
     return LogNorm(1 / largest, largest)
 
 
 def draw_jacobian(axes: Any, content: PlaneContent, norm: Any) -> Any:
-    """Volume ratio: blue shrinks, white keeps its volume, red grows, magenta folds."""
+    """Volume ratio: blue shrinks, white keeps its volume, red grows, magenta folds.
+
+    Clear over air, where a field has nothing to go by.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
     unbroken = LinearSegmentedColormap.from_list("volume", _JACOBIAN_COLOURS)
     colours = unbroken.with_extremes(bad=FOLD_COLOUR)
     unfolded = np.ma.masked_less_equal(content.jacobian, 0)
-    return draw_image(
-        axes, content.plane, unfolded, cmap=colours, norm=norm, interpolation="nearest"
-    )
+    alpha = np.where(np.ma.getmaskarray(unfolded), 1.0, content.tissue)
+    look = {"cmap": colours, "norm": norm, "interpolation": "nearest", "alpha": alpha}
+    return draw_image(axes, content.plane, unfolded, **look)
 
 
 def draw_deformation(axes: Any, content: PlaneContent, largest_mm: float) -> Any:

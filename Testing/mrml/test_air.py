@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ElasticHyperRegLib import Displacement, Grid, Image
+from ElasticHyperRegLib.engine.air import tissue_share
 from ElasticHyperRegLib.estimation import Sensitivity
 from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.mrml import GlyphStyle, RegistrationDisplay, node_from_image
-from ElasticHyperRegLib.mrml.air import tissue_share
 from ElasticHyperRegLib.mrml.arrays import image_array
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from ElasticHyperRegLib.phantom.heart import make_heart

@@ -149,6 +149,37 @@ def test_labels_come_before_movement(oblique_grid):
     assert slice_weight(result_on(grid, u_mm)).argmax() == np.ravel_multi_index((5,) * 3, (20,) * 3)
 
 
+def test_foam_that_moves_along_is_not_looked_at():
+    grid = Grid.from_spacing((30, 30, 30), (3.0, 3.0, 3.0))
+    hu = torch.full((1, 1, *grid.shape), -1000.0)
+    hu[..., 4:12, :] = -900.0  # a table, as wide as the picture
+    hu[..., 16:26, 8:22] = 40.0
+    result = result_on(grid, torch.randn(1, 3, *grid.shape))
+    request = replace(result.request, fixed=Image(hu, grid, "ct"))
+    chosen = choose_planes(grid, slice_weight(replace(result, request=request)))
+    assert 16 <= chosen[1].index < 26
+    assert 8 <= chosen[2].index < 22
+
+
+def test_volume_change_is_clear_over_air_and_folds_are_not(oblique_grid):
+    grid = oblique_grid((8, 20, 20))
+    hu = torch.full((1, 1, *grid.shape), -1000.0)
+    hu[..., 4:16, 4:16] = 40.0
+    hu[..., 8:12, 8:12] = -990.0  # enclosed, and so no air around a body
+    result = result_on(grid)
+    request = replace(result.request, fixed=Image(hu, grid, "ct"))
+    result.jacobian[..., 1, 1] = -1.0
+    plane = choose_planes(grid, np.ones(grid.shape))[0]
+    content = plane_content(replace(result, request=request), plane, ((-1000, 40), (0, 1)))
+    image = draw_jacobian(Figure().subplots(), content, jacobian_norm([content]))
+    alpha = image.get_alpha()
+    counts = {value: int((alpha == value).sum()) for value in (0.0, 1.0)}
+    assert counts[0.0] > 120
+    assert counts[1.0] > 100
+    assert (alpha[content.jacobian <= 0] == 1).all()
+    assert alpha[10, 10] == 1
+
+
 def test_the_moving_panel_shows_the_initial_alignment(oblique_grid):
     """A moving image that is the fixed one elsewhere falls into place."""
     grid = oblique_grid((8, 9, 10))

@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..engine.intensity import is_ct
 from ..grid import gaussian_smooth, resample
 from ..types import Grid, Image
+from .intensity import is_ct
 
 AIR_EDGE_HU = -990.0, -950.0
 """Below emphysema."""

@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from .shell import run
+    except KeyboardInterrupt:
+        sys.stderr.write("elastic-hyperreg: stopped before anything was begun.\n")
+        return 130
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise

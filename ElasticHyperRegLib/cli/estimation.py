@@ -102,7 +102,7 @@ def estimate_request(
     Raises:
         InputError: the request cannot be registered, or lacks what the objective needs.
     """
-    wanted = search.options(usual_objective(request))
+    wanted = search.options(usual_objective(request, search.method))
     Evidence(
         request.fixed,
         request.moving,
@@ -119,12 +119,14 @@ def estimate_request(
 
 
 def with_estimate(request: RegistrationRequest, found: Estimate) -> RegistrationRequest:
-    """The request with the (λ, μ) that were found.
+    """The request with the (λ, μ) that were found, for the model whose answers were scored.
 
-    A model that was asked for by name and has one setting everywhere is given the best of those.
+    One that has a single setting for everywhere is given the best of those.
     """
     values = dict(found.elasticity)
     default = values.pop(EVERYWHERE)
+    if request.options.model == AUTO and not request.options.sliding:
+        request = replace(request, options=replace(request.options, model=found.model))
     if request.options.model not in (NONE, AUTO):
         card = model_choice(replace(request, options=replace(request.options, tissues={}))).card
         if card is not None and card.model.conditioning == "global":

@@ -90,7 +90,10 @@ def _on_labels(evidence: Evidence, tissues: str | None) -> Record:
         "hd95_mm": {name: found.hd95 for name, found in surfaces.items()},
         "surface_distance_mm": {name: found.mean for name, found in surfaces.items()},
     }
-    return record if evidence.transform is None else record | _regularity(evidence.transform, fixed)
+    if evidence.transform is None:
+        return record
+    named = replace(fixed, names=fixed.names or warped.names)  # as the overlaps are told
+    return record | _regularity(evidence.transform, named)
 
 
 def _regularity(transform: Path, fixed: LabelMap) -> Record:

@@ -10,6 +10,7 @@ import typer
 from ..engine.sliding import OTHERS, SlidingBorder
 from ..errors import InputError
 from ..io import read_segmentation
+from ..names import matched
 from ..tissues import TissueScheme, on_voxels_of
 from ..types import Elasticity, Grid, LabelMap
 from .faults import NAME
@@ -76,7 +77,24 @@ def read_label_pair(
         other = whole
     else:
         own = on_voxels_of(other.grid, own)
-    return _named(own, fixed, scheme), _named(other, warped, scheme)
+    pair = _named(own, fixed, scheme), _named(other, warped, scheme)
+    tell_nameless(*pair)
+    return pair
+
+
+def tell_nameless(fixed: LabelMap, moving: LabelMap) -> None:
+    """Say on standard error that tissues are matched by number where one map has no names."""
+    for own, other in ((fixed, moving), (moving, fixed)):
+        if other.names and not own.names:
+            line = f"{own.name} has no names: its labels are matched to the numbers of {other.name}"
+            typer.echo(f"{NAME}: {line}.", err=True)
+
+
+def as_labelled(name: str, labels: LabelMap | None) -> str:
+    """The tissue of ``labels`` that ``name`` means, whatever the case; else ``name`` itself."""
+    alike = {matched(known): known for known in labels.names.values()} if labels else {}
+    exact = labels is not None and name in labels.names.values()
+    return name if exact else alike.get(matched(name), name)
 
 
 def present_tissues(

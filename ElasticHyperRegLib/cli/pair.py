@@ -30,11 +30,13 @@ from ..tissues import load_scheme
 from ..types import Image, LabelMap
 from .faults import keep_inputs
 from .labels import (
+    as_labelled,
     present_tissues,
     read_any_labels,
     read_named_labels,
     scheme_borders,
     tell_absent,
+    tell_nameless,
 )
 from .progress import progress_bar
 from .record import checksums, request_record
@@ -112,7 +114,11 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
             request = found[0]
         result = with_seconds(register(request, progress), spent)
         if found is not None:
-            told = {"evidence": found[1].evidence, "warnings": list(found[1].warnings)}
+            told = {
+                "evidence": found[1].evidence,
+                "warnings": list(found[1].warnings),
+                "model": found[1].model,
+            }
             result = replace(result, metrics={**result.metrics, "estimate": told})
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
@@ -140,6 +146,7 @@ def read_request(
         return _optional(path, lambda file: read_any_labels(file, image.grid))
 
     fixed_labels = labels_of(files.fixed_labels, fixed)
+    options = _spelled(options, fixed_labels)
     if scheme and fixed_labels:
         presets = {} if settings.gives_everywhere else scheme.elasticity()
         values = {**presets, **options.tissues}
@@ -150,6 +157,7 @@ def read_request(
     moving_labels = labels_of(files.moving_labels, moving)
     if fixed_labels and moving_labels:
         check_common_tissue(fixed_labels, moving_labels)
+        tell_nameless(fixed_labels, moving_labels)
     return RegistrationRequest(
         fixed=fixed,
         moving=moving,
@@ -161,6 +169,16 @@ def read_request(
         moving_points=_optional(files.moving_points, lambda path: read_points(path, moving.grid)),
         options=options,
     )
+
+
+def _spelled(options: RegistrationOptions, labels: LabelMap | None) -> RegistrationOptions:
+    """Options with the names of their tissues as the fixed labels write them."""
+    tissues = {as_labelled(name, labels): value for name, value in options.tissues.items()}
+    borders = (
+        replace(b, one=as_labelled(b.one, labels), other=as_labelled(b.other, labels))
+        for b in options.sliding
+    )
+    return replace(options, tissues=tissues, sliding=tuple(borders))
 
 
 def _estimated(

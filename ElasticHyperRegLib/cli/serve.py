@@ -72,6 +72,7 @@ def serve(
     device: DeviceOption = "auto",
 ) -> None:
     """Serve the registration page on this machine, until Ctrl-C. Research use only."""
+    _check(model, device)
     options, run = _page()
     files = {"fixed": fixed, "moving": moving}
     files |= {"fixed_labels": fixed_labels, "moving_labels": moving_labels}
@@ -84,6 +85,20 @@ def serve(
     page = options.PageOptions(shown, pair, start, data, max_upload, device)
     limits = options.Limits(max_sessions, max_upload, idle_minutes)
     run(options.ServeOptions(page, host, port, token, browser, limits), _say)
+
+
+def _check(model: str, device: str) -> None:
+    """Refuse what every tab would; torch is loaded only where there is a choice to look at.
+
+    Raises:
+        InputError: no such model or device.
+    """
+    if (model, device) == ("auto", "auto"):
+        return
+    from ..engine import RegistrationOptions
+    from ..engine.check import check_options
+
+    check_options(RegistrationOptions(model=model, device=device))
 
 
 def _demo(options: Any, start: Any, phantom: str | None, size: int | None) -> Any:

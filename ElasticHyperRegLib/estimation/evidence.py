@@ -25,11 +25,19 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def usual_objective(request: RegistrationRequest) -> str:
-    """Labels tell most about tissues, then landmarks, then the images alone."""
+SMOOTH = {"dice": "soft-dice"}
+"""Objective without a gradient → the one that tells the same and has one."""
+
+
+def usual_objective(request: RegistrationRequest, method: str = "grid") -> str:
+    """Labels tell most about tissues, then landmarks, then the images alone.
+
+    For the method ``gradient`` one that has a gradient.
+    """
     labels = request.fixed_labels is not None and request.moving_labels is not None
     points = request.fixed_points is not None and request.moving_points is not None
-    return possible_objectives(labels, points)[0]
+    best = possible_objectives(labels, points)[0]
+    return SMOOTH.get(best, best) if method == "gradient" else best
 
 
 @dataclass(frozen=True, eq=False)

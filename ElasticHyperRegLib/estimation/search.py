@@ -108,12 +108,17 @@ class Search:
         }
 
     def combine(self, best: Mapping[str, Elasticity]) -> Setting:
-        """The best of what the survey suggests and of the start, for a field that obeys tissues."""
+        """The best of what the survey suggests and of the start, for a field that obeys tissues.
+
+        Where some tissues have a score of their own, those that have none keep their start.
+        """
         options, default = self.options, best[EVERYWHERE]
         given = {name: options.start_of(name) for name in self.tissues}
-        parts = {name: best.get(name, default) for name in self.tissues}
-        tries = [Setting(options.elasticity, given), Setting(default), Setting(default, parts)]
-        return self.best(tries)
+        apart = len(best) > 1
+        silent = {name: given[name] for name in self.tissues if apart and name not in best}
+        parts = {name: best.get(name, default) for name in self.tissues} | silent
+        starts = Setting(options.elasticity, given)
+        return self.best([starts, Setting(default, silent), Setting(default, parts)])
 
     def best(self, settings: list[Setting]) -> Setting:
         """The first setting whose whole score is the highest, or less by the slack at most."""

@@ -104,6 +104,8 @@ def reading(path: Path) -> Iterator[str]:
                 )
         except RuntimeError as error:
             text = str(error)
+            if "SWIG director method error" in text:  # Ctrl-C, heard while ITK told something
+                raise KeyboardInterrupt from error
             for sign, (fault, action) in _READ_FAULTS.items():
                 if sign in text:
                     raise InputError(f"{path}: {fault}", action=action) from error

@@ -311,10 +311,9 @@ class Session:
     ) -> EstimateOptions:
         if not isinstance(objective, EstimateOptions):
             first = self._setting({} if start is None else start)
-            wanted = usual_objective(self._request) if objective is None else objective
-            return EstimateOptions(
-                wanted, method or "grid", elasticity=first.default, tissues=first.tissues
-            )
+            way = method or "grid"
+            wanted = usual_objective(self._request, way) if objective is None else objective
+            return EstimateOptions(wanted, way, elasticity=first.default, tissues=first.tissues)
         if method is not None or start is not None:
             raise InputError(
                 "a method or a start besides the whole options of an estimate",

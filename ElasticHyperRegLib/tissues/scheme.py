@@ -159,8 +159,8 @@ class TissueScheme:
     def left_over(self, labels: LabelMap) -> str:
         """Which labels the rest takes though nothing says so, in one line; empty for none.
 
-        Nor does anything say that numbers without any name are classes of the scheme's task,
-        which is told instead.
+        Nor does anything say that numbers without any name are classes of the scheme, which is told
+        instead.
 
         Raises:
             InputError: as ``assignment``.
@@ -168,6 +168,10 @@ class TissueScheme:
         owners, assigned = self._owners(), self.assignment(labels)
         if self.task and not labels.names and any(assigned):
             return f"labels without names, taken for classes of TotalSegmentator's task {self.task}"
+        own = {tissue.label: tissue for tissue in self.tissues}  # as in maps that it makes
+        if not labels.names and any(own.get(n, t) is not t for n, t in assigned.items()):
+            numbers = f"numbers of classes in the scheme {self.name}, not of its tissues"
+            return f"labels without names, taken for {numbers}"
         names = []
         for label in (n for n, tissue in assigned.items() if n and tissue.name == self.rest):
             name = labels.names.get(label, "")

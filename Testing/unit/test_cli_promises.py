@@ -22,7 +22,7 @@ from ElasticHyperRegLib.engine import register
 from ElasticHyperRegLib.engine.report import forget_peak_memory, peak_memory_mib
 from ElasticHyperRegLib.engine.sliding import SlidingBorder
 from ElasticHyperRegLib.io import OutputFolder, read_points, write_image, write_labels, write_points
-from ElasticHyperRegLib.io.itk import ras_lps
+from ElasticHyperRegLib.io.itk import ras_lps, reading
 from ElasticHyperRegLib.tissues import load_scheme
 from ElasticHyperRegLib.types import Image
 from Testing.unit.cli_help import QUICK, refused, run
@@ -74,6 +74,52 @@ def test_labels_that_nothing_names_are_told():
     nameless = scheme.left_over(LabelMap(data, grid, {}))
     assert nameless == "labels without names, taken for classes of TotalSegmentator's task total"
     assert scheme.named(LabelMap(data, grid, {})).names[10] == "lung"
+
+
+def test_a_map_of_the_schemes_own_that_has_lost_its_names_is_told(files):
+    scheme, fixed = load_scheme("ct-threshold"), read_labels(files.fixed_labels)
+    data = torch.zeros_like(fixed.data)
+    data.flatten()[:3] = torch.tensor([1, 2, 3])
+    nameless = LabelMap(data, fixed.grid, {})
+    assert scheme.named(nameless).names[3] == "lung"  # which is bone in maps that it makes
+    assert "numbers of classes in the scheme ct-threshold" in scheme.left_over(nameless)
+    soft = LabelMap((data == 1).to(torch.int32), fixed.grid, {})
+    assert scheme.left_over(soft) == ""
+
+
+def test_one_map_without_names_is_told(files, tmp_path, capsys):
+    named = tmp_path / "named.nrrd"
+    labels = read_labels(files.fixed_labels)
+    write_labels(replace(labels, names={1: "Body", 2: "Organ"}), named)
+    words = ("--fixed-labels", named, "--moving-labels", files.moving_labels, "--model", "none")
+    more = ("--elasticity", "organ=0.1,0.6", "--sliding", "ORGAN:rest", *QUICK)
+    out = tmp_path / "out"
+    code, _, err = run(capsys, "register", *pair_words(files), *words, *more, "--out", out)
+    assert code == 0
+    assert "has no names: its labels are matched to the numbers of" in err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["elasticity"]["Organ"] == [0.1, 0.6]  # whatever the case it is written in
+    assert "Organ" in str(metrics["sliding"])
+
+
+def test_a_gradient_is_sought_of_what_has_one(files, tmp_path, capsys):
+    words = (*pair_words(files), *label_words(files), "--model", "none")
+    out = tmp_path / "found.json"
+    assert run(capsys, "estimate", *words, "--method", "gradient", "--out", out)[0] == 0
+    assert "soft-dice" in json.loads(out.read_text())["objective"]
+
+
+def test_serve_refuses_what_every_tab_would(capsys):
+    assert "no model nope" in refused(capsys, "serve", "--model", "nope", "--no-browser")
+    assert "the device 'tpu'" in refused(capsys, "serve", "--device", "tpu", "--no-browser")
+
+
+def test_an_interrupt_while_itk_speaks_is_no_damaged_file(tmp_path):
+    def spoken() -> None:
+        raise RuntimeError("SWIG director method error. In method 'DisplayWarningText'")
+
+    with pytest.raises(KeyboardInterrupt), reading(tmp_path / "a.nii"):
+        spoken()
 
 
 def test_what_was_typed_for_a_tissue_that_is_not_there_is_told(files, tmp_path, capsys):
@@ -145,7 +191,8 @@ def test_an_estimate_is_counted_and_says_what_it_rests_on(files, tmp_path, capsy
     assert seconds["estimate"] == pytest.approx(found["seconds"], abs=0.01)
     parts = sum(value for name, value in seconds.items() if name != "total")
     assert seconds["total"] >= 0.95 * parts
-    assert metrics["estimate"] == {"evidence": found["evidence"], "warnings": found["warnings"]}
+    told = {name: found[name] for name in ("evidence", "warnings", "model")}
+    assert metrics["estimate"] == told
     assert "rests on Dice of" in " ".join(said.split())
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from ElasticHyperRegLib import Elasticity
+from ElasticHyperRegLib.engine.elasticity import EVERYWHERE
 from ElasticHyperRegLib.estimation import EstimateOptions, Setting, estimate
 from ElasticHyperRegLib.estimation.explore import Space
 from ElasticHyperRegLib.estimation.place import Place
 from ElasticHyperRegLib.estimation.scorer import Scorer
+from ElasticHyperRegLib.estimation.search import Search
 from Testing.unit.fake_fields import GRID, SmoothField, ZonedField, evidence
 
 BOTH = ("left", "right")
@@ -129,3 +133,17 @@ def test_a_setting_is_read_from_what_a_field_obeys():
     assert scores[start] == found.scores["everywhere"]["before"]
     assert Setting(start).of("left") == start
     assert np.isfinite(list(scores.values())).all()
+
+
+def test_a_tissue_without_a_score_of_its_own_keeps_its_start():
+    starts = {"bone": Elasticity(0.09, 0.81), "lung": Elasticity(0.1, 0.3)}
+    options = EstimateOptions("tre", elasticity=Elasticity(0.05, 0.15), tissues=starts)
+    search: Any = SimpleNamespace(
+        options=options, tissues=("bone", "lung"), best=lambda tried: tried
+    )
+    everywhere, lung = Elasticity(0.0, 0.25), Elasticity(0.25, 0.25)
+    tried = Search.combine(search, {EVERYWHERE: everywhere, "lung": lung})
+    assert {setting.of("bone") for setting in tried} == {starts["bone"]}
+    assert [setting.of("lung") for setting in tried] == [starts["lung"], everywhere, lung]
+    whole = Search.combine(search, {EVERYWHERE: everywhere})  # a score of the whole alone
+    assert [setting.of("bone") for setting in whole] == [starts["bone"], everywhere, everywhere]

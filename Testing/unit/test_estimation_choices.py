@@ -142,8 +142,8 @@ def test_a_tissue_without_a_score_of_its_own_keeps_its_start():
         options=options, tissues=("bone", "lung"), best=lambda tried: tried
     )
     everywhere, lung = Elasticity(0.0, 0.25), Elasticity(0.25, 0.25)
-    tried = Search.combine(search, {EVERYWHERE: everywhere, "lung": lung})
+    tried: Any = Search.combine(search, {EVERYWHERE: everywhere, "lung": lung})
     assert {setting.of("bone") for setting in tried} == {starts["bone"]}
     assert [setting.of("lung") for setting in tried] == [starts["lung"], everywhere, lung]
-    whole = Search.combine(search, {EVERYWHERE: everywhere})  # a score of the whole alone
+    whole: Any = Search.combine(search, {EVERYWHERE: everywhere})  # a score of the whole alone
     assert [setting.of("bone") for setting in whole] == [starts["bone"], everywhere, everywhere]

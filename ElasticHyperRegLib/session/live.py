@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -15,7 +15,7 @@ from ..estimation.settings import Setting
 from ..types import Elasticity
 from .answer import Stage
 from .fields import Fields
-from .solver_field import EQUAL, PATIENT, Held, Patience, SolverField
+from .solver_field import EQUAL, PATIENT, Held, SolverField
 from .tangent import Tangent, parameters, tangents
 from .worker import Turn
 
@@ -67,7 +67,7 @@ class Live:
         self.patience = PATIENT
         if fields.network is not None:
             passes = REFINE[fields.solver.grid.ndim] if refine is None else refine
-            self.patience = Patience(PATIENT.gain, passes)
+            self.patience = replace(PATIENT, passes=passes)
         self._solver = fields.solver
         self._shown: Held | None = None
         self._settled: _Settled | None = None

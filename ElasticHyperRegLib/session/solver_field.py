@@ -39,13 +39,15 @@ class Patience:
     Args:
         gain: of the objective over ``WINDOW`` passes, so little that it has settled.
         passes: so many at most.
+        ahead: whether a field may be overtaken as soon as it is shown; see ``settle.passes``.
     """
 
     gain: float
     passes: int
+    ahead: bool = False
 
 
-PATIENT = Patience(2e-5, 91)
+PATIENT = Patience(2e-5, 91, ahead=True)
 HASTY = Patience(2e-4, 48)
 """For the many fields of an estimate."""
 EQUAL = Patience(0.0, 20)
@@ -165,7 +167,7 @@ class SolverField:
             check()
             return objective(u_vox)
 
-        found = passes(energy, held.u_vox, self._metric, _stiffness(values))
+        found = passes(energy, held.u_vox, self._metric, _stiffness(values), patience.ahead)
         next(found)  # what is held already
         trace: list[torch.Tensor] = []
         better: Held | None = None

@@ -16,7 +16,7 @@ from ..energies import Coefficient
 from .descent import Descent, Tick, has_settled
 from .elastic_metric import ElasticMetric
 from .folds import fold_penalty
-from .lbfgs import Metric, Slope, descend
+from .lbfgs import Function, Metric, Slope, descend
 from .objective import Objective
 from .problem import Level, SolverOptions
 
@@ -47,13 +47,24 @@ def sum_and_slope(energy: Energy, u_vox: torch.Tensor) -> tuple[torch.Tensor, Sl
     return value.detach(), lambda: torch.autograd.grad(total, unknown)[0]
 
 
+def at_once(function: Function, u_vox: torch.Tensor) -> tuple[torch.Tensor, Slope]:
+    """``function`` with its gradient found now, not after its value was looked at."""
+    value, slope = function(u_vox)
+    gradient = slope()
+    return value, lambda: gradient
+
+
 def smoother(metric: ElasticMetric, stiffness: float) -> Metric:
     """About the inverse Hessian where the mean of λ + 2μ is ``stiffness``."""
     return lambda gradient: metric.solve(gradient, PULL, max(SOFTEST, stiffness))
 
 
 def passes(
-    energy: Energy, u_vox: torch.Tensor, metric: ElasticMetric, stiffness: float
+    energy: Energy,
+    u_vox: torch.Tensor,
+    metric: ElasticMetric,
+    stiffness: float,
+    ahead: bool = False,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """What ``charged`` comes to, (N,), and fields: ``u_vox``, then lower ones as long as there are.
 
@@ -62,8 +73,11 @@ def passes(
         u_vox: (N, D, *shape), where to begin.
         metric: on that grid.
         stiffness: λ + 2μ, the mean over what is there.
+        ahead: find gradients before a field is given: whoever is given it may stop at once then.
     """
-    function, smooth = partial(sum_and_slope, energy), smoother(metric, stiffness)
+    function: Function = partial(sum_and_slope, energy)
+    function = partial(at_once, function) if ahead else function
+    smooth = smoother(metric, stiffness)
     for value, lower in descend(function, u_vox.detach(), smooth, FIRST_VOX):
         yield value / u_vox[0, 0].numel(), lower
 

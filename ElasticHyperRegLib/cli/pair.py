@@ -8,6 +8,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
+import typer
+
 from ..engine import (
     Progress,
     RegistrationOptions,
@@ -28,7 +30,7 @@ from ..io import (
 from ..metrics import check_common_tissue
 from ..tissues import load_scheme
 from ..types import Image, LabelMap
-from .faults import keep_inputs
+from .faults import NAME, keep_inputs
 from .labels import (
     as_labelled,
     present_tissues,
@@ -40,7 +42,7 @@ from .labels import (
 )
 from .progress import progress_bar
 from .record import checksums, request_record
-from .settings import SCHEME, Settings
+from .settings import SCHEME, Settings, scored_with
 
 Read = TypeVar("Read")
 
@@ -99,6 +101,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
     keep_inputs([*inputs.values(), job.settings.elasticity_file], results)
     forget_peak_memory()
     settings, asked = job.settings, job.asked()
+    scored = scored_with(settings.elasticity_file)
     options = settings.options()
     outputs = OutputFolder(job.out, (ESTIMATE_FILE, *RESULT_FILES), job.overwrite)
     with outputs as folder, progress_bar(title) as progress:
@@ -120,6 +123,8 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
                 "model": found[1].model,
             }
             result = replace(result, metrics={**result.metrics, "estimate": told})
+        if scored is not None:
+            _tell_other_model(scored, result.metrics["model"])
         progress("write", 1.0)
         record = request_record(inputs, sums, request.options, settings.tissues, job.out)
         return write_result(result, folder, {**record, "asked": asked})
@@ -169,6 +174,13 @@ def read_request(
         moving_points=_optional(files.moving_points, lambda path: read_points(path, moving.grid)),
         options=options,
     )
+
+
+def _tell_other_model(scored: str, model: str) -> None:
+    """Say where the model of an estimate is not the one that has registered with its λ and μ."""
+    if scored != model.partition(" ")[0]:
+        line = f"λ and μ were found with {scored} and are used with {model}"
+        typer.echo(f"{NAME}: {line}; name it with --model to use the same.", err=True)
 
 
 def _spelled(options: RegistrationOptions, labels: LabelMap | None) -> RegistrationOptions:

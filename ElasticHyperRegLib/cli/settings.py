@@ -188,6 +188,15 @@ def _pair(name: str, value: Any, path: Path) -> Elasticity:
     return _elasticity(name, *value)
 
 
+def scored_with(path: Path | None) -> str | None:
+    """The model whose answers an estimate scored, where ``path`` is one."""
+    if path is None:
+        return None
+    record = json.loads(path.read_text(encoding="utf-8-sig"))
+    model = record.get("model")
+    return model if isinstance(model, str) else None
+
+
 def _elasticity(name: str, lam: float, mu: float) -> Elasticity:
     try:
         return Elasticity(float(lam), float(mu))

@@ -153,5 +153,8 @@ def _warnings(surfaces: Sequence[Surface], elasticity: Mapping[str, Elasticity])
     last = {surface.tissue: surface for surface in surfaces if surface.tissue in elasticity}
     if any(surface.others == HELD for surface in last.values()):
         last.pop(EVERYWHERE, None)  # nothing was chosen by it in the end
-    found = (surface.warning() for surface in last.values())
-    return tuple(warning for warning in found if warning)
+    found = [warning for surface in last.values() if (warning := surface.warning())]
+    bare = [name for name, value in elasticity.items() if value.lam + value.mu == 0]
+    if bare:
+        found.append(f"{', '.join(bare)}: no regularisation at all, λ 0 and μ 0; look for folds")
+    return tuple(found)

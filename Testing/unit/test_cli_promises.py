@@ -102,6 +102,16 @@ def test_one_map_without_names_is_told(files, tmp_path, capsys):
     assert "Organ" in str(metrics["sliding"])
 
 
+@pytest.mark.parametrize(("scored", "told"), [("none", False), ("thorax-elas-g", True)])
+def test_another_model_than_the_estimates_is_told(files, tmp_path, capsys, scored, told):
+    found = tmp_path / "found.json"
+    found.write_text(json.dumps({"elasticity": {"everywhere": [0.1, 0.3]}, "model": scored}))
+    words = ("--elasticity-file", found, "--model", "none", *QUICK, "--out", tmp_path / "out")
+    code, _, err = run(capsys, "register", *pair_words(files), *words)
+    assert code == 0
+    assert ("λ and μ were found with thorax-elas-g and are used with none" in err) == told
+
+
 def test_a_gradient_is_sought_of_what_has_one(files, tmp_path, capsys):
     words = (*pair_words(files), *label_words(files), "--model", "none")
     out = tmp_path / "found.json"

@@ -14,6 +14,7 @@ import torch
 from ElasticHyperRegLib import Elasticity
 from ElasticHyperRegLib.engine.elasticity import EVERYWHERE
 from ElasticHyperRegLib.estimation import EstimateOptions, Setting, estimate
+from ElasticHyperRegLib.estimation.estimate import _warnings
 from ElasticHyperRegLib.estimation.explore import Space
 from ElasticHyperRegLib.estimation.place import Place
 from ElasticHyperRegLib.estimation.scorer import Scorer
@@ -133,6 +134,11 @@ def test_a_setting_is_read_from_what_a_field_obeys():
     assert scores[start] == found.scores["everywhere"]["before"]
     assert Setting(start).of("left") == start
     assert np.isfinite(list(scores.values())).all()
+
+
+def test_no_regularisation_at_all_is_warned_of():
+    bare = {"lung": Elasticity(0.0, 0.0), "bone": Elasticity(0.0, 0.1)}
+    assert _warnings((), bare) == ("lung: no regularisation at all, λ 0 and μ 0; look for folds",)
 
 
 def test_a_tissue_without_a_score_of_its_own_keeps_its_start():

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import slicer
@@ -284,7 +283,7 @@ def _missingPackages() -> str:
     """What has to be installed before anything can be registered, in one line; empty for none."""
     from ElasticHyperRegSlicer.installation import Installation
 
-    return Installation(Path(__file__).parent / "Resources" / "requirements.txt").obstacle()
+    return Installation().obstacle()
 
 
 @contextmanager

@@ -21,6 +21,12 @@ def spelled_like(labels: LabelMap, other: LabelMap) -> LabelMap:
     return labels if names == labels.names else replace(labels, names=names)
 
 
+def spelled_in(labels: LabelMap, name: str) -> str:
+    """``name`` as ``labels`` write the tissue that it means; as it is where they have none."""
+    own = labels.names.values()
+    return name if name in own else next((n for n in own if matched(n) == matched(name)), name)
+
+
 def _respelled(own: Mapping[int, str], other: Mapping[int, str]) -> dict[int, str]:
     exact = set(other.values())
     spelling: dict[int | str, str] = {}

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 MODULE = "ElasticHyperReg"
 TORCH = ">=2.4"
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
 
 
 class Installation:
@@ -27,7 +28,7 @@ class Installation:
         requirements: the file, one package a line.
     """
 
-    def __init__(self, requirements: str | Path) -> None:
+    def __init__(self, requirements: str | Path = REQUIREMENTS) -> None:
         lines = Path(requirements).read_text(encoding="utf-8").splitlines()
         self.requirements = [line for line in map(str.strip, lines) if line and line[0] != "#"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import slicer
@@ -12,7 +11,6 @@ from slicer.i18n import tr as _
 
 CATEGORY = "ElasticHyperReg"
 PHANTOM_SIZE = 96
-REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
 
 
 def register(icon: str) -> None:
@@ -29,7 +27,7 @@ def missing() -> str:
     """What must be installed before a phantom can be made; empty where nothing is missing."""
     from .installation import Installation
 
-    return Installation(REQUIREMENTS).description()
+    return Installation().description()
 
 
 def loadPhantom(_source: Any = None, size: int = PHANTOM_SIZE) -> list[Any]:

@@ -27,8 +27,7 @@ def run(arguments: list[str]) -> int:
     if "slicer" in sys.modules:
         from ElasticHyperRegSlicer.installation import Installation
 
-        here = Path(__file__).resolve().parents[1]
-        missing = Installation(here / "Resources" / "requirements.txt").obstacle()
+        missing = Installation().obstacle()
         if missing:
             sys.stderr.write(f"{missing}\n")
             return INPUT_FAULT

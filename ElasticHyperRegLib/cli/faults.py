@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import tempfile
 import traceback
-from collections.abc import Iterable
-from os.path import realpath
-from pathlib import Path
 
 from ..errors import InputError
 
@@ -24,22 +21,6 @@ def reachable(error: Exception) -> Exception:
             action="check the path and its permissions",
         )
     return error
-
-
-def keep_inputs(inputs: Iterable[Path | None], results: Iterable[Path]) -> None:
-    """Refuse inputs that the results would replace or remove.
-
-    Raises:
-        InputError: an input is one of ``results``.
-    """
-    made = {realpath(path) for path in results}
-    for path in inputs:
-        if path is not None and realpath(path) in made:
-            raise InputError(
-                f"{path}, an input that the results would replace",
-                "results elsewhere",
-                "choose another --out, or move the file",
-            )
 
 
 def our_fault(error: Exception) -> str:

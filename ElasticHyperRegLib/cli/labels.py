@@ -10,7 +10,6 @@ import typer
 from ..engine.sliding import OTHERS, SlidingBorder
 from ..errors import InputError
 from ..io import read_segmentation
-from ..names import matched
 from ..tissues import TissueScheme, on_voxels_of
 from ..types import Elasticity, Grid, LabelMap
 from .faults import NAME
@@ -88,13 +87,6 @@ def tell_nameless(fixed: LabelMap, moving: LabelMap) -> None:
         if other.names and not own.names:
             line = f"{own.name} has no names: its labels are matched to the numbers of {other.name}"
             typer.echo(f"{NAME}: {line}.", err=True)
-
-
-def as_labelled(name: str, labels: LabelMap | None) -> str:
-    """The tissue of ``labels`` that ``name`` means, whatever the case; else ``name`` itself."""
-    alike = {matched(known): known for known in labels.names.values()} if labels else {}
-    exact = labels is not None and name in labels.names.values()
-    return name if exact else alike.get(matched(name), name)
 
 
 def present_tissues(

@@ -27,12 +27,13 @@ from ..io import (
     read_points,
     write_result,
 )
+from ..io.outputs import keep_inputs
 from ..metrics import check_common_tissue
+from ..names import spelled_in
 from ..tissues import load_scheme
 from ..types import Image, LabelMap
-from .faults import NAME, keep_inputs
+from .faults import NAME
 from .labels import (
-    as_labelled,
     present_tissues,
     read_any_labels,
     read_named_labels,
@@ -151,12 +152,14 @@ def read_request(
         return _optional(path, lambda file: read_any_labels(file, image.grid))
 
     fixed_labels = labels_of(files.fixed_labels, fixed)
-    options = _spelled(options, fixed_labels)
+    if fixed_labels:
+        options = _spelled(options, fixed_labels)
     if scheme and fixed_labels:
         presets = {} if settings.gives_everywhere else scheme.elasticity()
         values = {**presets, **options.tissues}
         options = replace(options, tissues=present_tissues(values, scheme, fixed_labels))
-        tell_absent(settings.typed_tissues(), options.tissues)
+        typed = (spelled_in(fixed_labels, name) for name in settings.typed_tissues())
+        tell_absent(typed, options.tissues)
     if SCHEME in settings.sliding:
         options = replace(options, sliding=options.sliding + scheme_borders(scheme, fixed_labels))
     moving_labels = labels_of(files.moving_labels, moving)
@@ -183,11 +186,11 @@ def _tell_other_model(scored: str, model: str) -> None:
         typer.echo(f"{NAME}: {line}; name it with --model to use the same.", err=True)
 
 
-def _spelled(options: RegistrationOptions, labels: LabelMap | None) -> RegistrationOptions:
+def _spelled(options: RegistrationOptions, labels: LabelMap) -> RegistrationOptions:
     """Options with the names of their tissues as the fixed labels write them."""
-    tissues = {as_labelled(name, labels): value for name, value in options.tissues.items()}
+    tissues = {spelled_in(labels, name): value for name, value in options.tissues.items()}
     borders = (
-        replace(b, one=as_labelled(b.one, labels), other=as_labelled(b.other, labels))
+        replace(b, one=spelled_in(labels, b.one), other=spelled_in(labels, b.other))
         for b in options.sliding
     )
     return replace(options, tissues=tissues, sliding=tuple(borders))

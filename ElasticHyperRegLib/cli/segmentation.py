@@ -13,6 +13,7 @@ from rich.table import Table
 from ..engine import Progress
 from ..errors import InputError
 from ..io import atomic_path, check_writable, read_image, write_labels
+from ..io.outputs import keep_inputs
 from ..segmentation import (
     Segmentation,
     SegmentOptions,
@@ -24,7 +25,6 @@ from ..segmentation import (
 )
 from ..segmentation.options import TOTALSEGMENTATOR
 from ..types import LabelMap
-from .faults import keep_inputs
 from .progress import progress_bar
 
 

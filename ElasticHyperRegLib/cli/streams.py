@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..io.outputs import FULL
 from .faults import NAME
 
 NAMES = ("stdout", "stderr")
@@ -37,7 +38,7 @@ class _Unread:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             line = f"{NAME}: no space left for what is printed; it is lost, files are not.\n"
             with suppress(OSError):  # where that is full as well
                 os.write(2, line.encode())

@@ -28,8 +28,8 @@ from ..io import (
     write_points,
 )
 from ..io.itk import geometry_of
+from ..io.outputs import keep_inputs
 from ..types import Grid, Image, LabelMap
-from .faults import keep_inputs
 from .invert_points import invert_points
 from .labels import read_any_labels
 

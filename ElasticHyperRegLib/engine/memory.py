@@ -105,8 +105,7 @@ def memory_kept(voxels: int) -> Iterator[None]:
     """
     global _keeping
     mallopt = _mallopt() if voxels >= LARGE_VOXELS else None
-    free = min((available_bytes() or 0, *_left_to_group()))
-    if mallopt is None or free < PLENTY * BYTES * voxels:
+    if mallopt is None or _free() < PLENTY * BYTES * voxels:
         yield
         return
     with _KEEPING:
@@ -133,6 +132,11 @@ def available_bytes() -> int | None:
         return int(table["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
+
+
+def _free() -> int:
+    """``available_bytes``, within the limits of a container; 0 where the system does not tell."""
+    return min((available_bytes() or 0, *_left_to_group()))
 
 
 def _left_to_group() -> Iterator[int]:

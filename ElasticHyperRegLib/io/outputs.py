@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from ..errors import InputError
 
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NEARLY_FULL = 1 << 20
 _REMAINS_SECONDS = 24 * 3600
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -70,6 +70,22 @@ def patiently(move: Callable[[Path, Path], object], here: Path, there: Path) -> 
     move(here, there)
 
 
+def keep_inputs(inputs: Iterable[Path | None], results: Iterable[Path]) -> None:
+    """Refuse inputs that the results would replace or remove.
+
+    Raises:
+        InputError: an input is one of ``results``.
+    """
+    made = {os.path.realpath(path) for path in results}
+    for path in inputs:
+        if path is not None and os.path.realpath(path) in made:
+            raise InputError(
+                f"{path}, an input that the results would replace",
+                "results elsewhere",
+                "choose another --out, or move the file",
+            )
+
+
 def reserve(path: Path, needed: int) -> None:
     """Make ``path`` a file of ``needed`` bytes, for a library that cannot bear a full disk.
 
@@ -94,7 +110,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
+        full = isinstance(error, OSError) and error.errno in FULL
         parent = path.parent
         if full or (parent.exists() and shutil.disk_usage(parent).free < _NEARLY_FULL):
             raise _disk_full(path) from error
@@ -180,7 +196,7 @@ class OutputFolder:
             if error is None:
                 with writing(self.path):
                     self._publish()
-            elif isinstance(error, OSError) and error.errno in _FULL:
+            elif isinstance(error, OSError) and error.errno in FULL:
                 raise _disk_full(self.path) from error
             elif isinstance(error, InputError):
                 raise _final_name(error, self._temporary, self.path) from error
@@ -258,7 +274,7 @@ def _full_disk_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise _disk_full(path) from error
         raise
 

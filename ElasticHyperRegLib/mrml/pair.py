@@ -242,10 +242,10 @@ class LivePair:
         if now > self._measure_due:
             self._measure_due = inf
             self.measure()
-        flickers = self.display is not None and self.flickers
-        if flickers and now - self._flicked_at > FLICKER_SECONDS:
+        display = self.display if self.flickers else None
+        if display is not None and now - self._flicked_at > FLICKER_SECONDS:
             self._flicked_at = now
-            self._require_display().flick()
+            display.flick()
 
     def _new_notes(self) -> list[Event]:
         """What fell back since the last look, and why."""

@@ -76,9 +76,8 @@ def descend(
             pair.weight = pair.weight * moved
         if bool(moved.any()):
             yield new.value, new.x
-            change, bend = new.x - now.x, -gradient
-            gradient = new.slope()
-            bend = bend + gradient
+            before, gradient = gradient, new.slope()
+            change, bend = new.x - now.x, gradient - before
             product = dot(change, bend)
             weight = torch.where(product > 0, 1 / product.clamp(min=LEAST), 0)
             scale = torch.where(

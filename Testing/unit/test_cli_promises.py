@@ -139,6 +139,12 @@ def test_what_was_typed_for_a_tissue_that_is_not_there_is_told(files, tmp_path, 
     code, _, err = run(capsys, "register", *pair_words(files), *words, *more, "--out", out)
     assert code == 0
     assert "the labels show no bone, whose λ and μ are left out." in err
+    body = read_labels(files.fixed_labels)
+    write_labels(replace(body, names={1: "Lung", 2: "liver"}), tmp_path / "named.nrrd")
+    named = ("--fixed-labels", tmp_path / "named.nrrd", "--tissues", "thorax-ct", *QUICK)
+    typed = ("--model", "none", "--elasticity", "LUNG=0.1,0.6", "--out", tmp_path / "more")
+    code, _, err_of_others = run(capsys, "register", *pair_words(files), *named, *typed)
+    assert (code, "left out" in err_of_others) == (0, False)  # whatever the case it is typed in
     assert "the labels show no border that slides in thorax-ct." in err
 
 

@@ -9,7 +9,6 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from ElasticHyperRegLib.energies import Coefficient
 from ElasticHyperRegLib.engine import NetworkField, RegistrationOptions, RegistrationRequest
 from ElasticHyperRegLib.engine.elasticity import coefficients
 from ElasticHyperRegLib.engine.prepare import prepare
@@ -134,15 +133,18 @@ def _solved(
 
     A registration would window them first; the table's pairs are windowed as published.
     """
-    starts = [None] * len(cases) if start is None else list(start.split(1))
 
     def solved(number: int) -> torch.Tensor:
         case = _with(cases[number], settings[number])
         images = (case.fixed.data.to(device), case.moving.data.to(device))
-        lam, mu = (on_device(value, device) for value in coefficients(case))
+        lam, mu = (
+            value.to(device) if isinstance(value, torch.Tensor) else value
+            for value in coefficients(case)
+        )
         problem = Problem(*images, case.fixed.grid, case.moving.grid, lam, mu)
-        begun = starts[number]
-        begun = None if begun is None else Displacement(begun.to(device), case.fixed.grid)
+        begun = None
+        if start is not None:
+            begun = Displacement(start[number : number + 1].to(device), case.fixed.grid)
         return solve(problem, options, begun).u_mm.cpu()
 
     solved(0)
@@ -154,8 +156,3 @@ def _solved(
 def _with(case: RegistrationRequest, setting: Setting) -> RegistrationRequest:
     options = replace(case.options, elasticity=setting.default, tissues=setting.tissues)
     return replace(case, options=options)
-
-
-def on_device(value: Coefficient, device: torch.device) -> Coefficient:
-    """λ or μ, a number or a map, where it is needed."""
-    return value.to(device) if isinstance(value, torch.Tensor) else value

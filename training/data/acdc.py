@@ -36,7 +36,7 @@ SIZE = 128
 LABELS = {0: "background", 1: "right_ventricle", 2: "myocardium", 3: "left_ventricle"}
 TISSUES = set(LABELS) - {0}
 FOLDERS = {"train": "training", "val": "testing", "test": "testing"}
-HALVES = ("training", "testing")
+HALVES = tuple(dict.fromkeys(FOLDERS.values()))
 NUMBERS = {"train": range(1, 1000), "val": range(101, 121), "test": range(121, 151)}
 
 Slices = Literal["middle", "all"]

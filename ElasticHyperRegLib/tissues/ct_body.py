@@ -28,8 +28,12 @@ SOLID_HU = -550.0
 AIR_LEVEL_HU = -1000.0
 SEEN_HU = -1150.0
 """Lower values mark what the scanner did not see: no air lies there that could be cut off."""
+AIR_BELOW_HU = -930.0
+"""Air of a scan is darker; where none is, the crop holds nothing but lungs."""
 CORE_MM = 2.0
 CUT_LUNG_ML = 20.0
+CUT_LUNG_HU = 75.0
+"""The median of a lung that a tight crop cuts on several sides lies at least so far above air."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,23 +73,53 @@ def find_body(hu: np.ndarray, lattice: Lattice) -> np.ndarray:
 def find_air(hu: np.ndarray, body: np.ndarray, lattice: Lattice) -> Air:
     """The air that ``body`` encloses.
 
-    Air is enclosed that reaches no edge of its slice. Two exceptions: a lung cut by one edge of
+    Air is enclosed that reaches no edge of its slice. Two exceptions: a lung cut by the edges of
     the field of view is enclosed, a gap between arm and trunk is not.
     """
     air = (hu < AIR_HU) & (hu > SEEN_HU) & ~body
     filled = fill_slices(body)
     around = components(air & ~filled, lattice.voxels(CUT_LUNG_ML))
-    level = min((air_level(hu[around == n]) for n in _numbers(around)), default=AIR_LEVEL_HU)
+    room = np.isin(around, _numbers(np.where(_beside(body), around, 0)))
+    level = _level_of(around, room, hu)
     core = lattice.erode(air, CORE_MM)
-    unseen = dilate_faces(hu <= SEEN_HU)
-    at_one_edge = [n for n in _numbers(around) if _edges_touched(around == n, unseen) == 1]
-    cut = _lungs_of(np.where(np.isin(around, at_one_edge), around, 0), hu, core, level)
+    cut = _lungs_of(_cut_off(around, room, hu, level), hu, core, level)
     around = air & ~filled & ~cut
     enclosed = components(air & filled)
     beside = np.where(np.isin(enclosed, _numbers(enclosed[dilate_faces(around)])), enclosed, 0)
     gaps = (beside > 0) & ~_lungs_of(beside, hu, core, level)
     inside = (filled | cut) & ~gaps
     return Air(inside, components(air & inside), core, level)
+
+
+def _beside(body: np.ndarray) -> np.ndarray:
+    """Where no part of the body lies in front or behind, nor to the left or right, bool."""
+    beside = np.ones_like(body)
+    rows, columns = (np.flatnonzero(body.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    beside[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = False
+    return beside
+
+
+def _level_of(around: np.ndarray, room: np.ndarray, hu: np.ndarray) -> float:
+    """HU of air: of the ``room``, or what is darkest where a crop shows none of it."""
+    numbers = _numbers(np.where(room, around, 0)) or _numbers(around)
+    level = min((air_level(hu[around == n]) for n in numbers), default=AIR_LEVEL_HU)
+    return AIR_LEVEL_HU if level >= AIR_BELOW_HU and not room.any() else level
+
+
+def _cut_off(around: np.ndarray, room: np.ndarray, hu: np.ndarray, level: float) -> np.ndarray:
+    """Components of ``around`` that may be cut lungs.
+
+    Those at one edge; and others that are too dense for air and reach no part of the ``room``,
+    where tables, pillows and blankets are.
+    """
+    unseen = dilate_faces(hu <= SEEN_HU)
+    kept = []
+    for n in _numbers(around):
+        here = around == n
+        dense = np.median(hu[here]) > level + CUT_LUNG_HU and not (here & room).any()
+        if dense or _edges_touched(here, unseen) == 1:
+            kept.append(n)
+    return np.where(np.isin(around, kept), around, 0)
 
 
 def _lungs_of(labels: np.ndarray, hu: np.ndarray, core: np.ndarray, level: float) -> np.ndarray:

@@ -237,6 +237,37 @@ def test_lungs_cut_by_a_round_field_of_view_are_found():
         assert (answer[lung] == NUMBER[side]).mean() > 0.9
 
 
+@pytest.mark.parametrize(
+    "rows", [slice(0, None), slice(0, 60), slice(30, 60)], ids=["two edges", "three", "no air left"]
+)
+def test_lungs_cut_by_a_tight_crop_are_found(rows):
+    hu, labels = chest(arms=False)
+    columns = slice(32, hu.shape[2] - 32)
+    hu, labels = hu[:, rows, columns], labels[:, rows, columns]
+    origin = (
+        ORIGIN[0] + columns.start * SPACING[0],
+        ORIGIN[1] + rows.start * SPACING[1],
+        ORIGIN[2],
+    )
+    answer = found(scan(hu, Grid.from_spacing(hu.shape, SPACING, origin)))
+    for side in ("lung_left", "lung_right"):
+        assert overlap(answer == NUMBER[side], labels == NUMBER[side]) > 0.97
+
+
+@pytest.mark.parametrize("crop", [slice(0, None), slice(32, -32)], ids=["whole", "crop"])
+@pytest.mark.parametrize("floor", [-900, -800])
+def test_the_room_about_a_patient_is_no_lung(crop, floor):
+    """As in scans that are cut off at their darkest values, and with foam beside the patient."""
+    hu, labels = (part[:, :, crop] for part in chest(table=False, arms=False))
+    cut = np.maximum(hu, floor)
+    cut[:, :10] = floor
+    origin = (ORIGIN[0] + (crop.start or 0) * SPACING[0], *ORIGIN[1:])
+    answer = found(scan(cut, Grid.from_spacing(cut.shape, SPACING, origin)))
+    lungs = [NUMBER["lung_left"], NUMBER["lung_right"]]
+    outside = np.isin(answer, lungs) & ~np.isin(labels, lungs)
+    assert outside.sum() < 0.03 * np.isin(labels, lungs).sum()  # airways, as dark as the lung
+
+
 @pytest.mark.parametrize("cushion_hu", [-900, -700])
 def test_what_lies_beside_a_body_is_no_lung(truth, cushion_hu):
     hu, labels = (part.copy() for part in truth)

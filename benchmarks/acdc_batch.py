@@ -21,7 +21,7 @@ from ElasticHyperRegLib.metrics import dice, folds_fraction, mean_dice
 from ElasticHyperRegLib.solver import Problem, solve
 from ElasticHyperRegLib.types import Grid, LabelMap
 
-from .cases import ACDC_SIZE, ACDC_SPACING_MM, acdc
+from .cases import ACDC_SIZE, ACDC_SPACING_MM, acdc, real_images
 
 
 def stack(paths: list[Path]) -> torch.Tensor:
@@ -32,7 +32,7 @@ def stack(paths: list[Path]) -> torch.Tensor:
 def main() -> None:
     """Print mean Dice, folds and the median time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=real_images())
     parser.add_argument("--lam", type=float, default=0.05)
     parser.add_argument("--mu", type=float, default=0.15)
     parser.add_argument("--repeats", type=int, default=3)
@@ -40,6 +40,8 @@ def main() -> None:
     grid = Grid.from_spacing((ACDC_SIZE,) * 2, (ACDC_SPACING_MM,) * 2)
     with tempfile.TemporaryDirectory() as folder:
         cases = acdc(given.data, Path(folder))
+        if not cases:
+            raise SystemExit(f"no patients in {given.data / 'acdc' / 'testing'}")
         fixed, moving = stack([c.fixed for c in cases]), stack([c.moving for c in cases])
         pairs = [c.labels for c in cases if c.labels]
         labels = [stack([pair[side] for pair in pairs]).int() for side in (0, 1)]

@@ -6,6 +6,7 @@ has to be prepared is written to ``folder``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass, field
@@ -49,6 +50,12 @@ class Case:
     points: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
     truth: Path | None = None
     affine: bool = True
+
+
+def real_images() -> Path:
+    """The folder of real images: ``ELASTIC_HYPERREG_DATA``, else ``shared/data`` beside us."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("ELASTIC_HYPERREG_DATA", beside))
 
 
 def lung(data: Path, folder: Path) -> list[Case]:

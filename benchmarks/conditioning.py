@@ -314,7 +314,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, help="the first so many alone")
     parser.add_argument("--cell", type=float, help="side of the solver's cells, voxels")
     parser.add_argument("--passes", type=int, help="of the solver on the finest level")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("bench-result"))
     return parser.parse_args()
 
 

@@ -22,7 +22,7 @@ from time import perf_counter
 import torch
 
 from ElasticHyperRegLib.estimation import EstimateOptions
-from ElasticHyperRegLib.grid import resample
+from ElasticHyperRegLib.grid import resample, resample_labels
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 from ElasticHyperRegLib.phantom.heart import make_heart
 from ElasticHyperRegLib.session import Session, SessionInputs
@@ -63,12 +63,11 @@ def heart() -> Callable[[str], Case]:
     made = make_heart()
     grid = stack_in(made.fixed.grid)
 
-    def cut(labels: LabelMap) -> LabelMap:
-        data = resample(labels.data.double(), labels.grid, grid, mode="nearest").round()
-        return LabelMap(data.to(labels.data.dtype), grid, labels.names, labels.name)
-
     images = [Image(resample(s.data, s.grid, grid), grid) for s in (made.fixed, made.moving)]
-    labels = cut(made.fixed_labels), cut(made.moving_labels)
+    labels = (
+        resample_labels(made.fixed_labels, grid),
+        resample_labels(made.moving_labels, grid),
+    )
     return lambda model: Case(f"heart {STACK}", (images[0], images[1]), labels, model, "grid")
 
 
@@ -115,7 +114,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("bench-result"))
     given = parser.parse_args()
     lines = [*HEAD]
     for case in cases(given.size):

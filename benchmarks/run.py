@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cases import SETS, Case
+from .cases import SETS, Case, real_images
 from .measure import measure
-from .peers import PEERS, ROOT, run
+from .peers import PEERS, run
 
 UNREGISTERED = "unregistered"
 Record = dict[str, Any]
@@ -86,8 +86,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--programs", default=",".join(("ours", *PEERS)))
     parser.add_argument("--threads", type=int, default=2)
-    data = os.environ.get("ELASTIC_HYPERREG_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of real images")
+    parser.add_argument("--data", type=Path, default=real_images(), help="folder of real images")
     for name in ("fixed", "moving", "fixed-mask", "moving-mask"):
         parser.add_argument(f"--{name}", type=Path, help="for `pair`")
     parser.add_argument("--points", type=Path, nargs=2, help="landmarks, for `pair`")

@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ElasticHyperRegLib.grid import map_points
 from ElasticHyperRegLib.io import read_image, read_labels, read_points, write_image, write_labels
 from ElasticHyperRegLib.io import write_points as save_points
 from ElasticHyperRegLib.types import Image, LabelMap
 
-from .cases import Case
+from .cases import Case, real_images
 from .measure import measure
 from .run import UNREGISTERED, write
 
@@ -61,7 +62,7 @@ def about_landmarks(image: Image, points: np.ndarray) -> LabelMap:
     for k in range(grid.shape[0]):
         j, i = np.indices(grid.shape[1:])
         ijk = np.stack([i.ravel(), j.ravel(), np.full(i.size, k)], axis=1)
-        places = ijk @ grid.ijk_to_ras[:3, :3].T + grid.origin
+        places = map_points(grid.ijk_to_ras, ijk)
         inside[k] = (places @ normals.T <= reach).all(axis=1).reshape(i.shape)
     values = image.data[0, 0].numpy()
     inside &= values > DARK * np.median(values[inside])
@@ -154,8 +155,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = Path(__file__).resolve().parents[2] / "shared" / "data" / "liver_mr" / "dataset19"
-    parser.add_argument("--out", type=Path, required=True)
+    data = real_images() / "liver_mr" / "dataset19"
+    parser.add_argument("--out", type=Path, default=Path("bench-result"))
     parser.add_argument("--data", type=Path, default=data, help="dataset19 of the liver MR data")
     parser.add_argument("--pairs", type=Path, nargs="+", help="folders of pairs, instead of it")
     parser.add_argument("--border", default="liver:rest", help="as for register --sliding")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ElasticHyperRegLib.engine.distance import signed_distance_mm
-from ElasticHyperRegLib.grid import gaussian_smooth, sample
+from ElasticHyperRegLib.grid import gaussian_smooth, map_points, sample
 from ElasticHyperRegLib.types import Grid, Image, LabelMap
 
 OUTLINES = Path(__file__).with_name("sliding_outlines.json")
@@ -107,14 +107,14 @@ class Mover:
 
     def points(self, points: np.ndarray, of_organs: bool) -> np.ndarray:
         """Landmarks (P, 3) RAS mm, moved on; those of no organ move with what they lie in."""
-        ijk = (points @ self._grid.ras_to_ijk[:3, :3].T + self._grid.ras_to_ijk[:3, 3]).T
+        ijk = map_points(self._grid.ras_to_ijk, points).T
         organs = np.ones(ijk.shape[1], bool) if of_organs else self._within(ijk)
         found = ijk.copy()
         for _ in range(STEPS):
             found -= RELAXATION * (self.before(found, organs) - ijk)
         if np.abs(self.before(found, organs) - ijk).max() > CLOSE_VOX:
             raise RuntimeError(f"{self._motion.name}: a landmark that the motion folds away")
-        return found.T @ self._grid.ijk_to_ras[:3, :3].T + self._grid.origin
+        return map_points(self._grid.ijk_to_ras, found.T)
 
     def before(self, ijk: np.ndarray, organs: np.ndarray | None = None) -> np.ndarray:
         """(3, P) voxels → (3, P): where the same tissue was; ``organs`` says which are organs."""

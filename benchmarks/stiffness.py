@@ -42,6 +42,7 @@ from ElasticHyperRegLib.estimation.scorer import Scorer
 from ElasticHyperRegLib.estimation.settings import lattice
 from ElasticHyperRegLib.estimation.surface import HELD, Choice, best_of
 from ElasticHyperRegLib.field import transform_points
+from ElasticHyperRegLib.grid import map_points
 from ElasticHyperRegLib.materials import young_poisson
 from ElasticHyperRegLib.phantom import Phantom, PhantomOptions, make_phantom
 from ElasticHyperRegLib.session.compared import scored
@@ -191,7 +192,7 @@ def _with_truth(known: Evidence, phantom: Phantom, seed: int) -> Evidence:
     for label in np.unique(labels[labels > 0]):
         there = np.argwhere(labels == label)[:, ::-1]
         chosen.append(rng.permutation(there)[:POINTS])
-    points = np.concatenate(chosen) @ grid.ijk_to_ras[:3, :3].T + grid.origin
+    points = map_points(grid.ijk_to_ras, np.concatenate(chosen))
     moved = transform_points(points, phantom.displacement.u_mm, phantom.displacement.grid)
     return replace(known, fixed_points=points, moving_points=moved)
 

@@ -29,6 +29,8 @@ from ElasticHyperRegLib.phantom import Phantom, PhantomOptions, make_phantom
 from ElasticHyperRegLib.phantom.body import TISSUES
 from training.data.phantom import FIRST_SEED
 
+from .cases import real_images
+
 AFFINE = "affine"
 SOLVER = "solver"
 WHOLE = 6
@@ -120,11 +122,11 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Print both tables and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=real_images())
     parser.add_argument("--models", default="thorax-elas-g,thorax-CSAIN-elastic")
     parser.add_argument("--phantoms", type=int, default=5)
     parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("bench-result"))
     given = parser.parse_args()
     options = contenders(given.models.split(","))
     rows = []
@@ -133,10 +135,12 @@ def main() -> None:
         for row in phantom_rows(phantom, options):
             sys.stderr.write(f"phantom {number}: {json.dumps(row)}\n")
             rows.append(row)
-    found = {"phantoms": averages(rows), "each": rows, "lung": list(lung_rows(given.data, options))}
+    lung = list(lung_rows(given.data, options)) if (given.data / "lung_ct_pair").is_dir() else []
+    found = {"phantoms": averages(rows), "each": rows, "lung": lung}
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "thorax.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    sys.stdout.write(f"{table(found['phantoms'])}\n\n{table(found['lung'])}\n")
+    pair = table(lung) if lung else f"lung left out: no real images in {given.data}"
+    sys.stdout.write(f"{table(found['phantoms'])}\n\n{pair}\n")
 
 
 if __name__ == "__main__":

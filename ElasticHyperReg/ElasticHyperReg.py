@@ -174,8 +174,8 @@ class ElasticHyperRegLogic(ScriptedLoadableModuleLogic):
             movingVolume: volume that is deformed onto it.
             segmentation: tissues of the fixed volume.
             movingSegmentation: tissues of the moving volume, to be warped along.
-            elasticity: tissue → (λ, μ); ``everywhere`` without a segmentation. Tissues that are
-                not named keep their preset.
+            elasticity: tissue → (λ, μ), or one (λ, μ) for everywhere. Tissues that are not named
+                keep their preset.
 
         Returns:
             ``transform``, ``inverse``, ``warped``, ``jacobian`` and, with a moving segmentation,
@@ -304,6 +304,7 @@ def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[An
         raise InputError(
             "a scene that is being changed as a whole (StartState)", action="end that state first"
         )
+    wanted = _numbers(elasticity or {})
     options = ControllerOptions(measure_at_rest=False)
     controller = LiveController(slicer.mrmlScene, *pair, options=options)
     with layers_kept(slicer.mrmlScene), keeping_only(slicer.mrmlScene, OUTPUT):
@@ -311,23 +312,34 @@ def _live(pair: tuple[Any, ...], elasticity: Elasticities | None) -> Iterator[An
             controller.start()
             _wait(controller, "Ready", "prepare")
             controller.live = False
-            for tissue, (lam, mu) in _values(controller, elasticity or {}).items():
+            for tissue, (lam, mu) in _values(controller, wanted).items():
                 controller.set_elasticity(tissue, lam, mu)
             yield controller
         finally:
             controller.close()
 
 
-def _numbers(value: Any) -> tuple[float, float]:
-    return (value.lam, value.mu) if hasattr(value, "lam") else tuple(value)
+def _numbers(given: Elasticities | tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """λ and μ by tissue, or ``everywhere``.
+
+    Raises:
+        InputError: they are no two numbers, or out of range.
+    """
+    from ElasticHyperRegLib.engine.request import DEFAULT_ELASTICITY
+    from ElasticHyperRegLib.session.values import setting
+
+    named = given if isinstance(given, Mapping) else {"everywhere": given}
+    read = {name: setting(value, DEFAULT_ELASTICITY, ()).default for name, value in named.items()}
+    return {name: (value.lam, value.mu) for name, value in read.items()}
 
 
-def _values(controller: Any, given: Elasticities) -> dict[str, tuple[float, float]]:
-    """``given`` with what it says of ``everywhere`` for the tissues that it does not name."""
-    plain = {name: _numbers(value) for name, value in given.items()}
-    rest = plain.pop("everywhere", None)
+def _values(
+    controller: Any, wanted: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """``wanted`` with what it says of ``everywhere`` for the tissues that it does not name."""
+    rest = wanted.get("everywhere")
     others = {} if rest is None else {row.name: rest for row in controller.tissues}
-    return {**others, **plain}
+    return {**others, **{name: pair for name, pair in wanted.items() if name != "everywhere"}}
 
 
 def _wait(controller: Any, event: str, job: str) -> Any:

@@ -60,6 +60,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/report.py
   ElasticHyperRegLib/engine/request.py
   ElasticHyperRegLib/engine/run.py
+  ElasticHyperRegLib/engine/similarity.py
   ElasticHyperRegLib/engine/sliding.py
   ElasticHyperRegLib/engine/solver_settings.py
   ElasticHyperRegLib/errors.py
@@ -204,6 +205,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/values.py
   ElasticHyperRegLib/session/worker.py
   ElasticHyperRegLib/similarity/__init__.py
+  ElasticHyperRegLib/similarity/likeness.py
   ElasticHyperRegLib/similarity/mind.py
   ElasticHyperRegLib/similarity/mse.py
   ElasticHyperRegLib/similarity/ncc.py

@@ -55,8 +55,9 @@ def align(
     """Linear map of fixed points onto moving points, (D+1, D+1) RAS mm.
 
     Starts from whichever of three translations (none, centre on centre, mass on mass) is most
-    alike, then refines by mutual information from 12 mm to 3 mm. A stage that ends less alike
-    than it began, as a descent that runs away does, leaves the matrix as it was.
+    alike, then refines by mutual information, first at 12 mm, an affine map up to 3 mm. A stage
+    that ends less alike than it began, as a descent that runs away does, leaves the matrix as it
+    was.
 
     Args:
         kind: ``none`` leaves the frames alone; ``translation``, ``rigid`` or ``affine``.

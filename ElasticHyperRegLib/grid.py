@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 
+import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch.nn import functional
 
-from .types import Grid
+from .types import Grid, LabelMap
 
 
 def precise(device: torch.device) -> torch.dtype:
@@ -77,6 +78,18 @@ def apply_matrix(matrix: np.ndarray, points: torch.Tensor) -> torch.Tensor:
     m = constant(matrix, points)
     moved = torch.einsum("ab,nb...->na...", m[:dim, :dim], points)
     return moved + m[:dim, dim].view(1, dim, *([1] * (points.ndim - 2)))
+
+
+def map_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Homogeneous (D+1, D+1) ``matrix`` on a list of points, (P, D) → (P, D)."""
+    mapped: np.ndarray = points @ matrix[:-1, :-1].T + matrix[:-1, -1]
+    return mapped
+
+
+def lie_in(grid: Grid, indices: np.ndarray) -> np.ndarray:
+    """Which voxel ``indices`` (P, D), i, j, k, fall into a voxel of ``grid``: (P,) bool."""
+    beside = (indices < -0.5) | (indices > np.asarray(grid.size) - 0.5)
+    return ~np.asarray(beside.any(axis=1))
 
 
 def sample(
@@ -163,6 +176,15 @@ def pyramid(grid: Grid, levels: int, smallest: int = 16) -> list[Grid]:
     return grids
 
 
+def nearest_axes(grid: Grid) -> tuple[list[int], list[int]]:
+    """Index axis nearest to each of R, A, S, and whether it runs along (1) or against it (−1)."""
+    affine = np.eye(4)
+    affine[: grid.ndim, : grid.ndim] = grid.direction
+    orientation = nib.io_orientation(affine)
+    nearest = [int(np.flatnonzero(orientation[:, 0] == world)[0]) for world in range(3)]
+    return nearest, [int(orientation[axis, 1]) for axis in nearest]
+
+
 def gaussian_smooth(data: torch.Tensor, sigma_vox: tuple[float, ...]) -> torch.Tensor:
     """Separable Gaussian of ``sigma_vox`` (i, j, k) voxels, borders continued; 0 leaves an axis.
 
@@ -189,6 +211,17 @@ def grid_to_grid(source: Grid, target: Grid) -> np.ndarray:
     return target.ras_to_ijk @ source.ijk_to_ras
 
 
+def anti_aliased(
+    data: torch.Tensor, source: Grid, direction: np.ndarray, spacing: tuple[float, ...]
+) -> torch.Tensor:
+    """``data`` on ``source`` smoothed for voxels of ``spacing`` mm, axes in the columns."""
+    axes = np.abs(source.direction.T @ direction)
+    wanted = axes @ np.asarray(spacing) / axes.sum(axis=1)
+    ratio = wanted / np.asarray(source.spacing)
+    sigma = tuple(float(s) for s in np.sqrt(np.maximum(ratio**2 - 1, 0) / 12) * 1.5)
+    return gaussian_smooth(data, sigma)
+
+
 def resample(
     data: torch.Tensor,
     source: Grid,
@@ -205,13 +238,18 @@ def resample(
     if source.shape == target.shape and np.allclose(source.ijk_to_ras, target.ijk_to_ras):
         return data
     if mode != "nearest":
-        axes = np.abs(source.direction.T @ target.direction)
-        wanted = axes @ np.asarray(target.spacing) / axes.sum(axis=1)
-        ratio = wanted / np.asarray(source.spacing)
-        sigma = tuple(float(s) for s in np.sqrt(np.maximum(ratio**2 - 1, 0) / 12) * 1.5)
-        data = gaussian_smooth(data, sigma)
+        data = anti_aliased(data, source, target.direction, target.spacing)
     points = apply_matrix(grid_to_grid(target, source), voxel_points(target.shape, data))
     return sample(data, points.expand(data.shape[0], *points.shape[1:]), mode, fill)
+
+
+def resample_labels(labels: LabelMap, grid: Grid, fill: float | None = None) -> LabelMap:
+    """``labels`` on ``grid``, nearest neighbour; beyond theirs ``fill``, or as at the border."""
+    if labels.grid.same_as(grid):
+        return LabelMap(labels.data, grid, labels.names, labels.name)
+    # In double precision every label value is a whole number still.
+    data = resample(labels.data.double(), labels.grid, grid, "nearest", fill)
+    return LabelMap(data.round().to(labels.data.dtype), grid, labels.names, labels.name)
 
 
 def resize(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:

@@ -130,10 +130,19 @@ class Grid:
         offset = (self.ijk_to_ras - other.ijk_to_ras) @ corners
         return bool(np.abs(offset).max() <= tolerance_mm)
 
-    def __repr__(self) -> str:
+    def beside(self, other: Grid) -> str:
+        """Size and place in words, and the axes where they are not those of ``other``."""
         sizes = "×".join(str(n) for n in self.size)
         spacing = "×".join(f"{s:.4g}" for s in self.spacing)
-        return f"Grid({sizes} voxels, {spacing} mm)"
+        told = f"{sizes} voxels of {spacing} mm from ({', '.join(f'{v:.1f}' for v in self.origin)})"
+        if self.ndim == other.ndim and np.allclose(self.direction, other.direction, atol=1e-3):
+            return told
+        axes = (f"({', '.join(f'{v:.3g}' for v in axis)})" for axis in self.direction.T + 0.0)
+        return f"{told} with axes along {', '.join(axes)}"
+
+    def __repr__(self) -> str:
+        sizes = "×".join(str(n) for n in self.size)
+        return f"Grid({sizes} voxels, {'×'.join(f'{s:.4g}' for s in self.spacing)} mm)"
 
 
 @dataclass(frozen=True, eq=False)

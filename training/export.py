@@ -20,7 +20,7 @@ from .state import TrainingState
 def export(
     config: TrainingConfig, source: PairSource, state: TrainingState, run: Path
 ) -> ModelCard:
-    """Write the best weights and their card to ``run/model/NAME``, in half precision.
+    """Write the weights kept and their card to ``run/model/NAME``, in half precision.
 
     The card's metrics are those of the validation split, which also chose the weights.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web as http
@@ -22,8 +21,6 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; "
     "frame-ancestors 'none'",
 }
-
-Middleware = Callable[[http.Request, Handler], Awaitable[http.StreamResponse]]
 
 
 def same(given: str, expected: str) -> bool:

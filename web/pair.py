@@ -19,6 +19,7 @@ class Pair:
         initial: alignment before everything else.
         scheme: of tissues, names the labels.
         model: its name, ``none`` or ``auto``.
+        similarity: ``auto``, ``ncc`` or ``mind``.
         title: for the page's bar.
     """
 
@@ -29,4 +30,5 @@ class Pair:
     initial: str = "affine"
     scheme: str | None = None
     model: str = "auto"
+    similarity: str = "auto"
     title: str = ""

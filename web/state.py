@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "scheme": None,
     "schemes": [],
     "model": "auto",
+    "similarity": "auto",
     "models": ["auto", "none"],
     "presets": [],
     "pair_title": "",

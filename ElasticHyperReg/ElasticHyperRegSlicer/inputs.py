@@ -44,7 +44,7 @@ class InputsSection:
         for name in ROLES.values():
             getattr(ui, name).connect("currentNodeChanged(vtkMRMLNode*)", self._onNode)
         self._fillCombos()
-        for combo in (ui.schemeComboBox, ui.initialComboBox):
+        for combo in (ui.schemeComboBox, ui.initialComboBox, ui.similarityComboBox):
             combo.connect("currentIndexChanged(int)", self._onChanged)
         ui.swapButton.connect("clicked()", self.swap)
         ui.segmentButton.connect("clicked()", self.segment)
@@ -62,6 +62,12 @@ class InputsSection:
             ("none", _("None: the frames already agree")),
         ):
             self.ui.initialComboBox.addItem(text, name)
+        for name, text in (
+            ("auto", _("Automatic")),
+            ("ncc", _("Within one modality (local NCC)")),
+            ("mind", _("Across modalities or contrasts (MIND-SSC)")),
+        ):
+            self.ui.similarityComboBox.addItem(text, name)
 
     def nodes(self) -> dict[str, Any]:
         """Role → chosen node; roles without one are absent."""
@@ -78,6 +84,11 @@ class InputsSection:
         """Kind of the initial alignment."""
         return self.ui.initialComboBox.currentData
 
+    @property
+    def similarity(self) -> str:
+        """What the volumes are compared by."""
+        return self.ui.similarityComboBox.currentData
+
     def show(self, state: Any) -> None:
         """Show a ``PairState``; where it names no volumes, two different ones are proposed."""
         self._showing = True
@@ -86,6 +97,7 @@ class InputsSection:
                 getattr(self.ui, name).setCurrentNode(state.nodes.get(role))
         choose(self.ui.schemeComboBox, state.scheme)
         choose(self.ui.initialComboBox, state.initial)
+        choose(self.ui.similarityComboBox, state.similarity)
         self._showing = False
         self.proposeVolumes()
 

@@ -205,6 +205,7 @@ class Panel:
             model=self.model.model,
             device=self.model.device,
             initial=self.inputs.initial,
+            similarity=self.inputs.similarity,
             scheme=self.inputs.scheme,
             display=self.display.state(),
         )

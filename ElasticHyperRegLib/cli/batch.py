@@ -18,6 +18,7 @@ from .options import (
     OverwriteOption,
     RefineOption,
     SeedOption,
+    SimilarityOption,
     SlidingOption,
     TissuesOption,
 )
@@ -37,6 +38,7 @@ def batch(
     refine: RefineOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    similarity: SimilarityOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Register every pair of a manifest.
@@ -61,5 +63,6 @@ def batch(
         device,
         seed,
         tuple(sliding or ()),
+        similarity,
     )
     raise typer.Exit(run_cohort(manifest, out, settings, overwrite, estimate))

@@ -22,7 +22,7 @@ from ..io import (
     write_result,
 )
 from ..phantom import Phantom, PhantomOptions, make_phantom
-from .pair import PairFiles, read_request, with_seconds
+from .pair import PairFiles, read_request, with_earlier
 from .progress import progress_bar
 from .record import checksums, request_record
 from .settings import Settings
@@ -72,7 +72,7 @@ def demonstrate(out: Path, size: int, seed: int, model: str, device: str, overwr
         request = read_request(_files(made), options, settings)
         sums = checksums(_files(made).given())
         load = perf_counter() - start
-        result = with_seconds(register(request, progress), {"load": load})
+        result = with_earlier(register(request, progress), {"load": load}, {})
         progress("write", 1.0)
         record = request_record(_files(out / INPUT).given(), sums, request.options, SCHEME, out)
         metrics = write_result(result, folder, record)

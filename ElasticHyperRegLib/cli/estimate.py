@@ -25,6 +25,7 @@ from .options import (
     MovingPointsOption,
     OverwriteOption,
     SeedOption,
+    SimilarityOption,
     TissuesOption,
 )
 
@@ -70,8 +71,8 @@ def estimate(
         int | None,
         typer.Option(
             help="Times that each tissue is searched alone, where a model obeys tissues, 1 where "
-            "it is not given; 0 is ten times as fast and tries one setting for all of them at a "
-            "time. Not for gradient.",
+            "it is not given; 0 tries one setting for all at a time, several times as fast. "
+            "Not for gradient.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -83,6 +84,7 @@ def estimate(
     model: ModelOption = "auto",
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    similarity: SimilarityOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Find the λ and μ that suit this pair, for each tissue.
@@ -106,7 +108,14 @@ def estimate(
         moving_points,
     )
     settings = Settings(
-        tuple(elasticity or ()), elasticity_file, tissues, initial, model, None, device, seed
+        tuple(elasticity or ()),
+        elasticity_file,
+        tissues,
+        initial,
+        model,
+        device=device,
+        seed=seed,
+        similarity=similarity,
     )
     search = Search(objective, method, step, sweeps)
     job = EstimateJob(files, settings, search, out, plot, overwrite)

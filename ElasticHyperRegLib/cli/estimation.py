@@ -13,7 +13,8 @@ from rich.text import Text
 
 from ..engine import Progress, RegistrationRequest
 from ..engine.elasticity import EVERYWHERE, check_tissues
-from ..engine.model import AUTO, NONE, model_choice
+from ..engine.model import model_choice
+from ..engine.request import AUTO, NONE
 from ..errors import InputError
 from ..estimation import Estimate, EstimateOptions, Evidence, plot_surfaces
 from ..estimation.evidence import usual_objective
@@ -103,14 +104,7 @@ def estimate_request(
         InputError: the request cannot be registered, or lacks what the objective needs.
     """
     wanted = search.options(usual_objective(request, search.method))
-    Evidence(
-        request.fixed,
-        request.moving,
-        request.fixed_labels,
-        request.moving_labels,
-        fixed_points=request.fixed_points,
-        moving_points=request.moving_points,
-    ).check(wanted.weights)  # before the seconds that a session takes to prepare
+    Evidence.of(request).check(wanted.weights)  # before the seconds that a session takes to prepare
     options = request.options
     wanted = replace(wanted, elasticity=options.elasticity, tissues=options.tissues)
     check_tissues(options.tissues, request.fixed_labels)

@@ -112,6 +112,16 @@ ModelOption = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+SimilarityOption = Annotated[
+    str,
+    typer.Option(
+        "--similarity",
+        metavar="ncc|mind|auto",
+        help="What the scans are compared by; mind across modalities or contrasts, which auto "
+        "takes for a CT and something else.",
+        rich_help_panel=HOW,
+    ),
+]
 RefineOption = Annotated[
     int | None,
     typer.Option(

@@ -109,21 +109,14 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         progress("load", 0.0)
         start = perf_counter()
         request = read_request(job.files, options, settings)
-        inputs = job.files.given() | settings.files()
         sums = checksums(inputs)
-        spent = {"load": perf_counter() - start}
-        found = _estimated(request, folder / ESTIMATE_FILE, progress) if job.estimate else None
-        if found is not None:
-            spent["estimate"] = found[1].seconds
-            request = found[0]
-        result = with_seconds(register(request, progress), spent)
-        if found is not None:
-            told = {
-                "evidence": found[1].evidence,
-                "warnings": list(found[1].warnings),
-                "model": found[1].model,
-            }
-            result = replace(result, metrics={**result.metrics, "estimate": told})
+        spent, told = {"load": perf_counter() - start}, {}
+        if job.estimate:
+            request, found = _estimated(request, folder / ESTIMATE_FILE, progress)
+            spent["estimate"] = found.seconds
+            basis = (found.evidence, list(found.warnings), found.model)
+            told["estimate"] = dict(zip(("evidence", "warnings", "model"), basis, strict=True))
+        result = with_earlier(register(request, progress), spent, told)
         if scored is not None:
             _tell_other_model(scored, result.metrics["model"])
         progress("write", 1.0)
@@ -207,12 +200,14 @@ def _estimated(
     return with_estimate(request, found), found
 
 
-def with_seconds(result: RegistrationResult, spent: Mapping[str, float]) -> RegistrationResult:
-    """``result`` with the seconds of what came before it, in the total too."""
+def with_earlier(
+    result: RegistrationResult, spent: Mapping[str, float], told: Mapping[str, Any]
+) -> RegistrationResult:
+    """``result`` with the seconds of what came before it, in the total too, and what that told."""
     seconds: Mapping[str, float] = result.metrics["seconds"]
     total = seconds["total"] + sum(spent.values())
     counted = {**spent, **seconds, "total": total}
-    return replace(result, metrics={**result.metrics, "seconds": counted})
+    return replace(result, metrics={**result.metrics, "seconds": counted, **told})
 
 
 def _optional(path: Path | None, read: Callable[[Path], Read]) -> Read | None:

@@ -10,6 +10,7 @@ from typing import Any
 from .. import __version__
 from ..engine import RegistrationOptions
 from ..engine.record import options_record
+from ..engine.request import AUTO
 from ..io.detached import voxel_files
 from ..io.outputs import left_by_a_look
 
@@ -78,6 +79,8 @@ def _command(
         words += ["--refine", str(options.refine)]
     if tissues is not None and "tissues" not in inputs:
         words += ["--tissues", tissues]
+    if options.similarity != AUTO:
+        words += ["--similarity", options.similarity]
     words += ["--model", options.model, "--device", options.device, "--seed", str(options.seed)]
     return [*words, "--out", str(out.absolute())]
 

@@ -26,6 +26,7 @@ from .options import (
     OverwriteOption,
     RefineOption,
     SeedOption,
+    SimilarityOption,
     SlidingOption,
     TissuesOption,
 )
@@ -52,6 +53,7 @@ def register(
     refine: RefineOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    similarity: SimilarityOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Register one pair: the moving scan onto the fixed one.
@@ -85,5 +87,6 @@ def register(
         device,
         seed,
         tuple(sliding or ()),
+        similarity,
     )
     show_registration(register_files(Job(files, settings, out, overwrite, estimate)), out)

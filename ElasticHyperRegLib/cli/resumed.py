@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..engine.model import AUTO
 from ..engine.record import options_record
+from ..engine.request import AUTO
 from ..errors import InputError
 from ..weights import find_model, read_card
 from .pair import Job
 from .record import checksums
 
-COMPARED = ("initial", "model", "refine", "seed")
+COMPARED = ("initial", "model", "refine", "seed", "similarity")
 """Options that are recorded as they were given."""
 ASKED = {
     "elasticity": "λ or μ",
@@ -36,7 +36,8 @@ def difference(job: Job, record: Mapping[str, Any]) -> str | None:
     for name in {**inputs, **recorded}:
         if not (name in inputs and name in recorded and _same(inputs[name], recorded[name])):
             return name.replace("_", " ")
-    now, then = _as_read(options_record(job.settings.options())), record["options"]
+    now = _as_read(options_record(job.settings.options()))
+    then = {"similarity": AUTO, **record["options"]}  # earlier versions did not know it
     for name in COMPARED:
         if now[name] != then[name]:
             return name

@@ -12,8 +12,7 @@ from ..alignment import KINDS
 from ..engine import RegistrationOptions
 from ..engine.check import check_options
 from ..engine.elasticity import EVERYWHERE
-from ..engine.model import AUTO, NONE
-from ..engine.request import DEFAULT_ELASTICITY, Matrix
+from ..engine.request import AUTO, DEFAULT_ELASTICITY, NONE, Matrix
 from ..engine.sliding import SlidingBorder
 from ..errors import InputError
 from ..io import existing_file, read_initial
@@ -23,6 +22,7 @@ from ..weights import model_reference
 SCHEME = "scheme"
 """As ``--sliding``: the borders that the tissue scheme marks."""
 _BORDER_FORM = f"ONE:OTHER or ONE:OTHER=MM as in lung:rest or lung:rest=10, or {SCHEME}"
+_FILE_FORM = 'JSON as in {"lung": [0.05, 0.1], "bone": [0.1, 0.8]}'
 _FORM = "λ,μ as in 0.1,0.3 or TISSUE=λ,μ as in lung=0.05,0.1"
 
 
@@ -40,6 +40,7 @@ class Settings:
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random.
         sliding: each ``ONE:OTHER`` or ``ONE:OTHER=WIDTH``, or ``scheme``.
+        similarity: ``ncc``, ``mind`` or ``auto``.
     """
 
     elasticity: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Settings:
     device: str = "auto"
     seed: int = 0
     sliding: tuple[str, ...] = ()
+    similarity: str = AUTO
 
     def files(self) -> dict[str, Path]:
         """The options that name a file which the run depends on."""
@@ -81,6 +83,7 @@ class Settings:
             device=self.device,
             seed=self.seed,
             sliding=parse_sliding(self.sliding),
+            similarity=self.similarity,
         )
         check_options(options)
         return options
@@ -129,15 +132,18 @@ def parse_sliding(texts: Sequence[str]) -> tuple[SlidingBorder, ...]:
     for text in texts:
         if text == SCHEME:
             continue
-        names, _, width = text.partition("=")
+        names, equals, width = text.partition("=")
         one, colon, other = names.partition(":")
         try:
-            size = {"width_mm": float(width)} if width else {}
+            size = {"width_mm": float(width)} if equals else {}
         except ValueError as error:
             raise InputError(f"--sliding '{text}'", _BORDER_FORM) from error
         if not (one and colon and other):
             raise InputError(f"--sliding '{text}'", _BORDER_FORM)
         borders.append(SlidingBorder(one.strip(), other.strip(), **size))
+    pairs = [frozenset((border.one, border.other)) for border in borders]
+    if twice := next((p for n, p in enumerate(pairs) if p in pairs[:n]), None):
+        raise InputError(f"--sliding for {':'.join(sorted(twice))} twice", "each border once")
     return tuple(borders)
 
 
@@ -171,11 +177,11 @@ def read_elasticity(path: Path) -> dict[str, Elasticity]:
     try:
         record = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON file", _file_form(), "check it") from error
+        raise InputError(f"{path} is no JSON file", _FILE_FORM, "check it") from error
     if isinstance(record, Mapping):
         record = record.get("elasticity", record)
     if not isinstance(record, Mapping) or not record:
-        raise InputError(f"{path} holds no elasticity", _file_form())
+        raise InputError(f"{path} holds no elasticity", _FILE_FORM)
     return {str(name): _pair(str(name), value, path) for name, value in record.items()}
 
 
@@ -184,7 +190,7 @@ def _pair(name: str, value: Any, path: Path) -> Elasticity:
         isinstance(v, (int, float)) and not isinstance(v, bool) for v in value
     )
     if not numbers or len(value) != 2:
-        raise InputError(f"{path}: '{json.dumps(value)}' for {name}", _file_form())
+        raise InputError(f"{path}: '{json.dumps(value)}' for {name}", _FILE_FORM)
     return _elasticity(name, *value)
 
 
@@ -204,7 +210,3 @@ def _elasticity(name: str, lam: float, mu: float) -> Elasticity:
         raise InputError(f"{name}: {error}") from error
     except OverflowError as error:  # a whole number in JSON has no end
         raise InputError(f"{name}: a number without end", "λ and μ in [0, 1]") from error
-
-
-def _file_form() -> str:
-    return 'JSON as in {"lung": [0.05, 0.1], "bone": [0.1, 0.8]}'

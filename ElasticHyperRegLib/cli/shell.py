@@ -57,6 +57,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
+        _refuse_nothing(arguments)
         with terminated_as_interrupt():
             code = command.main(args=list(arguments), prog_name=NAME, standalone_mode=False)
     except Paused as paused:
@@ -73,6 +74,17 @@ def _run(arguments: Sequence[str]) -> int:
     if code == STOPPED:
         return _say("stopped; what was unfinished is removed.", STOPPED)
     return code if isinstance(code, int) else DONE
+
+
+def _refuse_nothing(arguments: Sequence[str]) -> None:
+    """As an unset variable of the shell gives it; as a path it would be the current folder."""
+    for before, given in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = given.partition("=")
+        if not given or (option.startswith("--") and equals and not value):
+            where = option or (before if before.startswith("-") else "")
+            raise InputError(
+                f"nothing for {where or 'an argument'}", "a value", "check the variable it is from"
+            )
 
 
 def _say(line: str, code: int) -> int:

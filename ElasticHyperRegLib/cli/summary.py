@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..similarity import MIND
+
 Metrics = Mapping[str, Any]
 MOST_TISSUES = 12
 RESEARCH_USE = "Research use only. Not for diagnosis."
@@ -70,6 +72,8 @@ def facts(metrics: Metrics) -> list[str]:
         f"model {metrics['model']}, {metrics['device']}, {seconds['total']:.1f} s"
         + (f", {memory:.0f} MiB" if memory else "")
     )
+    if metrics["similarity"] == MIND:
+        lines.append("compared across modalities, by MIND-SSC")
     if "device_note" in metrics:
         lines.append(metrics["device_note"])
     if "estimate" in metrics:

@@ -34,7 +34,7 @@ def train(
 
     The folder of the run comes to hold run.json and config.toml (what was run), steps.csv and
     validation.csv (with --tensorboard also tensorboard/), a picture a validation,
-    checkpoint.ckpt, and at the end model/NAME with the best weights and their card. Copy that
+    checkpoint.ckpt, and at the end model/NAME with the weights kept and their card. Copy that
     folder into your model folder to use it: see models. Neither --workers nor the logs change the
     weights; --devices and --nodes do, as every process has batches of its own.
     """

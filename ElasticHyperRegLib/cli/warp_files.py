@@ -12,6 +12,7 @@ import typer
 
 from ..engine.intensity import without_padding
 from ..errors import InputError
+from ..grid import lie_in, map_points
 from ..io import (
     apply_to_points,
     atomic_path,
@@ -82,15 +83,36 @@ def warped_image(image: Image, phi: sitk.Transform, grid: Grid) -> Image:
     """Linear; the image's lowest value where it shows nothing, as ``register`` does it."""
     clean = without_padding(image)
     lowest = float(clean.data.min())
-    found = _resample(clean.data, clean.grid, grid, phi, sitk.sitkLinear, lowest)
-    return Image(from_sitk(found).data, grid, "warped", image.dtype)
+    found = from_sitk(_resample(clean.data, clean.grid, grid, phi, sitk.sitkLinear, lowest)).data
+    if not bool((found > lowest).any()):
+        _tell_empty(image.name, image.grid, grid, phi)
+    return Image(found, grid, "warped", image.dtype)
 
 
 def warped_labels(labels: LabelMap, phi: sitk.Transform, grid: Grid) -> LabelMap:
     """Nearest neighbour; no new values, 0 where the labels show nothing."""
     found = _resample(labels.data, labels.grid, grid, phi, sitk.sitkNearestNeighbor, 0)
     data = torch.from_numpy(sitk.GetArrayFromImage(found))[None, None]
+    if not bool(data.any()):
+        _tell_empty(labels.name, labels.grid, grid, phi)
     return LabelMap(data, grid, labels.names, "warped labels")
+
+
+def _tell_empty(name: str, moving: Grid, grid: Grid, phi: sitk.Transform) -> None:
+    """Of a result that shows nothing: why.
+
+    Raises:
+        InputError: no voxel of ``grid`` lands in ``moving``: another transform, or another scan.
+    """
+    ones = torch.ones(1, 1, *moving.shape)
+    landed = _resample(ones, moving, grid, phi, sitk.sitkNearestNeighbor, 0)
+    if not sitk.GetArrayViewFromImage(landed).any():
+        raise InputError(
+            f"{name}, nothing of which comes into the reference",
+            "a scan that the transform carries there",
+            "check that they belong together; from fixed to moving it is inverse.h5",
+        )
+    typer.echo(f"{name}: all of it lies outside of the reference, or between its voxels")
 
 
 def _resample(
@@ -114,7 +136,7 @@ def _warp_points(path: Path, phi: sitk.Transform, grid: Grid, out: Path) -> None
     points = read_points(path)
     found = invert_points(phi, points)
     residual = np.linalg.norm(apply_to_points(phi, found) - points, axis=1)
-    lost = np.flatnonzero(residual > LARGEST_RESIDUAL_MM)
+    lost = np.flatnonzero(~(residual <= LARGEST_RESIDUAL_MM))
     if len(lost):
         raise InputError(
             f"{len(lost)} of {len(points)} points that the transform reaches from nowhere "
@@ -124,8 +146,7 @@ def _warp_points(path: Path, phi: sitk.Transform, grid: Grid, out: Path) -> None
         )
     names = read_point_names(path)
     write_points(found, out, names if len(names) == len(found) else ())
-    indices = found @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
-    outside = int(((indices < -0.5) | (indices > np.asarray(grid.size) - 0.5)).any(1).sum())
+    outside = int((~lie_in(grid, map_points(grid.ras_to_ijk, found))).sum())
     typer.echo(
         f"{len(points)} points; carried back they meet within {residual.max():.4f} mm; "
         f"{outside} of them lie outside the reference"

@@ -11,18 +11,20 @@ import torch
 
 from .. import __version__
 from ..field import inverse_map, jacobian_determinant, to_grid, with_initial, world_points
+from ..similarity import MIND
 from ..solver import Solution, solve
 from ..types import Displacement, Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .arithmetic import wait_for
 from .elasticity import coefficients, one_setting, slip, used_elasticity
-from .model import NONE, ModelChoice
+from .model import ModelChoice
 from .network_field import NetworkField
 from .outcome import outcome
 from .prepare import Prepared, initial_alignment, prepare, problem_of
 from .report import measures, regularity
-from .request import RegistrationRequest, RegistrationResult
+from .request import NONE, RegistrationRequest, RegistrationResult
 from .run import Run
+from .similarity import similarity_of
 from .solver_settings import solver_settings
 
 NO_MODEL_FITS = "none (no trained model fits)"
@@ -115,6 +117,7 @@ def answer(
     with run.step("measure"):
         result = _result(request, pair, d_mm, run.check)
     facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
+    facts["similarity"] = pair.prepared.similarity
     return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])
 
 
@@ -179,7 +182,9 @@ def _facts(
     if request.options.model == NONE:
         return {**facts, "model": NONE}
     if field is None or choice.card is None:
-        return {**facts, "model": NO_MODEL_FITS, "model_choice": choice.reason}
+        across = similarity_of(request) == MIND
+        told = f"none ({choice.reason})" if across else NO_MODEL_FITS
+        return {**facts, "model": told, "model_choice": choice.reason}
     reasons = [choice.reason, field.note] if field.note else [choice.reason]
     named = {"model": field.name, "model_sha256": choice.card.sha256}
     return {**facts, **named, "model_choice": "; ".join(reasons)}

@@ -9,15 +9,18 @@ import torch
 
 from ..alignment import KINDS
 from ..errors import InputError
+from ..grid import lie_in, map_points
+from ..similarity import MIND
 from ..types import Grid, Image, LabelMap, is_affine
 from ..weights import find_model, read_card
 from .elasticity import check_sliding, check_tissues
 from .memory import ran_out
-from .model import AUTO, NONE
-from .request import RegistrationOptions, RegistrationRequest
+from .request import AUTO, NONE, RegistrationOptions, RegistrationRequest
+from .similarity import SIMILARITIES
 
 DEVICES = ("auto", "cpu", "cuda")
 SMALLEST_SIZE = 4
+MOST_ITERATIONS = 1_000_000
 LOG = logging.getLogger(__name__)
 
 
@@ -62,8 +65,16 @@ def check_options(options: RegistrationOptions, ndim: int = 3) -> None:
     """
     if options.model not in (NONE, AUTO):
         read_card(find_model(options.model))
-    if options.refine is not None and options.refine < 0:
-        raise InputError(f"{options.refine} iterations", "0 or more")
+    if options.refine is not None and not 0 <= options.refine <= MOST_ITERATIONS:
+        raise InputError(f"{options.refine} iterations", f"0 to {MOST_ITERATIONS}")
+    if options.similarity not in SIMILARITIES:
+        raise InputError(f"the similarity '{options.similarity}'", ", ".join(SIMILARITIES))
+    if options.similarity == MIND and options.model not in (NONE, AUTO):
+        raise InputError(
+            f"the model '{options.model}' beside the similarity mind",
+            "the solver alone, as no model knows it",
+            "leave one of them out",
+        )
     if not 0 <= options.seed < 2**31 - 1:
         raise InputError(f"the seed {options.seed}", "a whole number from 0 to 2147483646")
     _check_initial(options, ndim)
@@ -138,8 +149,8 @@ def _check_on_grid(labels: LabelMap | None, kind: str, image: Image) -> None:
         return
     if not labels.grid.same_as(image.grid):
         raise InputError(
-            f"{kind} {labels.name} on a grid of {_describe(labels.grid)}",
-            f"the grid of {image.name}, {_describe(image.grid)}",
+            f"{kind} {labels.name} on a grid of {labels.grid.beside(image.grid)}",
+            f"the grid of {image.name}, {image.grid.beside(labels.grid)}",
             "give those of the same scan, or resample them with nearest neighbour",
         )
     if not bool((labels.data != 0).any()):
@@ -179,15 +190,8 @@ def _check_landmarks(points: np.ndarray | None, side: str, ndim: int) -> None:
 
 
 def _any_inside(points: np.ndarray, grid: Grid) -> bool:
-    indices = points @ grid.ras_to_ijk[:-1, :-1].T + grid.ras_to_ijk[:-1, -1]
-    return bool(((indices >= -0.5) & (indices <= np.asarray(grid.size) - 0.5)).all(1).any())
+    return bool(lie_in(grid, map_points(grid.ras_to_ijk, points)).any())
 
 
 def _size(grid: Grid) -> str:
     return "×".join(str(n) for n in grid.size)
-
-
-def _describe(grid: Grid) -> str:
-    spacing = "×".join(f"{s:.4g}" for s in grid.spacing)
-    origin = ", ".join(f"{v:.1f}" for v in grid.origin)
-    return f"{_size(grid)} voxels of {spacing} mm from ({origin})"

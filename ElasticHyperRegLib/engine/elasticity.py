@@ -26,7 +26,7 @@ def check_tissues(tissues: Mapping[str, Elasticity], labels: LabelMap | None) ->
         return
     if labels is None:
         raise InputError(
-            f"λ and μ for {', '.join(tissues)} without fixed labels",
+            f"λ and μ for {', '.join(map(str, tissues))} without fixed labels",
             "a label map of the fixed image that says where they are",
             "give fixed labels, or one λ,μ for everywhere",
         )
@@ -34,7 +34,7 @@ def check_tissues(tissues: Mapping[str, Elasticity], labels: LabelMap | None) ->
     unknown = [name for name in tissues if name not in known]
     if unknown:
         raise InputError(
-            f"λ and μ for {', '.join(unknown)}",
+            f"λ and μ for {', '.join(map(str, unknown))}",
             f"tissues of {labels.name}: {', '.join(sorted(known))}",
             "correct the name, or name the labels by a tissue scheme",
         )

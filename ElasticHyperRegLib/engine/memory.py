@@ -14,12 +14,14 @@ from threading import Lock
 import torch
 
 from ..errors import InputError
+from ..similarity import MIND, NCC
 from .answer import AlignedPair, FieldOf, answer
 from .model import ModelChoice
 from .request import RegistrationRequest, RegistrationResult
 from .run import Run
+from .similarity import similarity_of
 
-BYTES = 220
+BYTES = {NCC: 220, MIND: 800}
 """Per voxel of the fixed image, roughly, as measured on volumes of 192³ and 256³."""
 LARGE_VOXELS = 2**21
 PLENTY = 2
@@ -56,7 +58,7 @@ def answer_where_it_fits(
     Raises:
         Cancelled: ``run`` was cancelled.
     """
-    with memory_kept(pair.grid.voxels):
+    with memory_kept(pair.grid.voxels, pair.prepared.similarity):
         if pair.device.type == "cpu":
             return answer(request, pair, choice, field_of, run)
         try:
@@ -84,16 +86,16 @@ def enough_memory(request: RegistrationRequest) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, NotImplementedError) or not ran_out(error):
             raise
-        voxels = request.fixed.grid.voxels
+        voxels, per_voxel = request.fixed.grid.voxels, BYTES[similarity_of(request)]
         raise InputError(
             f"images that there is no memory for ({_line(error)})",
-            f"some {BYTES * voxels // 2**20} MiB free for a fixed image of {voxels} voxels",
+            f"some {per_voxel * voxels // 2**20} MiB free for a fixed image of {voxels} voxels",
             "crop the images or resample them to larger voxels, or end other programs",
         ) from error
 
 
 @contextmanager
-def memory_kept(voxels: int) -> Iterator[None]:
+def memory_kept(voxels: int, similarity: str) -> Iterator[None]:
     """Inside, what is freed is kept for what is asked for next (Linux with glibc, main thread).
 
     Of its own accord glibc has the system give every block above 32 MiB anew and clear it page by
@@ -102,10 +104,12 @@ def memory_kept(voxels: int) -> Iterator[None]:
 
     Args:
         voxels: of the fixed image.
+        similarity: what the images are compared by.
     """
     global _keeping
+    needed = BYTES[similarity] * voxels
     mallopt = _mallopt() if voxels >= LARGE_VOXELS else None
-    if mallopt is None or _free() < PLENTY * BYTES * voxels:
+    if mallopt is None or _free() < PLENTY * needed:
         yield
         return
     with _KEEPING:

@@ -17,15 +17,16 @@ from math import log
 import numpy as np
 
 from ..errors import InputError
+from ..similarity import MIND
 from ..types import Elasticity, Grid
 from ..weights import ModelCard, find_model, list_models, read_card
 from .elasticity import one_setting, used_elasticity
 from .intensity import is_ct
 from .network_field import check_kind
 from .network_grid import towards_ras
-from .request import RegistrationRequest
+from .request import AUTO, NONE, RegistrationRequest
+from .similarity import similarity_of
 
-NONE, AUTO = "none", "auto"
 COARSEST = 2.0
 """Times the spacing of a model: coarser scans lack the detail that it was trained to see."""
 SMALLEST_VIEW = 0.4
@@ -105,6 +106,8 @@ def _best(request: RegistrationRequest) -> ModelChoice:
     """
     if request.options.sliding:
         return ModelChoice(None, "no model knows borders that slide")
+    if similarity_of(request) == MIND:
+        return ModelChoice(None, "no model compares across modalities")
     cards = list_models()
     faults = [_fault(card, request) for card in cards]
     fitting = [card for card, fault in zip(cards, faults, strict=True) if not fault]

@@ -12,7 +12,7 @@ import torch
 
 from ..errors import InputError
 from ..field import lift_slices, vox_to_mm, warp, with_initial, world_points
-from ..grid import coarser, resample
+from ..grid import coarser, resample, resample_labels
 from ..networks import RegistrationNetwork, channels_last, painted, portion
 from ..types import Elasticity, Grid, LabelMap
 from ..weights import ModelCard
@@ -244,11 +244,10 @@ class NetworkField:
             return spec.tissues if spec.conditioning == "tissue" else (), self._batch(nowhere)
         names = tissue_names(labels)
         order = tuple(dict.fromkeys(names.values()))
-        # In double precision every label value is a whole number still.
-        coarse = resample(labels.data.double(), labels.grid, self.grid, mode="nearest")
+        coarse = resample_labels(labels, self.grid).data
         index = nowhere
         for label, name in names.items():
-            index = torch.where(coarse.round() == label, order.index(name), index)
+            index = torch.where(coarse == label, order.index(name), index)
         return order, self._batch(index)
 
     def _as_seen(self, image: torch.Tensor) -> torch.Tensor:

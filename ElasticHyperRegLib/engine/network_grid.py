@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..grid import coarser
+from ..grid import coarser, nearest_axes
 from ..types import Grid
 from ..weights import ModelCard
 
@@ -40,9 +40,9 @@ def network_grid(card: ModelCard, fixed: Grid, coarsening: float = 1.0) -> Grid:
 
 def towards_ras(grid: Grid) -> Grid:
     """The same voxels with axes i, j, k reordered and turned to lie nearest R, A, S."""
-    order = _nearest_axes(np.abs(grid.direction))
+    order = nearest_axes(grid)[0][: grid.ndim]
     matrix = grid.ijk_to_ras.copy()
-    matrix[:-1, :-1] = matrix[:-1, list(order)]
+    matrix[:-1, :-1] = matrix[:-1, order]
     size = [grid.size[axis] for axis in order]
     for axis, count in enumerate(size):
         if matrix[axis, axis] < 0:
@@ -53,16 +53,4 @@ def towards_ras(grid: Grid) -> Grid:
 
 def plane_of(stack: Grid) -> str:
     """The plane of the slices of a volume, the nearest one where they are oblique."""
-    return ("sagittal", "coronal", "axial")[_nearest_axes(np.abs(stack.direction)).index(2)]
-
-
-def _nearest_axes(cosines: np.ndarray) -> list[int]:
-    """For each world axis the index axis nearest to it; the clearest are given away first."""
-    left = cosines.copy()
-    order = [0] * len(left)
-    for _ in order:
-        world, axis = np.unravel_index(int(left.argmax()), left.shape)
-        order[int(world)] = int(axis)
-        left[world, :] = -1
-        left[:, axis] = -1
-    return order
+    return ("sagittal", "coronal", "axial")[nearest_axes(stack)[0].index(2)]

@@ -13,11 +13,13 @@ from ..energies import Coefficient
 from ..errors import InputError
 from ..field import warp, with_initial, world_points
 from ..grid import coarser, resample
+from ..similarity import MIND
 from ..solver import Problem
 from ..types import Grid, Image, LabelMap
 from .distance import signed_distance_mm
 from .intensity import field_of_view, normalised, without_padding
 from .request import RegistrationRequest
+from .similarity import in_fixed_frame, similarity_of
 
 RIM_MM = 5.0
 """Around a user's mask that similarity sees too: an organ's border is where its edge is. Less for
@@ -47,10 +49,11 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Both images made ready."""
+    """Both images made ready, and by what they are compared."""
 
     fixed: Side
     moving: Side
+    similarity: str
 
 
 def prepare(request: RegistrationRequest) -> Prepared:
@@ -63,6 +66,7 @@ def prepare(request: RegistrationRequest) -> Prepared:
     return Prepared(
         _side(request.fixed, request.fixed_mask, rim_mm),
         _side(request.moving, request.moving_mask, rim_mm),
+        similarity_of(request),
     )
 
 
@@ -116,7 +120,7 @@ def problem_of(
 
     fixed, moving = prepared.fixed, prepared.moving
     lam, mu = (there(c) if isinstance(c, torch.Tensor) else c for c in elasticity)
-    return Problem(
+    problem = Problem(
         fixed=there(fixed.data),
         moving=there(moving.data),
         fixed_grid=fixed.image.grid,
@@ -127,6 +131,7 @@ def problem_of(
         fixed_mask=None if fixed.mask is None else there(fixed.mask),
         moving_mask=None if moving.mask is None else there(moving.mask),
     )
+    return in_fixed_frame(problem) if prepared.similarity == MIND else problem
 
 
 def _side(image: Image, mask: LabelMap | None, rim_mm: float) -> Side:

@@ -20,4 +20,5 @@ def options_record(options: RegistrationOptions) -> dict[str, Any]:
         "refine": options.refine,
         "device": options.device,
         "seed": options.seed,
+        "similarity": options.similarity,
     }

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     import torch
 
 Matrix = tuple[tuple[float, ...], ...]
+NONE, AUTO = "none", "auto"
 
 DEFAULT_ELASTICITY = Elasticity(0.05, 0.15)
 
 
 @dataclass(frozen=True, eq=False)
 class RegistrationRequest:
-    """Everything a registration depends on; equal requests give equal fields, bit for bit.
+    """Everything a registration depends on; equal requests give equal fields.
 
     Args:
         fixed: image whose grid the result lives on.
@@ -73,16 +74,20 @@ class RegistrationOptions:
             model of volumes.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random (the sampling of the initial alignment).
+        similarity: ``ncc`` (local NCC, within one modality), ``mind`` (MIND-SSC, across
+            modalities and contrasts; no model knows it), or ``auto``: MIND-SSC where one image is
+            a CT, the other is none, and no model is named.
     """
 
     elasticity: Elasticity = DEFAULT_ELASTICITY
     tissues: Mapping[str, Elasticity] = field(default_factory=dict)
     initial: str | Matrix = "affine"
-    model: str = "auto"
+    model: str = AUTO
     refine: int | None = None
     device: str = "auto"
     seed: int = 0
     sliding: tuple[SlidingBorder, ...] = ()
+    similarity: str = AUTO
 
 
 @dataclass(frozen=True, eq=False)

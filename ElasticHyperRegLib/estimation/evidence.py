@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..engine.request import RegistrationRequest
+from ..engine.request import AUTO, RegistrationRequest
+from ..engine.similarity import similarity_of
 from ..errors import InputError
 from ..metrics import check_common_tissue
 from ..types import Image, LabelMap
@@ -56,6 +57,7 @@ class Evidence:
         moving_points: the same landmarks in the moving image.
         initial: A, (D+1, D+1) RAS mm, fixed → moving points: φ(x) = A(x + d(x)); the identity
             where it is missing.
+        similarity: what likeness is measured by, as for ``RegistrationOptions``.
     """
 
     fixed: Image | None = None
@@ -67,9 +69,10 @@ class Evidence:
     fixed_points: np.ndarray | None = None
     moving_points: np.ndarray | None = None
     initial: np.ndarray | None = None
+    similarity: str = AUTO
 
     @classmethod
-    def of(cls, request: RegistrationRequest, initial: np.ndarray) -> Evidence:
+    def of(cls, request: RegistrationRequest, initial: np.ndarray | None = None) -> Evidence:
         """Everything that a request holds, under the initial alignment that was found for it."""
         return cls(
             request.fixed,
@@ -81,6 +84,7 @@ class Evidence:
             request.fixed_points,
             request.moving_points,
             initial,
+            similarity_of(request),
         )
 
     def check(self, weights: Mapping[str, float]) -> None:

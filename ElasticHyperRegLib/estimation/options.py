@@ -67,8 +67,8 @@ class EstimateOptions:
         elasticity: (λ, μ) that the search starts from and goes back to on ties.
         tissues: the same for single tissues, such as presets.
         sweeps: times that every tissue is searched alone while the others are held, for a field
-            that obeys tissues; 0 stays with one setting everywhere at a time, which is ten times
-            as fast.
+            that obeys tissues; 0 stays with one setting everywhere at a time, several times as
+            fast.
         iterations: of the gradient ascent.
 
     Raises:

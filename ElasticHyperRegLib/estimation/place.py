@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 import torch
 
-from ..grid import apply_matrix, precise, resample, voxel_points
+from ..grid import apply_matrix, precise, resample_labels, voxel_points
 from ..types import Grid, LabelMap
 from .evidence import Evidence
 
@@ -42,9 +42,7 @@ class Place:
         labels = self.evidence.fixed_labels
         if labels is None:
             return torch.zeros(1, 1, *self.grid.shape, dtype=torch.int64, device=self.device)
-        # In double precision every label value is a whole number still.
-        coarse = resample(labels.data.double(), labels.grid, self.grid, mode="nearest")
-        return coarse.round().long().to(self.device)
+        return resample_labels(labels, self.grid).data.long().to(self.device)
 
     @cached_property
     def _present(self) -> tuple[int, ...]:
@@ -124,10 +122,13 @@ class Place:
 
 
 class Landing:
-    """Where the voxels of the field's grid land in ``moving`` under φ(x) = A(x + d(x))."""
+    """Where the voxels of the field's grid land in ``moving`` under φ(x) = A(x + d(x)).
 
-    def __init__(self, place: Place, moving: Grid) -> None:
-        to_voxel = moving.ras_to_ijk @ place.initial
+    ``initial`` is A where it is not that of the place.
+    """
+
+    def __init__(self, place: Place, moving: Grid, initial: np.ndarray | None = None) -> None:
+        to_voxel = moving.ras_to_ijk @ (place.initial if initial is None else initial)
         like = torch.zeros((), device=place.device)
         voxels = voxel_points(place.grid.shape, like)
         self._base = apply_matrix(to_voxel @ place.grid.ijk_to_ras, voxels)

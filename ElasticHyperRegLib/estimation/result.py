@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.elasticity import EVERYWHERE
-from ..engine.model import NONE
+from ..engine.request import NONE
 from ..types import Elasticity
 from .settings import Setting
 from .surface import HELD, Surface

@@ -14,7 +14,7 @@ from math import nan
 import numpy as np
 import torch
 
-from ..engine import RegistrationRequest
+from ..engine import RegistrationOptions, RegistrationRequest
 from ..engine.prepare import prepare, problem_of
 from ..field import jacobian_determinant, mm_to_vox, with_initial
 from ..grid import apply_matrix, coarser, precise, resample, sample
@@ -195,7 +195,7 @@ class Folds(Term):
 
 
 class Similarity(Term):
-    """Mean cc² of the images, less ``FOLD_PENALTY`` times the fraction of folds."""
+    """Mean likeness of the images, less ``FOLD_PENALTY`` times the fraction of folds."""
 
     tolerance = 0.02
     cautious = True
@@ -208,14 +208,17 @@ class Similarity(Term):
             given(evidence.moving, "moving image"),
             fixed_mask=evidence.fixed_mask,
             moving_mask=evidence.moving_mask,
+            options=RegistrationOptions(similarity=evidence.similarity),
         )
         problem = problem_of(prepare(request), (0.0, 0.0), place.initial, place.device)
         self._mask = problem.moving_mask
-        self._landing = Landing(place, problem.moving_grid)
+        there = np.eye(place.grid.ndim + 1) if problem.initial is None else problem.initial
+        self._landing = Landing(place, problem.moving_grid, there)
         # What leaves the moving mask must not count as alike: it is weighted here instead.
         problem = replace(problem, moving_mask=None)
         self._objective = Objective(problem, place.grid, place.grid, WINDOW)
-        self._counts = ~place.by_tissue(self._objective.ncc.fixed, self._objective.ncc.mask).isnan()
+        compared = self._objective.likeness
+        self._counts = ~place.by_tissue(compared.fixed, compared.mask).isnan()
         self._folds = Folds(place)
 
     def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:
@@ -229,7 +232,7 @@ class Similarity(Term):
 
     def share(self, tissue: str) -> float:
         """Voxels of it that count, of all that do."""
-        mask = self._objective.ncc.mask
+        mask = self._objective.likeness.mask
         counted = self.place.numbers if mask is None else self.place.numbers[mask > 0]
         return self.place.share(tissue, counted)
 
@@ -242,7 +245,7 @@ class Similarity(Term):
 
     def _counted(self, d_mm: torch.Tensor) -> torch.Tensor | None:
         """Voxels that count in both images, (1, 1, *grid.shape); ``None`` for all of them."""
-        fixed = self._objective.ncc.mask
+        fixed = self._objective.likeness.mask
         if self._mask is None:
             return fixed
         landed = nearest(self._mask, self._landing(d_mm)).float()

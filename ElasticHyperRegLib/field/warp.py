@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..grid import apply_matrix, grid_to_grid, precise, sample, voxel_points
+from ..grid import apply_matrix, grid_to_grid, lie_in, map_points, precise, sample, voxel_points
 from ..types import Grid
 from .forms import mm_to_vox
 
@@ -61,13 +61,9 @@ def transform_points(
     moved = sample(u_mm.detach().cpu().double(), positions).reshape(dim, -1).T
     if initial is None:
         return (points + moved).numpy()
-    place, last = positions.reshape(dim, -1).T.numpy(), np.array(grid.size) - 1
+    place = positions.reshape(dim, -1).T.numpy()
     # Within half a voxel of the outermost ones their elastic part d continues; beyond is none.
-    border = _mapped(grid.ijk_to_ras, place.clip(0, last))
-    d_mm = _mapped(np.linalg.inv(initial), border + moved.numpy()) - border
-    d_mm[((place < -0.5) | (place > last + 0.5)).any(axis=1)] = 0
-    return _mapped(initial, points.numpy() + d_mm)
-
-
-def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:-1, :-1].T + matrix[:-1, -1]
+    border = map_points(grid.ijk_to_ras, place.clip(0, np.array(grid.size) - 1))
+    d_mm = map_points(np.linalg.inv(initial), border + moved.numpy()) - border
+    d_mm[~lie_in(grid, place)] = 0
+    return map_points(initial, points.numpy() + d_mm)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError
+from ..grid import map_points
 from ..types import Grid
 from .itk import ras_lps
 
@@ -30,4 +31,4 @@ def read_elastix(text: str, grid: Grid | None = None) -> np.ndarray:
         return ras_lps(values)
     if grid is None:
         raise InputError("points given as voxel indices", "points in mm", "export them as 'point'")
-    return values @ grid.ijk_to_ras[:3, :3].T + grid.origin
+    return map_points(grid.ijk_to_ras, values)

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -235,21 +236,66 @@ def _check_metaimage(path: Path, most_bytes: float) -> None:
     values = _metaimage_values(header)
     if not (values and data_file and pixel):
         raise InputError(f"{path} is not a MetaImage", action="check the file")
-    if data_file not in META_LOCAL:
-        path, offset = path.parent / data_file, 0
-        if "%" in data_file or data_file.startswith("LIST"):
-            return  # One file a slice: ITK opens each and says which is missing.
-        existing_file(path)
     needed = values * pixel
     refuse_large(path, needed, most_bytes)
+    packed = header.get("CompressedData", "").lower() == "true"
+    binary = header.get("BinaryData", "true").lower() == "true"
+    if data_file not in META_LOCAL:
+        if "%" in data_file or data_file.startswith("LIST"):
+            files = _slice_files(path, header, offset)
+            _check_slices(path, files, needed, binary and not packed)
+            return
+        path, offset = existing_file(path.parent / data_file), 0
     with path.open("rb") as file:
         file.seek(offset)
-        if header.get("CompressedData", "").lower() == "true":
-            present = _inflated_size(file, path, most_bytes)
-        else:
-            present = path.stat().st_size - offset
-    if header.get("BinaryData", "true").lower() == "true":
+        present = _inflated_size(file, path, most_bytes) if packed else path.stat().st_size - offset
+    if binary:
         _refuse_short(path, present, needed)
+
+
+def _slice_files(path: Path, header: dict[str, str], offset: int) -> list[Path]:
+    """The files of a MetaImage that has several: listed after its header, or numbered.
+
+    As ITK reads them: ``LIST`` or ``LIST 2D``, or ``NAME%03d first last step`` (without numbers one
+    for each slice from 1 on; two of three it does not survive).
+    """
+    data_file, size = header["ElementDataFile"], [int(n) for n in header["DimSize"].split()]
+    words, count = data_file.split(), size[-1]
+    try:
+        if words[0] == "LIST":
+            each = int(words[1].rstrip("Dd")) if len(words) > 1 else len(size) - 1
+            if not 1 <= each < len(size):
+                raise ValueError("as many dimensions as the image")
+            with path.open("rb") as file:
+                file.seek(offset)
+                lines = file.read().decode("utf-8", "surrogateescape").splitlines()
+            names, count = [line.strip() for line in lines if line.strip()], math.prod(size[each:])
+        elif len(words) == 3:
+            raise ValueError("two numbers")
+        else:
+            numbers = [int(word) for word in words[-3:]] if len(words) > 3 else []
+            name = data_file.rsplit(maxsplit=3)[0] if numbers else words[0]
+            first = numbers[0] if numbers else int((*words, "1")[1])
+            last, step = numbers[1:] or (first + count - 1, 1)
+            names = [name % number for number in islice(range(first, last + 1, step), count)]
+    except (TypeError, ValueError) as error:
+        form = "LIST, LIST 2D or a pattern such as s%03d.raw 1 20 1"
+        raise InputError(f"{path}: data in '{data_file}'", form, "check the header") from error
+    if not names:
+        raise InputError(f"{path}: a list of no files", "one for each slice", "check the header")
+    return [path.parent / name for name in names[:count]]
+
+
+def _check_slices(path: Path, files: list[Path], needed: int, plain: bool) -> None:
+    """ITK leaves the voxels of files that are missing at the end of the list as memory was.
+
+    ``plain``: neither compressed nor text, so that each byte counts.
+    """
+    present = [existing_file(file).stat().st_size for file in files]
+    if plain:
+        _refuse_short(path, sum(present), needed)
+        for file, size in zip(files, present, strict=True):
+            _refuse_short(file, size, needed // len(files))
 
 
 def _metaimage_values(header: dict[str, str]) -> int:

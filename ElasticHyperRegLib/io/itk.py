@@ -75,8 +75,7 @@ def _alone(path: Path) -> Iterator[str]:
 
     Of ``a.nii.gz`` ITK takes the header, and the voxels of ``a.nii`` where that lies beside it.
     """
-    twin = path.with_suffix("")
-    if path.suffix.lower() != ".gz" or not twin.exists():
+    if path.suffix.lower() != ".gz" or not path.with_suffix("").exists():
         yield str(path)
         return
     with TemporaryDirectory() as folder:

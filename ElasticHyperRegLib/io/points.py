@@ -55,6 +55,8 @@ def read_points(path: str | Path, grid: Grid | None = None) -> np.ndarray:
         points = np.asarray(readers[suffix](path.read_text(encoding="utf-8-sig")), dtype=float)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not in UTF-8", "a text in UTF-8", "save it so") from error
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -142,7 +144,14 @@ def _read_csv(text: str) -> np.ndarray:
     table, placed = list(rows), header.get("DEFINED")
     if placed is not None:
         refuse_unplaced(sum((row[placed] or "").strip() == "0" for row in table))
-    return np.array([[float(row[header[column]]) for column in _COLUMNS] for row in table])
+    points = []
+    for number, row in enumerate(table, start=1):
+        given = [row[header[column]] or "" for column in _COLUMNS]
+        try:
+            points.append([float(value) for value in given])
+        except ValueError as error:
+            raise InputError(f"'{','.join(given)}' for point {number}", "three numbers") from error
+    return np.array(points)
 
 
 def _format_csv(points: np.ndarray, names: Sequence[str]) -> str:

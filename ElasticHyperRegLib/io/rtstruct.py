@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..grid import map_points
 from ..types import Grid
 from .itk import ras_lps
 from .segments import Segment
@@ -88,7 +89,7 @@ def _planes(
     drawn: list[tuple[float, np.ndarray]] = []
     outside = 0
     for points in contours:
-        ijk = ras_lps(points) @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
+        ijk = map_points(grid.ras_to_ijk, ras_lps(points))
         if np.ptp(ijk[:, 2]) > TILT:
             raise InputError(
                 f"{path}: contours of {name} that are not parallel to the slices of the image",

@@ -14,7 +14,7 @@ import torch
 
 from ..errors import InputError
 from ..field import elastic_part, world_points
-from ..grid import apply_matrix
+from ..grid import apply_matrix, map_points
 from ..types import Displacement, Grid
 from .integrity import check_complete, existing_file
 from .itk import (
@@ -85,11 +85,20 @@ def read_transform(path: str | Path) -> sitk.Transform:
         return _read_field(path)
     try:
         with reading(path):
-            return sitk.ReadTransform(str(path))
+            found = sitk.ReadTransform(str(path))
     except SeveralTransforms:
         raise
     except InputError as error:
         raise InputError(f"{path} is not a transform", _TRANSFORM_FILE, "check it") from error
+    if not all(_is_finite(part) for part in _in_order(found)):
+        raise InputError(f"{path} holds NaN or infinite numbers", "finite ones", "make it anew")
+    return found
+
+
+def _is_finite(part: sitk.Transform) -> bool:
+    if isinstance(part, sitk.DisplacementFieldTransform):
+        return bool(np.isfinite(sitk.GetArrayViewFromImage(part.GetDisplacementField())).all())
+    return bool(np.isfinite((*part.GetParameters(), *part.GetFixedParameters())).all())
 
 
 def transform_displacement(transform: sitk.Transform, grid: Grid) -> Displacement:
@@ -132,7 +141,7 @@ def covers_points(transform: sitk.Transform, points_ras: np.ndarray) -> np.ndarr
     for part in _in_order(transform):
         domain = _domain(part)
         if domain is not None:
-            places = here @ domain[:-1, :-1].T + domain[:-1, -1]
+            places = map_points(domain, here)
             inside &= ((places >= 0) & (places <= 1)).all(1)
         here = apply_to_points(part, here)
     return inside
@@ -142,8 +151,8 @@ def _holds_corners(domain: np.ndarray, so_far: sitk.Transform, grid: Grid) -> bo
     """Whether the corners of ``grid``, and so all of it, lie in a box under a linear transform."""
     last = np.asarray(grid.size) - 1
     corners = np.array(list(np.ndindex(*[2] * grid.ndim))) * last
-    world = corners @ grid.ijk_to_ras[:-1, :-1].T + grid.ijk_to_ras[:-1, -1]
-    places = apply_to_points(so_far, world) @ domain[:-1, :-1].T + domain[:-1, -1]
+    world = map_points(grid.ijk_to_ras, corners)
+    places = map_points(domain, apply_to_points(so_far, world))
     return bool(((places >= 0) & (places <= 1)).all())
 
 

@@ -64,9 +64,10 @@ def tissues(*maps: LabelMap) -> Iterator[Tissue]:
     """
     for other in maps[1:]:
         if not other.grid.same_as(maps[0].grid):
+            one = maps[0]
             raise InputError(
-                f"{other.name} on {other.grid}",
-                f"the grid of {maps[0].name}, {maps[0].grid}",
+                f"{other.name} on a grid of {other.grid.beside(one.grid)}",
+                f"the grid of {one.name}, {one.grid.beside(other.grid)}",
                 "resample one of the label maps onto the other's grid",
             )
     maps = (*maps[:1], *(spelled_like(other, maps[0]) for other in maps[1:]))

@@ -98,6 +98,7 @@ class LiveController(LivePair):
             initial=options.initial,
             seed=options.seed,
             refine=options.refine,
+            similarity=options.similarity,
             scheme=options.scheme,
             elasticity={name: [e.lam, e.mu] for name, e in settings.elasticity.items()},
             locked=settings.locked,

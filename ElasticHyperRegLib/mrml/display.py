@@ -93,11 +93,6 @@ class RegistrationDisplay:
         return self._jacobian.node
 
     @property
-    def jacobian_color_node(self) -> Node:
-        """Its colour table."""
-        return self._jacobian.color_node
-
-    @property
     def spread_nodes(self) -> dict[str, Node]:
         """Scalar volumes by the names of ``SPREADS``; none before a sensitivity was set."""
         return {name: overlay.node for name, overlay in self._spreads.items()}

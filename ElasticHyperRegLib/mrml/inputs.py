@@ -47,8 +47,8 @@ def read_inputs(nodes: dict[str, Node], options: ControllerOptions) -> PairInput
         InputError: one node stands on both sides; a node holds nothing that can be used.
     """
     _refuse_twins(nodes)
-    notes = [line for line in (_moved(nodes[side]) for side in ("fixed", "moving")) if line]
     fixed, moving = image_from_node(nodes["fixed"]), image_from_node(nodes["moving"])
+    notes = [line for line in (_moved(nodes[side]) for side in ("fixed", "moving")) if line]
     scheme = None if options.scheme is None else load_scheme(options.scheme)
 
     def labels(role: str, image: Image, like: LabelMap | None = None) -> LabelMap | None:

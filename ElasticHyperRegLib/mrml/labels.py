@@ -13,6 +13,7 @@ from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
+from ..grid import grid_to_grid, map_points
 from ..io.itk import array_to_sitk, geometry_of
 from ..metrics.regions import label_boxes
 from ..names import spelled_like
@@ -227,8 +228,7 @@ def _painted(
 def _part_of(grid: Grid, values: np.ndarray, own: Grid) -> Part:
     """What labels on a grid of their own make of ``grid``, within the box that they cover."""
     corners = np.array(list(np.ndindex(2, 2, 2))) * np.asarray(own.size) - 0.5
-    matrix = grid.ras_to_ijk @ own.ijk_to_ras
-    places = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    places = map_points(grid_to_grid(own, grid), corners)
     low = np.clip(np.floor(places.min(0)).astype(int), 0, np.asarray(grid.size) - 1)
     high = np.clip(np.ceil(places.max(0)).astype(int) + 1, low + 1, grid.size)
     part = grid.ijk_to_ras.copy()

@@ -33,6 +33,7 @@ def open_session(inputs: PairInputs, options: ControllerOptions) -> Any:
         initial=initial if isinstance(initial, str) else tuple(map(tuple, initial)),
         seed=options.seed,
         refine=options.refine,
+        similarity=options.similarity,
     )
     make = options.open_session or Session
     return make(inputs.fixed, inputs.moving, inputs.labels, options.model, options.device, more)

@@ -22,6 +22,7 @@ class ControllerOptions:
         seed: of everything random.
         refine: iterations of the exact solver in exports and outputs, at most; ``None`` leaves
             that to it.
+        similarity: ``auto``, ``ncc`` or ``mind``.
         scheme: tissue scheme that names label values, packaged name or ``.toml`` file.
         fixed_points_node: markups in the fixed volume, for landmark errors.
         moving_points_node: the same landmarks in the moving volume, matched by their labels.
@@ -36,6 +37,7 @@ class ControllerOptions:
     initial: Any = "affine"
     seed: int = 0
     refine: int | None = None
+    similarity: str = "auto"
     scheme: str | None = None
     fixed_points_node: Node = None
     moving_points_node: Node = None
@@ -61,6 +63,7 @@ class ControllerOptions:
             initial=state.initial,
             seed=state.seed,
             refine=state.refine,
+            similarity=state.similarity,
             scheme=state.scheme,
             fixed_points_node=given.get("fixed_points"),
             moving_points_node=given.get("moving_points"),

@@ -151,11 +151,6 @@ class Overlay:
         """What it needs in the scene."""
         return self.node, self.painted
 
-    @property
-    def color_node(self) -> Node:
-        """The colour table of the values."""
-        return self.node.GetDisplayNode().GetColorNode()
-
     @cached_property
     def _share(self) -> np.ndarray:
         """Of ``BYTE``, (K, J, I)."""

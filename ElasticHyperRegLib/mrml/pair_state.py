@@ -44,7 +44,7 @@ class PairState:
     Attributes:
         nodes: role (see ``REFERENCES``) → node; roles without a node are absent.
         model: as in ``ControllerOptions``; likewise ``device``, ``initial``, ``seed``, ``refine``,
-            ``scheme``.
+            ``similarity``, ``scheme``.
         elasticity: tissue → [λ, μ].
         locked: tissues whose ratio is kept.
         kept: kept settings, each ``{"name", "elasticity", "metrics"}``.
@@ -57,6 +57,7 @@ class PairState:
     initial: Any = "affine"
     seed: int = 0
     refine: int | None = None
+    similarity: str = "auto"
     scheme: str | None = None
     elasticity: dict[str, list[float]] = field(default_factory=dict)
     locked: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from ..errors import InputError
+from ..grid import map_points
 from .geometry import placement
 from .nodes import Node, name_of
 
@@ -37,9 +38,8 @@ def points_from_node(node: Node) -> tuple[list[str], np.ndarray]:
         if node.GetNthControlPointPositionStatus(i) == node.PositionDefined
     ]
     local = np.array([node.GetNthControlPointPosition(i) for i in placed]).reshape(-1, 3)
-    matrix = placement(node)
     labels = [str(node.GetNthControlPointLabel(i)) for i in placed]
-    return labels, local @ matrix[:3, :3].T + matrix[:3, 3]
+    return labels, map_points(placement(node), local)
 
 
 def matched_points(fixed_node: Node, moving_node: Node) -> tuple[np.ndarray, np.ndarray]:

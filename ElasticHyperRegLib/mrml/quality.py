@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..field import elastic_part, inverse_map, transform_points, warp_labels, world_points
-from ..grid import coarser, resample
+from ..grid import coarser, resample_labels
 from ..metrics import (
     dice,
     folds_fraction,
@@ -91,8 +91,7 @@ class Measure:
         labels = self.inputs.labels
         if labels is None:
             return None
-        data = resample(labels.data.double(), labels.grid, self.grid, "nearest", 0.0)
-        return LabelMap(data.round().int(), self.grid, labels.names, labels.name)
+        return resample_labels(labels, self.grid, fill=0.0)
 
     @cached_property
     def _moving_grid(self) -> Grid:

@@ -24,11 +24,12 @@ def image_from_node(node: Node) -> Image:
     Raises:
         InputError: no volume, no voxels, several values a voxel, an unsuitable parent transform.
     """
-    if node is None or not node.IsA("vtkMRMLScalarVolumeNode"):
+    if not hasattr(node, "IsA"):
+        given = "no volume" if node is None else f"{node!r:.60}, no node of the scene"
+        raise InputError(given, "a scalar volume", "choose one")
+    if not node.IsA("vtkMRMLScalarVolumeNode"):
         raise InputError(
-            "no volume" if node is None else f"{name_of(node)}, a {node.GetClassName()}",
-            "a scalar volume",
-            "choose one",
+            f"{name_of(node)}, a {node.GetClassName()}", "a scalar volume", "choose one"
         )
     grid = volume_grid(node)
     values = image_array(node.GetImageData())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..similarity import MIND
 from . import panels
 from .content import PlaneContent, intensity_windows, plane_content, slice_weight
 from .planes import choose_planes
@@ -29,6 +30,8 @@ _ALIGNMENTS = {
     "rigid": "after rigid alignment",
     "affine": "after affine alignment",
 }
+_DIFFERENCES = ("Difference before", "fixed − moving"), ("Difference after", "fixed − warped")
+_SQUARES = ("Checkerboard before", "fixed and moving"), ("Checkerboard after", "fixed and warped")
 
 
 def render_preview(result: RegistrationResult, path: str | Path) -> None:
@@ -51,11 +54,12 @@ def render_preview(result: RegistrationResult, path: str | Path) -> None:
     planes = choose_planes(result.displacement.grid, slice_weight(result))
     contents = [plane_content(result, plane, windows) for plane in planes]
     figure, axes = _layout(figure_class, contents)
-    bars = _draw_rows(axes, contents)
-    _name_columns(axes[0], result)
+    across = result.metrics.get("similarity") == MIND
+    bars = _draw_rows(axes, contents, across)
+    _name_columns(axes[0], result, across)
     _name_rows(axes[:, 0], contents)
     _add_bars(figure, axes[-1], bars)
-    _add_words(figure, result, contents)
+    _add_words(figure, result, contents, across)
     with warnings.catch_warnings():
         # A name in letters that the font lacks is drawn as boxes, and that is all.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
@@ -101,8 +105,11 @@ def _height_ratio(content: PlaneContent) -> float:
     return min(max(rows * up / (columns * across), _FLATTEST), _TALLEST)
 
 
-def _draw_rows(axes: np.ndarray, contents: list[PlaneContent]) -> dict[int, Any]:
-    """Draw every panel; returns by column what needs a colour bar."""
+def _draw_rows(axes: np.ndarray, contents: list[PlaneContent], across: bool) -> dict[int, Any]:
+    """Draw every panel; returns by column what needs a colour bar.
+
+    Between modalities (``across``) checkerboards take the place of differences.
+    """
     norm = panels.jacobian_norm(contents)
     moved = np.concatenate([content.elastic_mm.ravel() for content in contents])
     largest = max(float(np.percentile(moved, 99.5)), _SMALLEST_MM)
@@ -117,22 +124,26 @@ def _draw_rows(axes: np.ndarray, contents: list[PlaneContent]) -> dict[int, Any]
             panels.draw_grey(panel, plane, values)
             panels.draw_labels(panel, plane, own, colour)
             panels.draw_labels(panel, plane, content.fixed_labels, panels.FIXED_COLOUR)
-        panels.draw_difference(row[3], content, content.moving, content.unseen_moving)
-        bars[4] = panels.draw_difference(row[4], content, content.warped, content.unseen_warped)
+        pairs = (content.moving, content.unseen_moving), (content.warped, content.unseen_warped)
+        if across:
+            for panel, pair in zip(row[3:5], pairs, strict=True):
+                panels.draw_checkerboard(panel, content, *pair)
+        else:
+            panels.draw_difference(row[3], content, *pairs[0])
+            bars[4] = panels.draw_difference(row[4], content, *pairs[1])
         bars[5] = panels.draw_jacobian(row[5], content, norm)
         panels.draw_labels(row[5], plane, content.fixed_labels, "black")
         bars[6] = panels.draw_deformation(row[6], content, largest)
     return bars
 
 
-def _name_columns(axes: np.ndarray, result: RegistrationResult) -> None:
+def _name_columns(axes: np.ndarray, result: RegistrationResult, across: bool) -> None:
     aligned = _ALIGNMENTS.get(str(result.request.options.initial), "after the given alignment")
     names = (
         ("Fixed", "stays as it is"),
         ("Moving", aligned),
         ("Warped", "moving, after registration"),
-        ("Difference before", "fixed − moving"),
-        ("Difference after", "fixed − warped"),
+        *(_SQUARES if across else _DIFFERENCES),
         ("Volume change", "moving relative to fixed"),
         ("Elastic deformation", "beyond the alignment"),
     )
@@ -180,7 +191,9 @@ def _ratio_ticks(bar: Any) -> None:
     bar.ax.minorticks_off()
 
 
-def _add_words(figure: Any, result: RegistrationResult, contents: list[PlaneContent]) -> None:
+def _add_words(
+    figure: Any, result: RegistrationResult, contents: list[PlaneContent], across: bool
+) -> None:
     inches = figure.get_figheight()
     x = _LEFT / figure.get_figwidth()
     request = result.request
@@ -191,7 +204,8 @@ def _add_words(figure: Any, result: RegistrationResult, contents: list[PlaneCont
     notes = ["Radiological convention: the patient's right is on the left."]
     if request.fixed_labels is not None:
         notes.append("Blue outlines: fixed labels, yellow: moving labels.")
-    if any(content.unseen_moving.any() or content.unseen_warped.any() for content in contents):
+    unseen = any(c.unseen_moving.any() or c.unseen_warped.any() for c in contents)
+    if unseen and not across:
         notes.append("Dark grey in the differences: one of the scans shows nothing there.")
     if bool((result.jacobian <= 0).any()):
         notes.append("Magenta: folds.")

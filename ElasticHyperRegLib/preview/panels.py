@@ -14,6 +14,7 @@ UNSEEN_COLOUR = "#2e3338"
 _TEXT = "#f2f2f2"
 _MOST_LABELS = 8
 _GRID_LINES = 22
+_SQUARES = 8
 _SMALLEST_RANGE, _LARGEST_RANGE = 1.25, 4.0
 _TISSUE = 0.5
 _JACOBIAN_COLOURS = ("#08306b", "#2f7fbc", "#ffffff", "#d6453d", "#67000d")
@@ -64,6 +65,18 @@ def draw_difference(
     return draw_image(
         axes, content.plane, values, cmap=colours, vmin=-1, vmax=1, interpolation="nearest"
     )
+
+
+def draw_checkerboard(
+    axes: Any, content: PlaneContent, second: np.ndarray, unseen: np.ndarray
+) -> None:
+    """Fixed and ``second`` in turn: of two modalities edges can be compared, values cannot."""
+    plane = content.plane
+    x, y = _coordinates(plane, second.shape)
+    side = max(x[-1], y[-1]) / _SQUARES
+    own = (x // side)[None, :] + (y // side)[:, None]
+    values = np.where(own % 2 == 0, content.fixed, np.where(unseen, 0.0, second))
+    draw_image(axes, plane, values, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
 def jacobian_norm(contents: list[PlaneContent]) -> Any:

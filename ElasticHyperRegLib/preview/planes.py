@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import nibabel as nib
 import numpy as np
 import torch
 
-from ..grid import apply_matrix
+from ..grid import apply_matrix, nearest_axes
 from ..types import Grid
 
 _STEP = 200_000
@@ -84,15 +83,6 @@ class Plane:
         directions = self.grid.direction * signs_by_index(nearest, signs, self.grid.ndim)
         across, up = (directions[:, nearest[axis]] for axis in (self.across, self.upwards))
         return np.tensordot(across, flat, axes=1), np.tensordot(up, flat, axes=1)
-
-
-def nearest_axes(grid: Grid) -> tuple[list[int], list[int]]:
-    """Index axis nearest to each of R, A, S, and whether it runs along (1) or against it (−1)."""
-    affine = np.eye(4)
-    affine[: grid.ndim, : grid.ndim] = grid.direction
-    orientation = nib.io_orientation(affine)
-    nearest = [int(np.flatnonzero(orientation[:, 0] == world)[0]) for world in range(3)]
-    return nearest, [int(orientation[axis, 1]) for axis in nearest]
 
 
 def signs_by_index(nearest: list[int], signs: list[int], dim: int) -> np.ndarray:

@@ -28,16 +28,15 @@ def run_program(
     command: Sequence[str],
     on_line: Callable[[str], None],
     cancelled: Callable[[], bool] | None = None,
-    variables: Mapping[str, str] | None = None,
 ) -> tuple[int, list[str]]:
     """Run ``command`` to its end, error output and output as one.
+
+    What belongs to this process's Python, or to a 3D Slicer around it, is not passed on.
 
     Args:
         command: the executable and its arguments; no shell is involved.
         on_line: called with each line, and with each state of a progress bar.
         cancelled: asked often; once it is true, the program and all that it started are killed.
-        variables: environment variables beside those of this process. What belongs to this
-            process's Python, or to a 3D Slicer around it, is not passed on.
 
     Returns:
         Exit status (negative for a signal) and the last lines.
@@ -47,7 +46,7 @@ def run_program(
         OSError: the executable cannot be started.
     """
     lines: list[str] = []
-    with _started(command, {**clean_environment(os.environ), **(variables or {})}) as child:
+    with _started(command, clean_environment(os.environ)) as child:
         for line in _lines(child, cancelled):
             lines.append(line)
             del lines[:-KEPT_LINES]

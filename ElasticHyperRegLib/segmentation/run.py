@@ -11,7 +11,6 @@ from ..tissues import (
     CANNOT_SEE,
     CT,
     MR,
-    Finding,
     TissueScheme,
     body_mask,
     check_hounsfield,
@@ -68,7 +67,7 @@ def segment(
         check_hounsfield(image, within=True)  # before minutes of work: the body is filled after it
     labels, notes, cached = run_total(image, task, options, progress, cancelled)
     made, findings = _tissue_map(labels, scheme, image)
-    return Segmentation(made, (*notes, *(f.text for f in findings)), cached)
+    return Segmentation(made, (*notes, *findings), cached)
 
 
 def tissues_from_labels(path: str | Path, image: Image, tissues: str | None = None) -> Segmentation:
@@ -93,12 +92,12 @@ def tissues_from_labels(path: str | Path, image: Image, tissues: str | None = No
             "check that they belong together",
         )
     made, findings = _tissue_map(moved, scheme, image)
-    return Segmentation(made, (*remarks, *(f.text for f in (*lost, *findings))))
+    return Segmentation(made, (*remarks, *lost, *findings))
 
 
 def _tissue_map(
     labels: LabelMap, scheme: TissueScheme | None, image: Image
-) -> tuple[LabelMap, tuple[Finding, ...]]:
+) -> tuple[LabelMap, tuple[str, ...]]:
     """Labels → tissues; gaps are filled, what is odd is found.
 
     The rest of the body is filled where the scheme has a rest other than its label 0, and says by
@@ -108,14 +107,13 @@ def _tissue_map(
         return labels, find_flaws(labels)
     made, told = scheme.apply(labels), scheme.left_over(labels)
     rest = next((t.label for t in scheme.tissues if t.name == scheme.rest), 0)
-    strangers = [Finding("rest", scheme.rest or "", 0, told)] if told else []
-    filled: tuple[Finding, ...] = ()
+    filled: tuple[str, ...] = ()
     if rest:
         made, filled = fill_pockets(made)
     if rest and scheme.task in MODALITY:
         made, body = fill_body(made, body_mask(image, MODALITY[scheme.task]), rest)
         filled += body
-    return made, (*strangers, *filled, *find_flaws(made))
+    return made, (*([told] if told else []), *filled, *find_flaws(made))
 
 
 def _scheme(name: str) -> TissueScheme | None:

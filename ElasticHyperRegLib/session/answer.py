@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..engine.request import DEFAULT_ELASTICITY, Matrix
+from ..engine.request import AUTO, DEFAULT_ELASTICITY, Matrix
 from ..engine.sliding import SlidingBorder
 from ..types import Displacement, Elasticity, LabelMap
 
@@ -35,6 +35,7 @@ class SessionInputs:
             a network, at most; ``None`` leaves that to it.
         elasticity: (λ, μ) of every tissue for which none is given.
         sliding: borders along which tissues may slide.
+        similarity: ``ncc``, ``mind`` or ``auto``.
     """
 
     moving_labels: LabelMap | None = None
@@ -47,6 +48,7 @@ class SessionInputs:
     refine: int | None = None
     elasticity: Elasticity = DEFAULT_ELASTICITY
     sliding: tuple[SlidingBorder, ...] = ()
+    similarity: str = AUTO
 
 
 @dataclass(frozen=True, eq=False)

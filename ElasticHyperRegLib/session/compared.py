@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from ..engine import FieldModel, NetworkField
-from ..engine.model import NONE
+from ..engine.request import NONE
 from ..estimation import DifferentiableField, Setting
 from ..field import to_grid
 from ..types import Elasticity

@@ -17,10 +17,9 @@ from ..engine import (
     ran_out,
 )
 from ..engine.elasticity import tissue_names
-from ..engine.model import NONE
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
-from ..engine.request import DEFAULT_ELASTICITY
+from ..engine.request import DEFAULT_ELASTICITY, NONE
 from ..engine.sliding import bands
 from ..estimation.settings import Setting
 from ..field import to_grid

@@ -15,7 +15,7 @@ from ..estimation.settings import Setting
 from ..types import Elasticity
 from .answer import Stage
 from .fields import Fields
-from .solver_field import EQUAL, PATIENT, Held, SolverField
+from .solver_field import EQUAL, HASTY, PATIENT, Held, SolverField
 from .tangent import Tangent, parameters, tangents
 from .worker import Turn
 
@@ -52,7 +52,8 @@ class Live:
     """What one pair's answers start from: the field on screen, and derivatives of a settled one.
 
     After a network the solver goes only so far as in ``engine.register``: it must not refit the
-    noise that the network has learnt to leave alone. Alone it goes on until the field settles.
+    noise that the network has learnt to leave alone. Alone it goes on until the field settles, and
+    then answers from one start, so that equal settings have equal final fields.
 
     Args:
         fields: network and solver of the pair.
@@ -71,7 +72,7 @@ class Live:
         self._solver = fields.solver
         self._shown: Held | None = None
         self._settled: _Settled | None = None
-        self._base: tuple[tuple[Elasticity, ...], torch.Tensor] | None = None
+        self._base: torch.Tensor | None = None
         self._network_seconds = 0.0
 
     @property
@@ -106,16 +107,33 @@ class Live:
         if self._fields.network is not None:
             last = self.patience.passes == 0
             held = self._ask_network(setting, turn.check, deliver, last)
-            self._base, stage = (values, held.u_vox), "network"
+            self._base, stage = held.u_vox, "network"
+        elif self._shown is not None:
+            self._approach([self._shown, *([foreseen] if foreseen else [])], values, turn, deliver)
+            self._shown = solver.refined(solver.anchor(), values, turn.check, self.patience)
+            deliver(stage, solver.field(self._shown), True)
+            return
         else:
-            starts = [self._shown or solver.anchor(), *([foreseen] if foreseen else [])]
-            self._shown = held = solver.better(starts, values)
+            self._shown = held = solver.anchor()
         for better, last in solver.refine(held, values, turn.check, self.patience):
             self._shown = held = better
             stage = "refined"
             deliver(stage, solver.field(held), last)
         if not last:  # the solver found nothing better
             deliver(stage, solver.field(held), True)
+
+    def _approach(
+        self, starts: Sequence[Held], values: Sequence[Elasticity], turn: Turn, deliver: Deliver
+    ) -> None:
+        """Deliver fields on the way from what is on screen.
+
+        Where that ends hangs on the way there as much as on ``values``, by a millimetre in places
+        that the images say little of: none of them is final.
+        """
+        held = self._solver.better(starts, values)
+        for better, _ in self._solver.refine(held, values, turn.check, HASTY):
+            self._shown = better
+            deliver("refined", self._solver.field(better), False)
 
     def _differentiate(self, setting: Setting, turn: Turn) -> None:
         """Find out how the field on screen changes, unless a quick network tells.
@@ -133,9 +151,9 @@ class Live:
         now, before = parameters(values), parameters(last.tangent.values if last else values)
         order = sorted(range(len(now)), key=lambda n: (n in known, now[n] == before[n]))
         respond = partial(self._response, setting, turn)
-        if self._base is None or self._base[0] != values:
-            self._base = values, respond(values)
-        found = tangents(values, self._base[1], respond, order, known)
+        if self._base is None:
+            self._base = respond(values)
+        found = tangents(values, self._base, respond, order, known)
         for done, tangent in enumerate(found, start=1):
             self._settled = _Settled(held, tangent, done == len(order))
 

@@ -10,7 +10,7 @@ import torch
 from ..engine import AlignedPair, RegistrationRequest
 from ..engine.elasticity import tissue_names
 from ..field import jacobian_determinant, transform_points, warp_labels, world_points
-from ..grid import apply_matrix, resample
+from ..grid import apply_matrix, resample_labels
 from ..metrics import dice, folds_fraction, jacobian_summary, mean_dice, tre_mm
 from ..types import Displacement, Grid, LabelMap
 
@@ -36,7 +36,7 @@ class Measure:
         self._labels: LabelMap | None = None
         self._lost: set[str] = set()
         if request.fixed_labels is not None and request.moving_labels is not None:
-            self._labels = _on(request.fixed_labels, grid)
+            self._labels = resample_labels(request.fixed_labels, grid)
             names = tissue_names(request.fixed_labels)
             self._lost = {*names.values()} - {*tissue_names(self._labels).values()}
         self._before = self._overlap(rest)
@@ -85,9 +85,3 @@ class Measure:
         found = dice(self._labels, LabelMap(data, self._grid, moving.names))
         # A fixed tissue too small for this grid cannot be met, however good the field is.
         return {name: value for name, value in found.items() if name not in self._lost}
-
-
-def _on(labels: LabelMap, grid: Grid) -> LabelMap:
-    # In double precision every label value is a whole number still.
-    data = resample(labels.data.double(), labels.grid, grid, mode="nearest").round()
-    return LabelMap(data.to(labels.data.dtype), grid, labels.names, labels.name)

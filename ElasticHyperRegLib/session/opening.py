@@ -6,7 +6,10 @@ from dataclasses import replace
 
 from ..engine import RegistrationOptions, RegistrationRequest, model_choice
 from ..engine.elasticity import tissue_names
-from ..engine.model import AUTO, NONE, ModelChoice
+from ..engine.model import ModelChoice
+from ..engine.request import AUTO, NONE
+from ..engine.similarity import similarity_of
+from ..similarity import MIND
 from ..types import Elasticity, Grid, Image, LabelMap
 from .answer import SessionInputs
 
@@ -14,6 +17,7 @@ NO_MODEL = "no trained model fits this pair: the solver answers"
 COARSE = 3.0
 """Times as large as the scan's are voxels whose answers are called previews."""
 PREVIEW = "live answers are previews, on voxels of {} mm; the full result has the scan's own {} mm"
+ACROSS = "compared across modalities, by MIND-SSC: the solver answers"
 NO_SLIDING = "{} knows no border that slides: only the solver's passes after it do"
 
 
@@ -31,6 +35,7 @@ def request_of(
         device="cpu" if device == "mps" else device,
         seed=given.seed,
         sliding=given.sliding,
+        similarity=given.similarity,
     )
     return RegistrationRequest(
         fixed=fixed,
@@ -47,6 +52,8 @@ def request_of(
 
 def first_notes(request: RegistrationRequest, choice: ModelChoice) -> list[str]:
     """What is to be known before the first answer."""
+    if similarity_of(request) == MIND:
+        return [ACROSS]
     if choice.card is None:
         return [] if request.options.model == NONE else [NO_MODEL]
     return [NO_SLIDING.format(choice.card.name)] if request.options.sliding else []

@@ -44,7 +44,6 @@ from ..estimation import (
 )
 from ..estimation import sensitivity as spread
 from ..estimation.evidence import usual_objective
-from ..estimation.settings import Given
 from ..field import elastic_part, world_points
 from ..types import Elasticity, Grid, Image, LabelMap
 from ..weights import ModelCard
@@ -56,7 +55,7 @@ from .live import Live
 from .measure import Measure
 from .opening import first_notes, live_choice, preview_note, request_of
 from .threads import give_back_threads
-from .values import Values, setting, with_neighbours
+from .values import Values, listed, setting, with_neighbours
 from .worker import Turn, Worker
 
 T = TypeVar("T")
@@ -134,6 +133,7 @@ class Session:
             refine=options.refine,
             elasticity=options.elasticity,
             sliding=options.sliding,
+            similarity=options.similarity,
         )
         pair = (request.fixed, request.moving, request.fixed_labels)
         return cls(*pair, options.model, options.device, inputs)
@@ -237,7 +237,7 @@ class Session:
 
     def sensitivity(
         self,
-        settings: Sequence[Values] | Mapping[str, Given] | None = None,
+        settings: Sequence[Values] | Values | None = None,
         on_progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Sensitivity:
@@ -254,15 +254,15 @@ class Session:
             InputError: fewer than two settings; a tissue is not there; the session is closed.
             Cancelled: ``cancelled`` said so, or ``cancel`` or ``close`` was called.
         """
-        if settings is None or isinstance(settings, Mapping):
-            centre = self._asked if settings is None else self._setting(settings)
-            compared = with_neighbours(centre, self.tissues)
-        else:
-            compared = [self._setting(values) for values in settings]
+        given = [self._asked] if settings is None else listed(settings)
+        compared = [self._setting(values) for values in given]
+        first = compared[0] if compared else self._asked
+        if len(compared) == 1:
+            compared = with_neighbours(first, self.tissues)
 
         def work(stop: Callable[[], bool]) -> Sensitivity:
             halt, labels = _either(stop, cancelled), self._request.fixed_labels
-            compares = answers(self._fields, compared[0], self._live.patience, stopping(halt))
+            compares = answers(self._fields, first, self._live.patience, stopping(halt))
             model = OnGrid(compares, self.grid)
             return spread(model, compared, labels, self.initial, on_progress, halt)
 

@@ -49,7 +49,7 @@ class Patience:
 
 PATIENT = Patience(2e-5, 91, ahead=True)
 HASTY = Patience(2e-4, 48)
-"""For the many fields of an estimate."""
+"""For the many fields of an estimate, and on the way to a final one."""
 EQUAL = Patience(0.0, 20)
 """For fields that are compared: all go as far, from one start."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 
 from ..engine.elasticity import EVERYWHERE
 from ..errors import InputError
@@ -36,11 +37,23 @@ def setting(values: Values, default: Elasticity, known: tuple[str, ...]) -> Sett
     unknown = [name for name in chosen.tissues if name not in known]
     if unknown:
         raise InputError(
-            f"λ and μ for {', '.join(unknown)}",
+            f"λ and μ for {', '.join(map(str, unknown))}",
             f"{EVERYWHERE} or tissues of the fixed labels: {', '.join(known) or 'there are none'}",
             "correct the name, or give labels that have it",
         )
     return chosen
+
+
+def listed(values: Sequence[Values] | Values) -> list[Values]:
+    """Several settings, or one, as a list of them."""
+    if isinstance(values, (Setting, Elasticity, Mapping)):
+        return [values]
+    if not isinstance(values, Iterable):
+        raise InputError(f"the settings {values!r}", "two numbers λ, μ, or several such")
+    several = list(values)
+    if len(several) == 2 and all(isinstance(number, Real) for number in several):
+        return [(float(several[0]), float(several[1]))]  # type: ignore[arg-type]  # told just now
+    return several  # type: ignore[return-value]  # what else there may be is refused later
 
 
 def with_neighbours(centre: Setting, tissues: tuple[str, ...]) -> list[Setting]:

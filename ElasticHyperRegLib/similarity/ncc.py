@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
+from .likeness import Likeness
+
 EPSILON = 1e-10
 """Beside a product of variances of intensities of order 1. Published code has 1e-5 beside the
 product of the sums over a box of n voxels, here 1e-5/n²: about as much for 9 × 9."""
-LEAST_LANDED = 0.01
-"""Share of a mask that must land in the other one for a mean over it to tell anything."""
 
 
 def box_sum(data: torch.Tensor, window: int) -> torch.Tensor:
@@ -57,7 +57,7 @@ class _Moments(NamedTuple):
     norm: torch.Tensor
 
 
-class LocalNCC:
+class LocalNCC(Likeness):
     """Local NCC against one fixed image, whose statistics are computed once.
 
     Args:
@@ -67,14 +67,18 @@ class LocalNCC:
     """
 
     def __init__(self, fixed: torch.Tensor, window: int, mask: torch.Tensor | None = None) -> None:
+        super().__init__(fixed, mask)
         self.window = window
-        self.fixed = fixed.float()
-        self.mask = None if mask is None else mask.float().expand_as(self.fixed)
         weight = torch.ones_like(self.fixed) if self.mask is None else self.mask
         sums = box_sum(torch.cat([weight, weight * self.fixed, weight * self.fixed**2], 1), window)
         self.count = sums[:, :1].clamp_min(1)
         self.fixed_mean = sums[:, 1:2] / self.count
         self.fixed_variance = (sums[:, 2:3] / self.count - self.fixed_mean.square()).clamp_min(0)
+
+    @staticmethod
+    def described(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
+        """The image itself, whatever its spacing."""
+        return image
 
     def map(self, warped: torch.Tensor) -> torch.Tensor:
         """Signed cc² at each voxel, (N, 1, *shape), in [−1, 1]; differentiable in ``warped``.
@@ -113,35 +117,6 @@ class LocalNCC:
         boxes = box_sum(torch.cat([d_cov, d_var, d_mean], 1), self.window)
         whole = boxes[:, :1] * self.fixed + 2 * boxes[:, 1:2] * warped + boxes[:, 2:3]
         return whole if self.mask is None else whole * self.mask
-
-    def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """Mean of ``values`` (N, 1, *shape) over the mask, or over all voxels: (N,)."""
-        if self.mask is None:
-            return values.flatten(1).mean(1)
-        return (values * self.mask).flatten(1).sum(1) / self.mask.flatten(1).sum(1).clamp_min(1)
-
-    def landed_mean(
-        self, apart: torch.Tensor, weight: torch.Tensor | float, landed: torch.Tensor | None
-    ) -> torch.Tensor:
-        """``mean`` of a weighted dissimilarity over what lands in the moving mask: (N,).
-
-        So a field neither gains nor loses by what it carries out of that mask. Where hardly
-        anything lands, what is missing counts as unlike.
-
-        Args:
-            apart: weight · (1 − cc²), (N, 1, *shape).
-            weight: as in ``apart``, broadcast to it.
-            landed: 1 where a voxel lands in the moving mask, else 0; ``None`` without one.
-        """
-        if landed is None:
-            return self.mean(apart)
-        share = self.mean(landed.expand_as(apart))
-        unlike = self.mean(torch.ones_like(apart) * weight) * (LEAST_LANDED - share).clamp_min(0)
-        return (self.mean(apart * landed) + unlike) / share.clamp_min(LEAST_LANDED)
-
-    def __call__(self, warped: torch.Tensor) -> torch.Tensor:
-        """Dissimilarity 1 − cc², mean over the (masked) domain, one value a sample: (N,)."""
-        return self.mean(1 - self.map(warped))
 
 
 class _SignedSquaredCC(torch.autograd.Function):

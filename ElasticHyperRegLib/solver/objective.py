@@ -15,15 +15,16 @@ from ..grid import (
     sample_fractions,
     voxel_points,
 )
-from ..similarity import LocalNCC
+from ..similarity import likeness
 from ..types import Grid
 from .problem import Problem
 
 
 class Objective:
-    """E(u) = mean((1 − Λ − Γ)·(1 − cc²)) + mean(W(u)) at one resolution, one value a pair.
+    """E(u) = mean((1 − Λ − Γ)·D) + mean(W(u)) at one resolution, one value a pair.
 
-    The first mean is over what of the fixed mask lands in the moving mask, the second over all.
+    D is 1 − cc², or that of MIND-SSC (``Likeness``). The first mean is over what of the fixed mask
+    lands in the moving mask, the second over all.
 
     Args:
         problem: what is to be solved.
@@ -41,7 +42,7 @@ class Objective:
         self.weight = 1 - lam_image - mu_image
         fixed = resample(problem.fixed, problem.fixed_grid, image_grid)
         moving_grid = matching_grid(problem.moving_grid, image_grid)
-        self.moving = resample(problem.moving, problem.moving_grid, moving_grid)
+        moving = resample(problem.moving, problem.moving_grid, moving_grid)
         self.moving_mask = _mask(problem.moving_mask, problem.moving_grid, moving_grid)
         fixed_mask = _mask(problem.fixed_mask, problem.fixed_grid, image_grid)
         initial = np.eye(image_grid.ndim + 1) if problem.initial is None else problem.initial
@@ -51,7 +52,8 @@ class Objective:
         linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
         self._linear = constant(linear, fixed)
         self._shape = image_grid.shape
-        self.ncc = LocalNCC(fixed, window, fixed_mask)
+        self.likeness = likeness(problem.similarity, fixed, image_grid.spacing, window, fixed_mask)
+        self.moving = self.likeness.described(moving, moving_grid.spacing)
 
     def _positions(self, u_vox: torch.Tensor) -> torch.Tensor:
         """Where A(x + u(x)) lies in the moving image, (N, *shape, D), −1 to 1 across it."""
@@ -65,9 +67,9 @@ class Objective:
         return sample_fractions(data, positions, mode, padding)
 
     def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
-        """(1 − Λ − Γ)·(1 − cc²) at each voxel, (N, 1, *image_grid.shape).
+        """(1 − Λ − Γ)·D at each voxel, (N, 1, *image_grid.shape).
 
-        What lands outside of the moving mask is like nothing: cc = 0.
+        What lands outside of the moving mask is like nothing: D = 1.
         """
         apart, landed = self._compared(u_vox)
         return apart if landed is None else apart * landed + (1 - landed) * self.weight
@@ -75,15 +77,15 @@ class Objective:
     def similarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """The data term, (N,)."""
         apart, landed = self._compared(u_vox)
-        return self.ncc.landed_mean(apart, self.weight, landed)
+        return self.likeness.landed_mean(apart, self.weight, landed)
 
     def _compared(self, u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(1 − Λ − Γ)·(1 − cc²) whatever the moving mask says, and what lands in it."""
+        """(1 − Λ − Γ)·D whatever the moving mask says, and what lands in it."""
         positions = self._positions(u_vox)
         landed = None
         if self.moving_mask is not None:
             landed = self._sample(self.moving_mask, positions.detach(), "nearest")
-        apart = 1 - self.ncc.map(self._sample(self.moving, positions, "bilinear"))
+        apart = 1 - self.likeness.map(self._sample(self.moving, positions, "bilinear"))
         return apart * self.weight, landed
 
     def energy(self, u_vox: torch.Tensor) -> torch.Tensor:

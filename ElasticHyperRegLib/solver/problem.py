@@ -9,6 +9,7 @@ import torch
 
 from ..energies import Coefficient
 from ..grid import coarser
+from ..similarity import NCC
 from ..types import Grid
 
 
@@ -27,6 +28,9 @@ class Problem:
             displacement: φ(x) = A(x + u(x)). It is not charged any elastic energy.
         fixed_mask: fixed voxels where similarity counts, (N or 1, 1, *fixed_grid.shape).
         moving_mask: likewise of the moving image; what falls outside of it does not count.
+        similarity: ``ncc`` or ``mind``, whose descriptors are along the axes of each image:
+            those of both grids must be parallel and the initial alignment without a turn, see
+            ``in_fixed_frame``.
     """
 
     fixed: torch.Tensor
@@ -38,6 +42,7 @@ class Problem:
     initial: np.ndarray | None = None
     fixed_mask: torch.Tensor | None = None
     moving_mask: torch.Tensor | None = None
+    similarity: str = NCC
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from ..errors import Cancelled
 from ..field import mm_to_vox, to_grid, vox_to_mm
 from ..grid import coarser, pyramid
+from ..similarity import MIND
 from ..types import Displacement, Grid
 from .descent import Tick, descend
 from .folds import unfolded
@@ -20,6 +21,9 @@ from .search import discrete_search
 from .settle import settle
 
 SEARCH_STEPS = 5
+MOST_DESCRIBED = 2**23
+"""Voxels of an image from which on a level is left out with MIND-SSC: descriptors of more need some
+seven gigabytes, and nodes three voxels apart ask for no finer ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,7 @@ def solve(
     progress: Callable[[float], None] = lambda fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Solution:
-    """Minimise (1 − Λ − Γ)·NCC + W for this pair, from coarse to fine.
+    """Minimise (1 − Λ − Γ)·D + W for this pair, from coarse to fine.
 
     Args:
         start: displacement to begin from, on any grid that covers the fixed image; without one
@@ -61,6 +65,11 @@ def solve(
     options = options or SolverOptions.for_dimension(grid.ndim)
     grids = pyramid(grid, len(options.levels))
     levels = options.levels[-len(grids) :]
+    larger = max(1.0, problem.moving_grid.voxels / grid.voxels)
+    while problem.similarity == MIND and grids[-1].voxels * larger > MOST_DESCRIBED:
+        if len(grids) == 1:
+            break
+        grids, levels = grids[:-1], levels[:-1]
     ticks = _ticks(grids, levels, progress, cancelled)
     here = field_grid(grids[0], levels[0])
     if start is None:

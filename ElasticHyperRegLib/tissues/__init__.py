@@ -8,14 +8,13 @@ from .presets import Preset, normalised, presets, relative_moduli
 from .scheme import Tissue, TissueScheme
 from .slider import slider_to_value, value_to_slider
 from .threshold import CANNOT_SEE, LABELS, check_hounsfield, segment_ct
-from .tidy import Finding, fill_body, fill_pockets, find_flaws, labels_on, on_voxels_of
+from .tidy import fill_body, fill_pockets, find_flaws, labels_on, on_voxels_of
 
 __all__ = [
     "CANNOT_SEE",
     "CT",
     "LABELS",
     "MR",
-    "Finding",
     "Preset",
     "Tissue",
     "TissueScheme",

@@ -84,17 +84,16 @@ class TissueScheme:
         known = set(class_names(self.task).values()) if self.task else set()
         return tuple(sorted(known & {str(s) for t in self.tissues for s in (t.name, *t.sources)}))
 
-    def apply(self, labels: LabelMap, classes: Mapping[int, str] | None = None) -> LabelMap:
+    def apply(self, labels: LabelMap) -> LabelMap:
         """Label map of tissues: every voxel of ``labels`` goes to exactly one.
 
         Args:
             labels: as a program or a person made it.
-            classes: as for ``assignment``.
 
         Raises:
             InputError: as ``assignment``.
         """
-        assigned = self.assignment(labels, classes)
+        assigned = self.assignment(labels)
         table = np.zeros(max(assigned) + 1, dtype=np.int32)
         for label, tissue in assigned.items():
             table[label] = tissue.label
@@ -111,9 +110,7 @@ class TissueScheme:
         names = {label: tissue.name for label, tissue in self.assignment(labels).items()}
         return LabelMap(labels.data, labels.grid, names, labels.name)
 
-    def assignment(
-        self, labels: LabelMap, classes: Mapping[int, str] | None = None
-    ) -> dict[int, Tissue]:
+    def assignment(self, labels: LabelMap) -> dict[int, Tissue]:
         """Tissue of every label that occurs in ``labels``: by its name, or its number without one.
 
         Names that no tissue has go by its patterns, so that ``lung_left`` is lung where the
@@ -122,16 +119,14 @@ class TissueScheme:
         A name such as ``Segment_3`` says nothing and counts as none.
 
         Args:
-            labels: as a program or a person made it.
-            classes: label → class name. By default the names that ``labels`` has; where it has
-                none, the classes of the scheme's TotalSegmentator task.
+            labels: as a program or a person made it. Where it names nothing, its numbers are the
+                classes of the scheme's TotalSegmentator task.
 
         Raises:
             InputError: a label belongs to no tissue and the scheme has no rest; labels are
                 negative or larger than ``LARGEST_LABEL``.
         """
-        if classes is None:
-            classes = labels.names or (class_names(self.task) if self.task else {})
+        classes = labels.names or (class_names(self.task) if self.task else {})
         owners = self._owners()
         owners[0] = next(tissue for tissue in self.tissues if tissue.label == 0)
         rest = owners.get(matched(self.rest)) if self.rest else None

@@ -8,13 +8,12 @@ voxel are reported, never removed: a small lesion is one as well.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
-from ..grid import resample
+from ..grid import grid_to_grid, lie_in, map_points, resample_labels
 from ..types import Grid, LabelMap
 from .morphology import bounding_box, components
 
@@ -27,25 +26,7 @@ VOXEL_TOLERANCE = 0.05
 """Voxels by which two grids of the same scan may differ, as programs round their geometry."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something about a label map that its user should know.
-
-    Attributes:
-        kind: ``overlap``, ``gap``, ``body``, ``island``, ``voxel``, ``lost``, ``outside``,
-            ``resampled`` or ``rest``.
-        tissue: which tissue, empty for all.
-        voxels: how many it concerns.
-        text: one line for people.
-    """
-
-    kind: str
-    tissue: str
-    voxels: int
-    text: str
-
-
-def find_flaws(labels: LabelMap) -> tuple[Finding, ...]:
+def find_flaws(labels: LabelMap) -> tuple[str, ...]:
     """Tissues of a single voxel, and small islands apart from the rest of their tissue."""
     values = labels.data.detach().cpu().numpy()[0, 0]
     voxel_ml = float(np.prod(labels.grid.spacing)) / 1000
@@ -57,18 +38,15 @@ def find_flaws(labels: LabelMap) -> tuple[Finding, ...]:
         sizes = np.bincount(components(mask[bounding_box(mask, 0)]).ravel())[1:]
         small = sizes[1:][sizes[1:] * voxel_ml < ISLAND_ML]
         if sizes.sum() == 1:
-            found.append(Finding("voxel", name, 1, f"{name} is a single voxel"))
+            found.append(f"{name} is a single voxel")
         if len(small):
             islands = "a small island" if len(small) == 1 else f"{len(small)} small islands"
-            text = f"{name}: {islands}, voxels in all: {small.sum()}"
-            found.append(Finding("island", name, int(small.sum()), text))
+            found.append(f"{name}: {islands}, voxels in all: {small.sum()}")
     return tuple(found)
 
 
-def fill_pockets(
-    labels: LabelMap, largest_ml: float = POCKET_ML
-) -> tuple[LabelMap, tuple[Finding, ...]]:
-    """Label 0 that tissues enclose, in pockets up to ``largest_ml``, goes to the nearest tissue.
+def fill_pockets(labels: LabelMap) -> tuple[LabelMap, tuple[str, ...]]:
+    """Label 0 that tissues enclose, in pockets up to ``POCKET_ML``, goes to the nearest tissue.
 
     A pocket at the edge of the grid is not enclosed.
     """
@@ -80,7 +58,7 @@ def fill_pockets(
         for end in (0, -1):
             edge[np.unique(holes.take(end, axis=axis))] = True
     voxel_ml = float(np.prod(labels.grid.spacing)) / 1000
-    pockets = (counts * voxel_ml <= largest_ml) & ~edge
+    pockets = (counts * voxel_ml <= POCKET_ML) & ~edge
     pockets[0] = False
     gaps = pockets[holes]
     if not gaps.any():
@@ -90,12 +68,10 @@ def fill_pockets(
     text = f"{number} voxels without label between tissues went to the nearest tissue"
     data = torch.from_numpy(filled)[None, None]
     done = LabelMap(data, labels.grid, labels.names, labels.name)
-    return done, (Finding("gap", "", number, text),)
+    return done, (text,)
 
 
-def fill_body(
-    labels: LabelMap, body: torch.Tensor, rest: int
-) -> tuple[LabelMap, tuple[Finding, ...]]:
+def fill_body(labels: LabelMap, body: torch.Tensor, rest: int) -> tuple[LabelMap, tuple[str, ...]]:
     """Label 0 inside ``body`` (1, 1, K, J, I) bool becomes ``rest``."""
     empty = (labels.data == 0) & body.to(labels.data.device)
     number = int(empty.sum())
@@ -103,27 +79,26 @@ def fill_body(
         return labels, ()
     data = torch.where(empty, rest, labels.data).to(torch.int32)
     millilitres = number * float(np.prod(labels.grid.spacing)) / 1000
-    name = labels.name_of(rest)
-    text = f"{millilitres:.0f} mL of the body without a class of their own became {name}"
+    took = labels.name_of(rest)
+    text = f"{millilitres:.0f} mL of the body without a class of their own became {took}"
     done = LabelMap(data, labels.grid, labels.names, labels.name)
-    return done, (Finding("body", name, number, text),)
+    return done, (text,)
 
 
-def labels_on(labels: LabelMap, grid: Grid) -> tuple[LabelMap, tuple[Finding, ...]]:
+def labels_on(labels: LabelMap, grid: Grid) -> tuple[LabelMap, tuple[str, ...]]:
     """``labels`` on another grid by geometry, nearest neighbour; 0 where they show nothing.
 
     Reports voxels that were resampled, that lie outside of ``grid``, and tissues that no voxel of
     it falls into.
     """
-    moved = _moved(labels, grid)
+    moved = resample_labels(labels, grid, fill=0.0)
     if labels.grid.same_as(grid):
         return moved, ()
     lost = sorted(set(labels.present()) - set(moved.present()) - {0})
     found = [*_resampled(labels, grid), *_outside(labels, grid)]
     for label in lost:
         name, count = labels.name_of(label), int((labels.data == label).sum())
-        text = f"{name}, {count} voxels, has none on the grid of the image"
-        found.append(Finding("lost", name, count, text))
+        found.append(f"{name}, {count} voxels, has none on the grid of the image")
     return moved, tuple(found)
 
 
@@ -135,16 +110,8 @@ def on_voxels_of(grid: Grid, labels: LabelMap) -> LabelMap:
     """
     if _drift_vox(labels.grid, grid) > VOXEL_TOLERANCE:
         return labels
-    moved = _moved(labels, grid)
+    moved = resample_labels(labels, grid, fill=0.0)
     return moved if int((moved.data > 0).sum()) == int((labels.data > 0).sum()) else labels
-
-
-def _moved(labels: LabelMap, grid: Grid) -> LabelMap:
-    """``labels`` on ``grid``, nearest neighbour."""
-    data = labels.data
-    if not labels.grid.same_as(grid):
-        data = resample(data.double(), labels.grid, grid, mode="nearest", fill=0.0).to(torch.int32)
-    return LabelMap(data, grid, labels.names, labels.name)
 
 
 def _drift_vox(one: Grid, other: Grid) -> float:
@@ -159,24 +126,20 @@ def _drift_vox(one: Grid, other: Grid) -> float:
     return float((drift @ np.array([*one.size, 1])).max())
 
 
-def _resampled(labels: LabelMap, grid: Grid) -> list[Finding]:
+def _resampled(labels: LabelMap, grid: Grid) -> list[str]:
     if _drift_vox(labels.grid, grid) <= VOXEL_TOLERANCE:
         return []
-    labelled = int((labels.data != 0).sum())
-    text = f"the labels lie on other voxels, {labels.grid}, and were resampled"
-    return [Finding("resampled", "", labelled, text)]
+    return [f"the labels lie on other voxels, {labels.grid}, and were resampled"]
 
 
-def _outside(labels: LabelMap, grid: Grid) -> list[Finding]:
+def _outside(labels: LabelMap, grid: Grid) -> list[str]:
     labelled = labels.data[0, 0].nonzero().flip(1).double().cpu().numpy()  # i, j, k
-    matrix = grid.ras_to_ijk @ labels.grid.ijk_to_ras
-    places = labelled @ matrix[:-1, :-1].T + matrix[:-1, -1]
-    out = ((places < -0.5) | (places > np.asarray(grid.size) - 0.5)).any(1)
-    number = int(out.sum())
+    places = map_points(grid_to_grid(labels.grid, grid), labelled)
+    number = int((~lie_in(grid, places)).sum())
     if not number:
         return []
-    text = f"{number} of {len(labelled)} labelled voxels lie outside of the image and were left out"
-    return [Finding("outside", "", number, text)]
+    told = f"{number} of {len(labelled)} labelled voxels lie outside of the image and were left out"
+    return [told]
 
 
 def _nearest(values: np.ndarray, gaps: np.ndarray, grid: Grid) -> np.ndarray:

@@ -196,6 +196,12 @@ def test_the_logic_exports_and_registers_what_it_is_told(small, module, tmp_path
     assert set(nodes) == {"transform", "inverse", "warped", "warped_labels", "jacobian"}
     with pytest.raises(InputError, match="a tissue 'brain'"):
         logic.register(*pair, elasticity={"brain": (0.1, 0.1)})
+    for odd in (0.1, {"lung": 0.1}, {"lung": (0.1,)}, {"lung": "0.1,0.2"}):
+        with pytest.raises(InputError, match="two numbers λ, μ"):
+            logic.register(*pair, elasticity=odd)
+    for volumes in ((None, pair[1]), (pair[0], "CT 2")):
+        with pytest.raises(InputError, match="expected a scalar volume"):
+            logic.register(*volumes)
     assert small[1].GetParentTransformNode() is None
 
 

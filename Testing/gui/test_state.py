@@ -27,11 +27,12 @@ def test_choices_go_into_the_scene_at_once(widget):
     ui.modelComboBox.setCurrentIndex(ui.modelComboBox.findData("none"))
     ui.deviceComboBox.setCurrentIndex(ui.deviceComboBox.findData("cpu"))
     ui.initialComboBox.setCurrentIndex(ui.initialComboBox.findData("rigid"))
+    ui.similarityComboBox.setCurrentIndex(ui.similarityComboBox.findData("mind"))
     ui.schemeComboBox.setCurrentIndex(ui.schemeComboBox.findData("thorax-ct"))
     ui.jacobianCheckBox.click()
     state = state_of(widget)
     assert (state.model, state.device, state.initial) == ("none", "cpu", "rigid")
-    assert state.scheme == "thorax-ct"
+    assert (state.scheme, state.similarity) == ("thorax-ct", "mind")
     assert state.display.jacobian
     assert state.nodes["moving"].GetName() == "inhale"
 

@@ -14,6 +14,7 @@ STATE = PairState(
     initial=[[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 2.5], [0, 0, 0, 1.0]],
     seed=3,
     refine=7,
+    similarity="mind",
     scheme="thorax-ct",
     elasticity={"lung": [0.05, 0.1]},
     locked=("lung",),

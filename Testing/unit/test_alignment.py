@@ -12,8 +12,9 @@ import torch
 from ElasticHyperRegLib import alignment
 from ElasticHyperRegLib.alignment import _one_thread, align, enlargement
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.grid import apply_matrix, voxel_points
+from ElasticHyperRegLib.grid import apply_matrix, gaussian_smooth, voxel_points
 from ElasticHyperRegLib.types import Grid
+from Testing.conftest import make_oblique_grid
 
 
 def anatomy(points: torch.Tensor) -> torch.Tensor:
@@ -133,11 +134,16 @@ def test_a_small_object_is_aligned_as_a_large_one(times):
     ("shape", "spacing"), [((8, 96, 96), (2.0, 2.0, 1.0)), ((4, 96, 96), (2.0, 2.0, 2.0))]
 )
 def test_a_thin_slab_finds_its_way_within_its_plane(shape, spacing):
-    grid = Grid.from_spacing(shape, spacing, (-95.0, -95.0, 0.0))
+    below = -(shape[0] - 1) * spacing[2] / 2
+    grid = Grid.from_spacing(shape, spacing, (-95.0, -95.0, below))
     points = apply_matrix(grid.ijk_to_ras, voxel_points(shape, torch.zeros(1)))
-    shift = torch.tensor([17.0, 11.0, 0.0]).view(1, 3, 1, 1, 1)
-    found = align("affine", (anatomy(points), grid, None), (anatomy(points - shift), grid, None))
-    assert np.abs(found[:3, 3] - [17.0, 11.0, 0.0])[:2].max() < 1.0  # half a voxel
+    truth = np.eye(4)
+    truth[:2, :2] = [[0.990, -0.139], [0.139, 0.990]]  # 8°, which no start has
+    truth[:2, 3] = 17, 11
+    moving = anatomy(apply_matrix(np.linalg.inv(truth), points))
+    found = align("affine", (anatomy(points), grid, None), (moving, grid, None))
+    corners = np.array(np.meshgrid((-48, 48), (-48, 48), (0,), (1,))).reshape(4, -1)
+    assert np.linalg.norm(((found - truth) @ corners)[:2], axis=0).max() < 4.0  # two voxels
 
 
 def test_alignments_side_by_side_leave_the_number_of_threads_alone():
@@ -159,3 +165,44 @@ def test_small_objects_are_enlarged_to_a_body():
     mouse, man = (Grid.from_spacing((64, 64, 64), (s, s, s)) for s in (0.2, 5.0))
     assert enlargement(man, man) == 1.0
     assert enlargement(mouse, man) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("masked", ["fixed", "moving", "both"])
+def test_what_lies_outside_a_mask_leads_nowhere(masked):
+    """The upper two thirds moved the other way."""
+    grid = Grid.from_spacing((36, 24, 24), (4.0, 4.0, 4.0))
+    texture = gaussian_smooth(torch.rand(1, 1, 36, 24, 24), (1.5, 1.5, 1.5))
+    moving = texture.roll(-2, -1)
+    moving[:, :, :12] = texture[:, :, :12].roll(2, -1)
+    mask = torch.zeros(1, 1, 36, 24, 24, dtype=torch.bool)
+    mask[:, :, :12] = True
+    fixed, other = (
+        (data, grid, mask if masked in (side, "both") else None)
+        for side, data in (("fixed", texture), ("moving", moving))
+    )
+    assert align("translation", fixed, other)[:3, 3] == pytest.approx([8, 0, 0], abs=1)
+    free = align("translation", (texture, grid, None), (moving, grid, None))
+    assert free[:3, 3] == pytest.approx([-8, 0, 0], abs=1)
+
+
+def test_the_origin_of_the_world_may_lie_anywhere():
+    truth, away = motion("affine"), np.eye(4)
+    away[:3, 3] = 400, -300, 900
+    fixed, moving = ((d, Grid(g.shape, away @ g.ijk_to_ras), None) for d, g, _ in scene(truth))
+    found = np.linalg.inv(away) @ align("affine", fixed, moving) @ away
+    assert worst_error(found, truth) < 4.0  # one voxel
+
+
+def test_another_seed_draws_other_samples():
+    fixed, moving = scene(motion("rigid"))
+    a, b = align("rigid", fixed, moving, 3), align("rigid", fixed, moving, 4)
+    assert not np.array_equal(a, b)
+    assert worst_error(a, b) < 4.0
+
+
+def test_the_mass_of_a_scan_is_where_it_lies_in_the_world():
+    grid = make_oblique_grid((5, 6, 7))
+    data = torch.zeros(1, 1, *grid.shape)
+    data[0, 0, 1, 4, 2] = 1
+    found = alignment._mass(alignment._as_sitk(data, grid))
+    assert found == pytest.approx((grid.ijk_to_ras @ [2, 4, 1, 1])[:3])

@@ -180,6 +180,35 @@ def test_labels_of_the_other_scan(kind, files, refusal):
     assert "expected the grid of fixed.nii.gz, 24×22×18 voxels" in line
 
 
+def test_labels_whose_axes_were_lost_are_told_from_those_of_their_image(files, tmp_path, refusal):
+    turned = sitk.ReadImage(str(files.fixed_labels))
+    turned.SetDirection((-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    sitk.WriteImage(turned, str(tmp_path / "turned.nrrd"))
+    line = refusal(fixed_labels=tmp_path / "turned.nrrd")
+    given, expected = line.split("; expected ")
+    assert "with axes along (1, 0, 0), (0, -1, 0), (0, 0, 1)" in given
+    assert "with axes along" in expected
+
+
+@pytest.mark.parametrize("option", ["fixed", "fixed_labels", "initial", "out"])
+def test_an_unset_variable_is_no_folder(option, refusal):
+    assert f"nothing for --{option.replace('_', '-')}; expected a value" in refusal(**{option: ""})
+
+
+def test_a_folder_from_within_is_read_as_from_without(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = refused(capsys, "register", "--fixed", ".", "--moving", ".", "--out", "result")
+    assert "fault of this program" not in line
+
+
+def test_an_unknown_similarity(refusal):
+    assert "the similarity 'mi'; expected auto, ncc, mind" in refusal(similarity="mi")
+
+
+def test_more_iterations_than_anybody_waits_for(refusal):
+    assert "iterations; expected 0 to 1000000" in refusal(refine=10**20)
+
+
 def test_labels_that_are_none(files, tmp_path, refusal):
     assert "values from -1000" in refusal(fixed_labels=files.fixed)
     halves = copy(values(files.fixed_labels) / 2, tmp_path / "halves.nrrd", files.fixed_labels)
@@ -232,7 +261,7 @@ def test_a_disk_that_fills_leaves_nothing(files, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(pair, "write_result", full)
     monkeypatch.setattr(pair, "register", lambda request, progress: None)
-    monkeypatch.setattr(pair, "with_seconds", lambda result, spent: None)
+    monkeypatch.setattr(pair, "with_earlier", lambda *given: None)
     words = ["--fixed", files.fixed, "--moving", files.moving, "--out", tmp_path / "out"]
     assert "no space left" in refused(capsys, "register", *words)
     assert list(tmp_path.iterdir()) == []

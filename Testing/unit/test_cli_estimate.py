@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from ElasticHyperRegLib import Elasticity, estimation, read_labels, session
+from ElasticHyperRegLib import (
+    Elasticity,
+    RegistrationOptions,
+    estimation,
+    read_labels,
+    session,
+)
 from ElasticHyperRegLib.cli import estimate as command  # registers the command
+from ElasticHyperRegLib.cli import estimation as searching
+from ElasticHyperRegLib.cli.estimation import estimate_request
+from ElasticHyperRegLib.cli.pair import PairFiles, read_request
 from ElasticHyperRegLib.cli.settings import Settings, read_elasticity
 from ElasticHyperRegLib.engine.elasticity import check_tissues
+from ElasticHyperRegLib.engine.sliding import SlidingBorder
 from ElasticHyperRegLib.estimation.evidence import usual_objective
+from ElasticHyperRegLib.io import write_labels
 from Testing.unit.cli_help import QUICK, refused, run
 from Testing.unit.small_pair import PairOnDisk, small_request, write_pair
 
@@ -164,3 +176,31 @@ def test_a_search_that_cannot_be_is_one_line(files, tmp_path, capsys, options, t
     assert "expected" in err
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_borders_are_spelled_as_the_labels_are(tmp_path):
+    pair = write_pair(tmp_path)
+    labels = small_request().fixed_labels
+    write_labels(replace(labels, names={1: "Body", 2: "Organ"}), tmp_path / "named.nrrd")
+    settings = Settings(elasticity=("organ=0.1,0.6",), sliding=("organ:body",))
+    named = PairFiles(pair.fixed, pair.moving, tmp_path / "named.nrrd")
+    found = read_request(named, settings.options(), settings).options
+    assert found.sliding == (SlidingBorder("Organ", "Body"),)
+    assert set(found.tissues) == {"Organ"}
+
+
+def test_a_search_begins_at_the_values_of_each_tissue(monkeypatch):
+    wanted = []
+
+    class Session:
+        from_request = classmethod(lambda cls, request: cls())
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda self, *given: None  # noqa: E731
+
+        def estimate(self, options, on_progress):
+            wanted.append(options)
+
+    monkeypatch.setattr(searching, "Session", Session)
+    starts = {"organ": Elasticity(0.1, 0.6)}
+    estimate_request(small_request(options=RegistrationOptions(tissues=starts)))
+    assert wanted[0].tissues == starts

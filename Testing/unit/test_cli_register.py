@@ -176,6 +176,7 @@ def test_what_was_typed_from_here_means_the_same_from_anywhere(tmp_path, monkeyp
     install(lively(tiny_spec()), tmp_path / "mine" / "model")
     monkeypatch.chdir(tmp_path / "mine")
     options = Settings(model="./model", sliding=("a:b=6.123456789",)).options()
+    assert "--similarity" not in request_record({}, {}, options, None, tmp_path)["command"]
     assert options.model == str(tmp_path / "mine" / "model")
     words = request_record({}, {}, options, None, tmp_path)["command"]
     assert words[words.index("--sliding") + 1] == "a:b=6.123456789"

@@ -16,6 +16,7 @@ from ElasticHyperRegLib.cli.invert_points import invert_points
 from ElasticHyperRegLib.io import (
     apply_to_points,
     covered,
+    read_point_names,
     read_points,
     transforms,
     write_labels,
@@ -151,6 +152,26 @@ def test_warp_refuses_and_writes_nothing(files, result, tmp_path, capsys):
     assert "is not a transform" in line
     assert everything_in(tmp_path) == before
     assert run(capsys, *words, tmp_path / "there.nrrd", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_what_comes_nowhere_is_refused(kind, files, tmp_path, capsys):
+    away = tmp_path / "away.tfm"
+    sitk.WriteTransform(sitk.TranslationTransform(3, (900.0, 0.0, 0.0)), str(away))
+    path = files.moving if kind == "image" else files.moving_labels
+    words = ("--transform", away, "--reference", files.fixed, "--out", tmp_path / "o.nrrd")
+    line = refused(capsys, "warp", *words, f"--{kind}", path)
+    assert "nothing of which comes into the reference" in line
+    assert not (tmp_path / "o.nrrd").exists()
+    corner = sitk.ReadImage(str(path)) * 0
+    corner[0, 0, 0] = 1
+    for image, name in ((corner, "corner"), (corner[4:, 4:, 4:], "crop")):
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nrrd"))
+    sitk.WriteTransform(sitk.TranslationTransform(3), str(tmp_path / "still.tfm"))
+    still = ("--transform", tmp_path / "still.tfm", "--reference", tmp_path / "crop.nrrd")
+    given = (f"--{kind}", tmp_path / "corner.nrrd", "--out", tmp_path / "o.nrrd")
+    code, said, _ = run(capsys, "warp", *still, *given)
+    assert (code, "all of it lies outside of the reference" in said) == (0, True)
 
 
 def test_a_scan_is_not_replaced_by_itself(files, result, tmp_path, capsys):
@@ -336,3 +357,19 @@ def test_tissues_can_be_named(files, tmp_path, capsys):
     points = ["--fixed-points", files.fixed_points, "--moving-points", files.moving_points]
     line = refused(capsys, "evaluate", *points, "--tissues", "phantom")
     assert "--tissues without labels" in line
+
+
+def test_a_reference_is_not_replaced_by_what_is_warped(files, result, tmp_path, capsys):
+    own = tmp_path / "fixed.nii.gz"
+    own.write_bytes(files.fixed.read_bytes())
+    words = ("warp", "--transform", result / "transform.h5", "--reference", own)
+    line = refused(capsys, *words, "--image", files.moving, "--out", own, "--overwrite")
+    assert "an input that the results would replace" in line
+    assert own.read_bytes() == files.fixed.read_bytes()
+
+
+def test_landmarks_keep_their_names(files, result, tmp_path, capsys):
+    given, out = tmp_path / "given.mrk.json", tmp_path / "out.mrk.json"
+    write_points(read_points(files.moving_points), given, ("apex", "base", "hilum", "carina"))
+    assert run(capsys, *into_fixed(files, result), "--points", given, "--out", out)[0] == 0
+    assert tuple(read_point_names(out)) == ("apex", "base", "hilum", "carina")

@@ -218,7 +218,7 @@ def test_metrics_say_what_they_should(result):
     assert set(metrics) == {
         "ncc", "dice", "mean_dice", "hd95_mm", "tre_mm", "folds_fraction", "jacobian",
         "inverse_consistency_mm", "elasticity", "model", "device", "seconds",
-        "peak_memory_mib", "version", "objective", "stopped", "model_choice",
+        "peak_memory_mib", "version", "objective", "stopped", "model_choice", "similarity",
     }  # fmt: skip
     points = result.request.fixed_points
     before = np.linalg.norm(points - to_moving(points), axis=1).mean()

@@ -109,7 +109,7 @@ def cleared():
 memory.available_bytes = lambda: 2**40
 memory._left_to_group = lambda: ()
 print(cleared())
-with memory.memory_kept(memory.LARGE_VOXELS):
+with memory.memory_kept(memory.LARGE_VOXELS, "ncc"):
     print(cleared())
 """
 """Pages that the system gives for four temporaries of 64 MiB, outside and inside."""
@@ -128,7 +128,7 @@ def test_large_blocks_are_kept_where_there_is_plenty():
     [
         (memory.LARGE_VOXELS, 2**40, (), True),
         (memory.LARGE_VOXELS - 1, 2**40, (), False),
-        (memory.LARGE_VOXELS, memory.BYTES * memory.LARGE_VOXELS, (), False),
+        (memory.LARGE_VOXELS, memory.BYTES["ncc"] * memory.LARGE_VOXELS, (), False),
         (memory.LARGE_VOXELS, 2**40, (2**20,), False),  # of a container
         (memory.LARGE_VOXELS, None, (), False),
     ],
@@ -140,9 +140,9 @@ def test_memory_is_kept_only_of_large_images_where_there_is_plenty(
     monkeypatch.setattr(memory, "_mallopt", lambda: lambda *words: told.append(words))
     monkeypatch.setattr(memory, "available_bytes", lambda: free)
     monkeypatch.setattr(memory, "_left_to_group", lambda: left)
-    with memory.memory_kept(voxels):
+    with memory.memory_kept(voxels, "ncc"):
         assert ((memory.M_MMAP_MAX, 0) in told) == kept
-        with memory.memory_kept(voxels):
+        with memory.memory_kept(voxels, "ncc"):
             pass
         assert (memory.M_MMAP_MAX, 2**16) not in told, "the other has not ended"
     assert ((memory.M_MMAP_MAX, 2**16) in told) == kept

@@ -31,7 +31,7 @@ QUICK = RegistrationOptions(initial="none", refine=3, device="cpu")
     [
         ({"model": "hyper"}, "no model hyper; expected a folder with a card.json, or one of: "),
         ({"device": "tpu"}, "device 'tpu'; expected auto, cpu or cuda"),
-        ({"refine": -1}, "-1 iterations; expected 0 or more"),
+        ({"refine": -1}, "-1 iterations; expected 0 to 1000000"),
         ({"seed": -1}, "seed -1"),
         ({"initial": "deformable"}, "alignment 'deformable'; expected none, translation"),
         ({"initial": ((1.0, 0.0), (0.0, 1.0))}, r"shape \(2, 2\); expected an invertible 4×4"),

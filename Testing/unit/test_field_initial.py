@@ -70,7 +70,7 @@ def test_points_outside_the_grid_follow_the_alignment_as_in_a_file(tmp_path):
     u_mm = with_initial(d_mm, world_points(grid, d_mm), matrix)
     path = tmp_path / "transform.h5"
     write_transform(Displacement(u_mm, grid), matrix, path)
-    index = np.array([[3.2, 5.1, 2.4], [-6, 4, 3], [7, 30, 3], [-0.2, 3, 2]])
+    index = np.array([[3.2, 5.1, 2.4], [-6, 4, 3], [7, 30, 3], [-0.2, 3, 2], [13.3, 3, 2]])
     points = index @ grid.ijk_to_ras[:3, :3].T + grid.origin
     found = transform_points(points, u_mm, grid, matrix)
     transform = sitk.ReadTransform(str(path))

@@ -125,8 +125,8 @@ def test_elastix_indices_need_a_grid(tmp_path, oblique_grid):
     [
         ("a.csv", "x,y,z\n1,2,3\n", "columns R,A,S"),
         ("a.csv", "R,A,S\n", "holds no points"),
-        ("a.csv", "R,A,S\n1,2\n", "cannot be read as points"),
-        ("a.csv", "R,A,S\n1,2,x\n", "could not convert"),
+        ("a.csv", "R,A,S\n1,2,3\n1,2\n", "'1,2,' for point 2"),
+        ("a.csv", "R,A,S\n1,2,x\n", "'1,2,x' for point 1"),
         ("a.csv", "R,A,S\n1,2,nan\n", "NaN"),
         ("a.mrk.json", "{", "cannot be read as points"),
         ("a.mrk.json", "{}", "cannot be read as points"),
@@ -161,7 +161,7 @@ def test_unplaced_and_doubled_markups_are_refused(tmp_path):
 
 def test_binary_rubbish_is_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes(bytes(range(128, 256)))
-    assert "cannot be read as points" in refusal(tmp_path / "a.csv")
+    assert "is not in UTF-8" in refusal(tmp_path / "a.csv")
 
 
 def test_only_lists_of_points_are_written(tmp_path):

@@ -16,10 +16,13 @@ from ElasticHyperRegLib.field.warp import moving_positions
 from ElasticHyperRegLib.grid import apply_matrix, gaussian_smooth, voxel_points
 from ElasticHyperRegLib.io import (
     apply_to_points,
+    covered,
+    covers_points,
     read_initial,
     read_transform,
     to_sitk,
     transform_displacement,
+    transforms,
     write_inverse,
     write_transform,
 )
@@ -196,6 +199,9 @@ def test_what_is_no_transform_is_refused(tmp_path, case, capfd):
     holes = np.zeros((4, 5, 6, 3))
     holes[0, 0, 0] = np.nan
     sitk.WriteImage(sitk.GetImageFromArray(holes, isVector=True), str(tmp_path / "holes.nrrd"))
+    sitk.WriteTransform(sitk.TranslationTransform(3, (1.0, np.nan, 0.0)), str(tmp_path / "nan.tfm"))
+    field = sitk.Cast(sitk.GetImageFromArray(holes, isVector=True), sitk.sitkVectorFloat64)
+    sitk.WriteTransform(sitk.DisplacementFieldTransform(field), str(tmp_path / "holes.h5"))
     for name, content in {
         "short.h5": whole[: len(whole) // 2],
         "rubbish.h5": b"rubbish" * 50,
@@ -239,3 +245,28 @@ def test_a_field_of_niftyreg_is_refused(tmp_path):
     nib.save(field, tmp_path / "field.nii.gz")
     with pytest.raises(InputError, match="field.nii.gz is a transform of NiftyReg"):
         read_transform(tmp_path / "field.nii.gz")
+
+
+def field_over(grid: Grid, u_mm: torch.Tensor | None = None) -> sitk.Transform:
+    vectors = torch.zeros(1, 3, *grid.shape) if u_mm is None else u_mm
+    return transforms._field(Displacement(vectors, grid), np.eye(4))
+
+
+def test_a_field_is_asked_where_the_parts_before_it_lead():
+    grid = Grid.from_spacing((6, 7, 8), (2.0, 2.0, 2.0))
+    shift, scale = sitk.TranslationTransform(3, (-100.0, 0.0, 0.0)), sitk.ScaleTransform(3)
+    scale.SetScale((2.0, 1.0, 1.0))
+    there = Grid.from_spacing((6, 7, 8), (4.0, 2.0, 2.0), (200.0, 0.0, 0.0))
+    # Of a composite the last part is met first: 100 mm to the right, then scaled.
+    transform = sitk.CompositeTransform([field_over(there), scale, shift])
+    assert covered(transform, grid).all()
+    points = np.array([[7.0, 6.0, 5.0], [-2.0, 6.0, 5.0]])
+    assert covers_points(transform, points).tolist() == [True, False]
+
+
+def test_a_field_after_a_field_is_asked_everywhere():
+    grid = Grid.from_spacing((6, 7, 8), (2.0, 2.0, 2.0))
+    u_mm = torch.zeros(1, 3, *grid.shape)
+    u_mm[:, 0, 3, 3, 4] = 50.0
+    transform = sitk.CompositeTransform([field_over(grid), field_over(grid, u_mm)])
+    assert (~covered(transform, grid)).nonzero().tolist() == [[0, 0, 3, 3, 4]]

@@ -73,14 +73,10 @@ def test_flaws_are_told_and_left_alone():
     values[10, 10, 10] = values[0, 0, 0] = 1
     values[11, 0, 0] = 2
     labels = label_map(values, liver=1, cyst=2)
-    assert [f.text for f in find_flaws(labels)] == [
+    assert find_flaws(labels) == (
         "liver: 2 small islands, voxels in all: 2",
         "cyst is a single voxel",
-    ]
-    assert [(f.kind, f.tissue, f.voxels) for f in find_flaws(labels)] == [
-        ("island", "liver", 2),
-        ("voxel", "cyst", 1),
-    ]
+    )
     big = label_map(np.repeat(values, 3, axis=0), spacing=20.0, liver=1, cyst=2)
     assert find_flaws(big) == ()
 
@@ -95,7 +91,7 @@ def test_pockets_go_to_the_nearest_tissue_and_cavities_stay():
     assert (out[6, 6, 4], set(out[6, 6, 24:26])) == (1, {2})
     assert (out[4:9, 4:9, 15:20] == 0).all()
     assert out[0].max() == 0
-    assert [(f.kind, f.voxels) for f in findings] == [("gap", 3)]
+    assert findings == ("3 voxels without label between tissues went to the nearest tissue",)
     assert fill_pockets(filled) == (filled, ())
 
 
@@ -108,8 +104,7 @@ def test_the_body_is_filled_and_nothing_else_changes():
     filled, findings = fill_body(labels, torch.from_numpy(body)[None, None], BODY)
     expected = np.where(values == 3, 3, np.where(body, BODY, 0))
     assert np.array_equal(filled.data.numpy()[0, 0], expected)
-    assert findings[0].voxels == 64 - 8
-    assert "became soft_tissue" in findings[0].text
+    assert "became soft_tissue" in findings[0]
 
 
 def test_the_body_of_a_ct_is_all_but_table_and_gap(small_chest):
@@ -145,10 +140,10 @@ def test_labels_reach_another_grid_by_geometry():
     moved, findings = labels_on(labels, other)
     expected = values[::2, ::-2, ::-2].copy()
     assert np.array_equal(moved.data.numpy()[0, 0], np.where(expected == 2, 2, expected))
-    assert [f.text for f in findings] == [
+    assert findings == (
         f"the labels lie on other voxels, {labels.grid}, and were resampled",
         "dot, 1 voxels, has none on the grid of the image",
-    ]
+    )
     same, nothing = labels_on(labels, labels.grid)
     assert torch.equal(same.data, labels.data)
     assert nothing == ()
@@ -158,7 +153,7 @@ def test_labels_on_larger_voxels_of_the_same_places_are_told():
     labels = label_map(np.ones((5, 5, 5), int), organ=1)
     fine = Grid.from_spacing((9, 9, 9), tuple(s / 2 for s in labels.grid.spacing))
     _, findings = labels_on(labels, fine)
-    assert "were resampled" in findings[0].text
+    assert "were resampled" in findings[0]
 
 
 def test_the_body_of_what_is_no_ct_is_not_looked_for(small_chest):
@@ -194,7 +189,7 @@ def test_labels_beside_the_image_are_counted():
     found, findings = labels_on(labels, Grid((8, 8, 8), moved))
     assert int((found.data > 0).sum()) == 32
     told = "32 of 64 labelled voxels lie outside of the image and were left out"
-    assert [(f.kind, f.voxels, f.text) for f in findings] == [("outside", 32, told)]
+    assert findings == (told,)
 
 
 def test_labels_of_another_scan_are_refused(tmp_path, small_chest):
@@ -287,3 +282,14 @@ def test_61_classes_of_a_real_scan_become_its_tissues(shared_data):
     millilitres = grown * float(np.prod(image.grid.spacing)) / 1000
     assert 10_000 < millilitres < 20_000
     assert any("became soft_tissue" in note for note in found.notes)
+
+
+def test_pockets_are_enclosed_and_nearest_is_in_mm():
+    grid = Grid.from_spacing((3, 7, 7), (1.0, 1.0, 5.0))
+    values = torch.full((1, 1, 3, 7, 7), 2, dtype=torch.int32)
+    values[0, 0, 1] = 1
+    values[0, 0, 1, 2:5, 2:5] = 0
+    values[0, 0, 0, 0, 0] = 0
+    filled, _ = fill_pockets(LabelMap(values, grid, {1: "lung", 2: "rib"}))
+    assert filled.data[0, 0, 1].unique().tolist() == [1]
+    assert filled.data[0, 0, 0, 0, 0] == 0

@@ -75,6 +75,13 @@ def test_sensitivity_about_a_setting_is_that_of_it_and_its_neighbours():
         near = [centre.with_tissue("everywhere", e) for e in around(Elasticity(*SOFT), 0.1)]
         same = session.sensitivity([centre, *near])
         assert torch.equal(about.displacement_sd_mm, same.displacement_sd_mm)
+        for one in (SOFT, Elasticity(*SOFT), centre, [SOFT]):
+            again = session.sensitivity(one)
+            assert torch.equal(about.displacement_sd_mm, again.displacement_sd_mm)
+        with pytest.raises(InputError, match="0 settings to compare"):
+            session.sensitivity([])
+        with pytest.raises(InputError, match="for 1; expected everywhere or tissues"):
+            session.sensitivity([{1: SOFT}, HARD])  # type: ignore[dict-item]  # as a slip has it
         other = session.sensitivity()
         assert not torch.allclose(about.displacement_sd_mm, other.displacement_sd_mm)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import pytest
 import torch
 
-from ElasticHyperRegLib.similarity import LocalNCC, box_sum, local_ncc, mind_distance, mind_ssc, mse
+from ElasticHyperRegLib.similarity import LocalNCC, MindSSC, box_sum, local_ncc, mind_ssc, mse
 from ElasticHyperRegLib.similarity.ncc import EPSILON
 
 
@@ -106,10 +107,43 @@ def test_mind_sees_structure_not_contrast(shape, channels):
         size=shape,
         mode="bilinear" if len(shape) == 2 else "trilinear",
     )
-    assert mind_ssc(image).shape == (1, channels, *shape)
-    assert mind_distance(image, 1 - image).item() == pytest.approx(0, abs=1e-8)
-    shifted = image.roll(3, dims=-1)
-    assert mind_distance(image, shifted).item() > 1e-3
+    spacing = (1.0,) * len(shape)
+    mind = MindSSC(image, spacing)
+    assert mind_ssc(image, spacing).shape == (1, channels, *shape)
+    assert mind(mind.described(1 - image, spacing)).item() == pytest.approx(0, abs=1e-6)
+    assert mind(mind.described(image.roll(3, dims=-1), spacing)).item() > 0.05
+
+
+def test_mind_is_its_definition():
+    image, spacing = torch.rand(1, 1, 9, 9, 9), (1.0, 1.0, 4.0)
+    here = torch.tensor([4, 4, 4])
+    steps = [torch.tensor(s) for s in ((1, 0, 0), (-1, 0, 0), (0, 2, 0), (0, -2, 0))]  # k, j, i
+    steps += [torch.tensor((0, 0, 2)), torch.tensor((0, 0, -2))]
+
+    def patch(step: torch.Tensor) -> torch.Tensor:
+        k, j, i = (here + step).tolist()
+        return image[0, 0, k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2]
+
+    apart = torch.stack(
+        [
+            (patch(p) - patch(q)).square().mean()
+            for p, q in combinations(steps, 2)
+            if not torch.equal(p, -q)
+        ]
+    )
+    apart -= apart.min()
+    found = mind_ssc(image, spacing)[0, :, 4, 4, 4]
+    torch.testing.assert_close(found.sort().values, (-apart / apart.mean()).exp().sort().values)
+
+
+def test_mind_counts_within_its_mask():
+    image, spacing = torch.rand(1, 1, 12, 12), (1.0, 1.0)
+    mask = torch.zeros(1, 1, 12, 12)
+    mask[..., :6] = 1
+    spoilt = mind_ssc(image, spacing)
+    spoilt[..., 6:] = torch.rand_like(spoilt[..., 6:])
+    assert MindSSC(image, spacing, mask)(spoilt).item() == 0
+    assert MindSSC(image, spacing)(spoilt).item() > 0.05
 
 
 @pytest.mark.parametrize("masked", [False, True])

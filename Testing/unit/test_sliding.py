@@ -19,7 +19,7 @@ from ElasticHyperRegLib import (
 from ElasticHyperRegLib.cli.labels import scheme_borders
 from ElasticHyperRegLib.cli.settings import parse_sliding
 from ElasticHyperRegLib.engine.sliding import OTHERS, SlidingBorder, bands, shear_at
-from ElasticHyperRegLib.field import warp
+from ElasticHyperRegLib.field import warp, world_points
 from ElasticHyperRegLib.grid import gaussian_smooth
 from ElasticHyperRegLib.tissues import load_scheme
 
@@ -159,10 +159,15 @@ def test_a_border_that_cannot_be_is_refused(values, said):
         SlidingBorder(**values)
 
 
-@pytest.mark.parametrize("text", ["lung", "lung:", ":rest", "lung:rest=wide", "lung:rest=0"])
+@pytest.mark.parametrize("text", ["lung", "lung:", ":rest", "a:b=wide", "a:b=0", "a:b="])
 def test_a_misspelt_border_is_refused(text):
     with pytest.raises(InputError):
         parse_sliding([text])
+
+
+def test_a_border_is_given_once():
+    with pytest.raises(InputError, match="--sliding for liver:lung twice"):
+        parse_sliding(["lung:liver", "liver:lung=6"])
 
 
 def test_borders_are_read_as_typed():
@@ -210,3 +215,14 @@ def test_a_sharp_slip_is_read_in_full(width):
     u[0, 1, ..., 10:] = 10.0
     found = shear_at(u, labels, NAMES, SlidingBorder("lung", "wall", width_mm=width))
     assert found["slip_mm"] == pytest.approx(10.0, rel=0.25)
+
+
+@pytest.mark.parametrize("normal", [(0.96, 0.0, 0.28), (0.6, 0.0, 0.8)])
+def test_shear_along_a_slanted_border_of_thick_slices(normal):
+    grid = Grid.from_spacing((16, 6, 64), (1.0, 1.0, 4.0))
+    across, along = torch.tensor([normal, (normal[2], 0.0, -normal[0])])[..., None, None, None]
+    height = (world_points(grid, torch.zeros(1)) * across).sum(1, keepdim=True) - 40
+    names = {0: "wall", 1: "lung"}
+    labels = LabelMap((height > 0).int(), grid, names)
+    found = shear_at(0.3 * height * along, labels, names, SlidingBorder("lung", "wall"))
+    assert found["shear_mean"] == pytest.approx(0.3, rel=0.05)

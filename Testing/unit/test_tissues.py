@@ -100,7 +100,7 @@ def test_labels_go_to_their_tissues_and_the_others_to_the_rest(own):
 @pytest.mark.parametrize("name", ["lesion", "Lesion", "metastasis_1", "METASTASIS-1", "tumour"])
 def test_a_name_counts_before_a_number_however_it_is_spelt(own, name):
     assert applied(own, label_map([0, 3, 7], {3: name, 7: "Segment_7"})) == [0, 2, 2]
-    assert applied(own, label_map([0, 3, 7]), classes={3: "other", 7: name}) == [0, 1, 2]
+    assert applied(own, label_map([0, 3, 7], {3: "other", 7: name})) == [0, 1, 2]
 
 
 def test_the_number_of_another_tissue_means_nothing(own):

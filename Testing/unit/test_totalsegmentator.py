@@ -16,9 +16,15 @@ import numpy as np
 import pytest
 import torch
 
-from ElasticHyperRegLib import Grid, Image, InputError
+from ElasticHyperRegLib import Grid, Image, InputError, LabelMap
 from ElasticHyperRegLib.errors import Cancelled
-from ElasticHyperRegLib.segmentation import SegmentOptions, find_program, private_folder, segment
+from ElasticHyperRegLib.segmentation import (
+    SegmentOptions,
+    cache,
+    find_program,
+    private_folder,
+    segment,
+)
 from ElasticHyperRegLib.segmentation.messages import explain
 from ElasticHyperRegLib.segmentation.process import clean_environment, run_program
 from ElasticHyperRegLib.segmentation.program import SCRIPT
@@ -297,3 +303,28 @@ def test_lines_of_a_program_come_whole(tmp_path):
     heard: list[str] = []
     assert run_program([str(script)], heard.append) == (4, heard)
     assert heard == ["one", "two", "three", "four"]
+
+
+def test_an_answer_of_other_classes_is_not_taken(program, scan):
+    assert not segment(scan, options(program, tissues="nlst")).cached
+    assert not segment(scan, options(program, tissues="abdomen-ct")).cached
+
+
+def test_the_answers_used_least_go_first(scan, monkeypatch):
+    monkeypatch.setattr(cache, "KEPT", 2)
+    labels = LabelMap((scan.data > 0).int(), scan.grid)
+    for second, key in enumerate(("a", "b")):
+        cache.keep_answer(key, labels)
+        os.utime(cache._path(key), (second, second))
+    assert cache.cached_answer("a") is not None
+    cache.keep_answer("c", labels)
+    assert [key for key in "abc" if cache._path(key).exists()] == ["a", "c"]
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(program, scan, monkeypatch):
+    def full(key, labels):
+        raise InputError("no space left")
+
+    monkeypatch.setattr("ElasticHyperRegLib.segmentation.total.keep_answer", full)
+    found = segment(scan, options(program))
+    assert any("was not kept for the next time" in note for note in found.notes)

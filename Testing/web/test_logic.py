@@ -107,7 +107,7 @@ def test_a_pair_that_cannot_be_opened_brings_the_dialog_back(state, tmp_path):
     assert state.status == DEFAULTS["status"]
 
 
-@pytest.mark.parametrize("what", ["scheme", "model", "initial_alignment"])
+@pytest.mark.parametrize("what", ["scheme", "model", "initial_alignment", "similarity"])
 def test_nothing_is_opened_that_no_menu_offers(state, tmp_path, what):
     logic, _, opened = opening(state, tmp_path)
     state[what] = str(tmp_path / "of_another_user.toml")
@@ -118,8 +118,10 @@ def test_nothing_is_opened_that_no_menu_offers(state, tmp_path, what):
 def test_what_the_server_was_started_with_is_offered(state, tmp_path):
     logic, _, _ = opening(state, tmp_path)
     logic._start = Start(str(tmp_path / "mine.toml"), model="my-model")
-    state.update({"scheme": str(tmp_path / "mine.toml"), "model": "my-model"})
-    assert logic._chosen().model == "my-model"
+    mine = {"scheme": str(tmp_path / "mine.toml"), "model": "my-model", "similarity": "mind"}
+    state.update(mine)
+    chosen = logic._chosen()
+    assert (chosen.model, chosen.similarity) == ("my-model", "mind")
 
 
 @pytest.mark.parametrize("late", [False, True])

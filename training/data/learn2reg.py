@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from ElasticHyperRegLib.errors import InputError
+from ElasticHyperRegLib.grid import map_points
 from ElasticHyperRegLib.io import existing_file
 from ElasticHyperRegLib.types import Grid
 
@@ -223,4 +224,4 @@ def read_voxel_points(path: Path, grid: Grid) -> np.ndarray:
         raise InputError(f"{path} cannot be read ({error})", "rows i,j,k of numbers") from error
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise InputError(f"{path}: points of shape {points.shape}", "rows i,j,k of finite numbers")
-    return points @ grid.ijk_to_ras[:3, :3].T + grid.origin
+    return map_points(grid.ijk_to_ras, points)

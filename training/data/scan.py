@@ -15,7 +15,14 @@ from ElasticHyperRegLib.engine.network_field import windowed
 from ElasticHyperRegLib.engine.network_grid import towards_ras
 from ElasticHyperRegLib.engine.prepare import RIM_MM, with_margin
 from ElasticHyperRegLib.errors import InputError
-from ElasticHyperRegLib.grid import apply_matrix, coarser, resample, sample, voxel_points
+from ElasticHyperRegLib.grid import (
+    apply_matrix,
+    coarser,
+    map_points,
+    resample,
+    sample,
+    voxel_points,
+)
 from ElasticHyperRegLib.io import read_image, read_labels
 from ElasticHyperRegLib.tissues import load_scheme
 from ElasticHyperRegLib.types import Grid, LabelMap
@@ -207,7 +214,7 @@ def place(volume: Volume, lattice: Grid, matrix: np.ndarray | None = None) -> Sc
         mask = on_lattice(compared, volume.grid, lattice, through, nearest=True) > 0
     if volume.points is not None:
         to_lattice = lattice.ras_to_ijk @ np.linalg.inv(through)
-        points = (volume.points @ to_lattice[:3, :3].T + to_lattice[:3, 3]).astype(np.float32)
+        points = map_points(to_lattice, volume.points).astype(np.float32)
     return Scan(image.astype(np.float16), labels, mask, points)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from trame_server.state import State
 from trame_server.utils.asynchronous import create_task
 
+from ElasticHyperRegLib.engine.similarity import SIMILARITIES
 from ElasticHyperRegLib.errors import InputError
 from ElasticHyperRegLib.mrml import (
     ControllerOptions,
@@ -170,6 +171,7 @@ class OpeningLogic:
             initial=self._state.initial_alignment,
             scheme=self._state.scheme or None,
             model=self._state.model,
+            similarity=self._state.similarity,
             title=f"{given['moving'].name} onto {given['fixed'].name}",
         )
 
@@ -186,14 +188,15 @@ class OpeningLogic:
         """Refuse what no menu offers: whoever writes to the page's state could name any file.
 
         Raises:
-            InputError: a scheme, model or alignment that is neither offered nor what the server
-                was started with.
+            InputError: a scheme, model, alignment or similarity that is neither offered nor what
+                the server was started with.
         """
         state = self._state
         for given, offered in (
             (state.scheme, (None, self._start.tissues, *scheme_names())),
             (state.model, ("auto", "none", self._start.model, *(c.name for c in list_models()))),
             (state.initial_alignment, ALIGNMENTS),
+            (state.similarity, SIMILARITIES),
         ):
             if given not in offered:
                 raise InputError(f"{given!r}", "one of the menu")
@@ -239,7 +242,11 @@ class OpeningLogic:
             for image, name in ((pair.fixed, "Fixed"), (pair.moving, "Moving"))
         )
         options = ControllerOptions(
-            model=pair.model, device=self._device, initial=pair.initial, scheme=pair.scheme
+            model=pair.model,
+            device=self._device,
+            initial=pair.initial,
+            similarity=pair.similarity,
+            scheme=pair.scheme,
         )
         controller = LiveController(scene, fixed, moving, tissues, moving_tissues, options=options)
         if moving_tissues is not None:

@@ -19,6 +19,12 @@ TITLES = {
 }
 
 
+SIMILARITIES = (
+    "[{title: 'automatic', value: 'auto'}, {title: 'within one modality', value: 'ncc'}, "
+    "{title: 'across modalities', value: 'mind'}]"
+)
+
+
 def build(logic: OpeningLogic, demo: Callable[[], Awaitable[None]]) -> None:
     """The dialog."""
     with (
@@ -37,6 +43,7 @@ def build(logic: OpeningLogic, demo: Callable[[], Awaitable[None]]) -> None:
                 )
                 select("Tissue names", "scheme", ("schemes",), clearable=True)
                 select("Model", "model", ("models",))
+                select("Similarity", "similarity", (SIMILARITIES,))
         with vuetify.VCardActions():
             vuetify.VBtn(
                 "Open the demo", click=demo, variant="text", raw_attrs=['data-action="demo"']

@@ -1,0 +1,82 @@
+"""The solver in thick slices, at the edges of images and masks, and what keeps it from folding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ElasticHyperRegLib.field import jacobian_determinant
+from ElasticHyperRegLib.grid import gaussian_smooth
+from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, solve
+from ElasticHyperRegLib.solver.descent import descend
+from ElasticHyperRegLib.solver.folds import unfolded
+from ElasticHyperRegLib.solver.objective import Objective, matching_grid
+from ElasticHyperRegLib.types import Grid
+
+
+class Pull(Objective):
+    """Whoever moves one node along i gains."""
+
+    def __init__(self) -> None:
+        self.field_grid = Grid.from_spacing((24, 48), (1.0, 2.0))
+
+    def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:
+        return -u_vox[:, 0, 12, 24]
+
+
+@pytest.mark.parametrize(("mu", "most"), [(0.02, 0.01), (0.3, 0.0)])
+def test_images_that_have_nothing_in_common_hardly_fold(mu, most):
+    grid = Grid.from_spacing((32, 32, 32), (2.0, 2.0, 2.0))
+    pair = gaussian_smooth(torch.rand(2, 1, 32, 32, 32), (2.0, 2.0, 2.0))[:, None]
+    low, high = pair[0].min(), pair[0].max()
+    fixed, moving = (pair - low) / (high - low)
+    options = dataclasses.replace(SolverOptions.for_dimension(3), search_mm=0.0)
+    u_mm = solve(Problem(fixed, moving, grid, grid, 0.0, mu), options).u_mm
+    assert (jacobian_determinant(u_mm, grid) <= 0).float().mean() <= most
+
+
+def test_an_update_is_as_wide_in_mm_along_every_axis():
+    level, rest = Level(2, 7, 1, 2.0), torch.zeros(1, 2, 24, 48)
+    found = descend(Pull(), rest, level, SolverOptions(), lambda _: None).u_vox[0, 0]
+    wide = []
+    for axis, count, spacing in ((0, 24, 2.0), (1, 48, 1.0)):
+        squares = (torch.arange(float(count)) - count / 2) ** 2
+        wide.append(spacing * float((found.sum(1 - axis) * squares).sum() / found.sum()) ** 0.5)
+    assert wide[0] == pytest.approx(wide[1], rel=0.1)
+
+
+def test_a_moving_mask_ends_with_its_image():
+    grid = Grid.from_spacing((32, 32), (1.0, 1.0))
+    moving = gaussian_smooth(torch.rand(1, 1, 32, 32), (1.0, 1.0))
+    fixed = torch.cat([moving[..., 16:], torch.rand(1, 1, 32, 16)], -1)
+    problem = Problem(fixed, moving, grid, grid, 0.0, 0.0, moving_mask=torch.ones(1, 1, 32, 32))
+    u_vox = torch.zeros(1, 2, 32, 32)
+    u_vox[:, 0] = 16
+    assert Objective(problem, grid, grid, 5).similarity(u_vox).item() < 0.2
+
+
+def test_small_images_take_the_finest_levels():
+    grid = Grid.from_spacing((20, 20), (1.0, 1.0))
+    image = gaussian_smooth(torch.rand(1, 1, 20, 20), (1.0, 1.0))
+    levels = tuple(Level(n, 7, 1, 1.5) for n in (1, 2, 4))
+    problem = Problem(image, image.roll(1, -1), grid, grid, 0.0, 0.2)
+    assert [len(t) - 1 for t in solve(problem, SolverOptions(levels)).traces] == [2, 4]
+
+
+def test_the_moving_image_is_as_coarse_as_the_fixed_one_axis_by_axis():
+    moving = Grid.from_spacing((40, 40, 40), (0.5, 0.5, 0.5))
+    turned = Grid.from_spacing((5, 10, 20), (1.0, 2.0, 4.0), direction=np.eye(3)[[2, 0, 1]])
+    assert matching_grid(moving, turned).spacing == pytest.approx((4, 1, 2))
+
+
+def test_each_member_is_mended_by_itself_and_borders_keep_their_motion():
+    u_mm = torch.full((2, 2, 40, 40), 10.0)
+    u_mm[0, 0, 20, 38] = 13.0  # one fold, in the last column
+    u_mm[1, 0] = -2 * torch.arange(40.0)  # folds everywhere: left to be seen
+    found = unfolded(u_mm, Grid.from_spacing((40, 40), (1.0, 1.0)))
+    assert torch.equal(found[1], u_mm[1])
+    assert not torch.equal(found[0], u_mm[0])
+    assert found[0].min() >= 10 - 1e-4

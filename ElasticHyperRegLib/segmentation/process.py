@@ -18,6 +18,8 @@ from ..errors import Cancelled
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.0
 """So long a stopped program may tidy up before it is killed."""
+LAST_WORDS_SECONDS = 1.0
+"""So long what a program said before its end is waited for."""
 KEPT_LINES = 2000
 _ENDS = re.compile(rb"[\r\n]+")
 _PRIVATE = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
@@ -91,15 +93,18 @@ def _started(
 def _lines(child: subprocess.Popen[bytes], cancelled: Callable[[], bool] | None) -> Iterator[str]:
     """Lines as they come; a thread reads, because a pipe cannot be waited for everywhere."""
     found: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_read, args=(child.stdout, found), daemon=True).start()
+    reader = threading.Thread(target=_read, args=(child.stdout, found), daemon=True)
+    reader.start()
     while True:
         if cancelled is not None and cancelled():
             raise Cancelled(f"{child.args!r} was stopped")
         try:
             line = found.get(timeout=POLL_SECONDS)
         except queue.Empty:
-            if child.poll() is not None and found.empty():
-                return  # what it started may keep the pipe open
+            if child.poll() is not None:
+                reader.join(LAST_WORDS_SECONDS)  # a busy machine may let it read the end later
+                if found.empty():
+                    return  # what it started may keep the pipe open
             continue
         if line is None:
             return

@@ -176,6 +176,18 @@ def pyramid(grid: Grid, levels: int, smallest: int = 16) -> list[Grid]:
     return grids
 
 
+def outer_corners(grid: Grid) -> np.ndarray:
+    """Voxel indices of the corners of all that ``grid`` covers, (2^D, D), i, j, k."""
+    return np.array(list(np.ndindex(*[2] * grid.ndim))) * np.asarray(grid.size) - 0.5
+
+
+def window(grid: Grid, first: np.ndarray, shape: tuple[int, ...]) -> Grid:
+    """``shape`` voxels of the lattice of ``grid`` from index ``first`` (i, j, k) on."""
+    matrix = grid.ijk_to_ras.copy()
+    matrix[:-1, -1] += matrix[:-1, :-1] @ first
+    return Grid(shape, matrix)
+
+
 def nearest_axes(grid: Grid) -> tuple[list[int], list[int]]:
     """Index axis nearest to each of R, A, S, and whether it runs along (1) or against it (−1)."""
     affine = np.eye(4)

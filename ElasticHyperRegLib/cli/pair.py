@@ -114,8 +114,7 @@ def register_files(job: Job, title: str = "register") -> dict[str, Any]:
         if job.estimate:
             request, found = _estimated(request, folder / ESTIMATE_FILE, progress)
             spent["estimate"] = found.seconds
-            basis = (found.evidence, list(found.warnings), found.model)
-            told["estimate"] = dict(zip(("evidence", "warnings", "model"), basis, strict=True))
+            told["estimate"] = _basis(found)
         result = with_earlier(register(request, progress), spent, told)
         if scored is not None:
             _tell_other_model(scored, result.metrics["model"])
@@ -198,6 +197,15 @@ def _estimated(
     found = estimate_request(request, progress=progress)
     found.write(file)
     return with_estimate(request, found), found
+
+
+def _basis(found: Estimate) -> dict[str, Any]:
+    """What λ and μ rest on, as ``metrics.json`` tells it."""
+    return {
+        "evidence": found.evidence,
+        "warnings": list(found.warnings),
+        "model": found.model,
+    }
 
 
 def with_earlier(

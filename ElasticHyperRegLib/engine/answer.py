@@ -24,7 +24,6 @@ from .prepare import Prepared, initial_alignment, prepare, problem_of
 from .report import measures, regularity
 from .request import NONE, RegistrationRequest, RegistrationResult
 from .run import Run
-from .similarity import similarity_of
 from .solver_settings import solver_settings
 
 NO_MODEL_FITS = "none (no trained model fits)"
@@ -116,8 +115,7 @@ def answer(
     d_mm = start.u_mm.detach().cpu()
     with run.step("measure"):
         result = _result(request, pair, d_mm, run.check)
-    facts = _facts(request, pair.device, choice, field) | _solver_facts(solution)
-    facts["similarity"] = pair.prepared.similarity
+    facts = _facts(request, pair, choice, field) | _solver_facts(solution)
     return replace(result, metrics=result.metrics | facts, stopped=facts["stopped"])
 
 
@@ -147,7 +145,7 @@ def _result(
     check()
     after = outcome(side, labels, u_mm, fixed)
     found: dict[str, Any] = {}
-    for figures in measures(request, pair.prepared.fixed, before, after, u_mm, pair.initial):
+    for figures in measures(request, pair.prepared, before, after, u_mm, pair.initial):
         check()
         found |= figures
     if slipped := slip(request, d_mm):
@@ -169,20 +167,21 @@ def _result(
 
 def _facts(
     request: RegistrationRequest,
-    device: torch.device,
+    pair: AlignedPair,
     choice: ModelChoice,
     field: NetworkField | None,
 ) -> dict[str, Any]:
     """How the result came about."""
     facts = {
         "elasticity": used_elasticity(request),
-        "device": device.type,
+        "similarity": pair.prepared.similarity,
+        "device": pair.device.type,
         "version": __version__,
     }
     if request.options.model == NONE:
         return {**facts, "model": NONE}
     if field is None or choice.card is None:
-        across = similarity_of(request) == MIND
+        across = pair.prepared.similarity == MIND
         told = f"none ({choice.reason})" if across else NO_MODEL_FITS
         return {**facts, "model": told, "model_choice": choice.reason}
     reasons = [choice.reason, field.note] if field.note else [choice.reason]

@@ -30,9 +30,8 @@ from ..types import Displacement, LabelMap
 from .air import tissue_share
 from .intensity import normalised
 from .outcome import Outcome
-from .prepare import Side
+from .prepare import Prepared, Side
 from .request import RegistrationRequest
-from .similarity import similarity_of
 
 LOG = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -46,7 +45,7 @@ with a box of this side."""
 
 def measures(
     request: RegistrationRequest,
-    fixed: Side,
+    prepared: Prepared,
     before: Outcome,
     after: Outcome,
     u_mm: torch.Tensor,
@@ -57,12 +56,13 @@ def measures(
     One figure after the other: of large images each takes its time.
 
     Args:
-        fixed: the fixed image made ready.
+        prepared: both images made ready.
         before: the moving side where the files place it in the world.
         after: the moving side under ``u_mm``.
-        u_mm: the whole map, (1, D, *fixed.shape) RAS mm.
+        u_mm: the whole map, (1, D, *shape of the fixed image) RAS mm.
         initial: the alignment that is part of it, (D+1, D+1) RAS mm.
     """
+    fixed, within = prepared.fixed, prepared.similarity == NCC
     found = {
         side: _likeness(fixed, shown) for side, shown in (("before", before), ("after", after))
     }
@@ -73,7 +73,8 @@ def measures(
             request.fixed.name,
             request.moving.name,
         )
-    elif _may_differ(request) and _unlikeness(fixed, after) > UNLIKE:
+    # A network alone leaves more apart.
+    elif within and request.options.refine != 0 and _unlikeness(fixed, after) > UNLIKE:
         LOG.warning(
             "%s and %s are hardly alike after it: if their contrasts differ, compare them by "
             "MIND-SSC (--similarity mind)",
@@ -81,7 +82,7 @@ def measures(
             request.moving.name,
         )
     likeness = {side: value for side, value in found.items() if value is not None}
-    if likeness and similarity_of(request) == NCC:  # between modalities it tells nothing
+    if likeness and within:  # between modalities it tells nothing
         yield {"ncc": likeness}
     labels = request.fixed_labels
     if labels is not None and before.labels is not None and after.labels is not None:
@@ -135,11 +136,6 @@ def _likeness(fixed: Side, shown: Outcome) -> float | None:
         return None
     value = ncc(fixed.image.data, shown.warped.data, counted)
     return value if math.isfinite(value) else None
-
-
-def _may_differ(request: RegistrationRequest) -> bool:
-    """Compared within one modality, and by the solver: a network alone leaves more apart."""
-    return similarity_of(request) == NCC and request.options.refine != 0
 
 
 def _unlikeness(fixed: Side, shown: Outcome) -> float:

@@ -7,10 +7,19 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..grid import anti_aliased, apply_matrix, grid_to_grid, map_points, sample, voxel_points
+from ..grid import (
+    anti_aliased,
+    apply_matrix,
+    grid_to_grid,
+    map_points,
+    outer_corners,
+    sample,
+    voxel_points,
+    window,
+)
 from ..similarity import MIND, NCC
 from ..solver import Problem
-from ..types import Grid, Image
+from ..types import Image
 from .intensity import is_ct
 from .request import AUTO, NONE, RegistrationRequest
 
@@ -30,10 +39,10 @@ def similarity_of(request: RegistrationRequest) -> str:
     options, images = request.options, (request.fixed, request.moving)
     if options.similarity != AUTO:
         return options.similarity
-    if options.model not in (AUTO, NONE) or all(is_ct(image) for image in images):
+    if options.model not in (AUTO, NONE):
         return NCC
-    other = [image for image in images if not is_ct(image) and not _may_be_hu(image)]
-    return MIND if len(other) == 1 and any(is_ct(image) for image in images) else NCC
+    others = [image for image in images if not is_ct(image)]
+    return MIND if len(others) == 1 and not _may_be_hu(others[0]) else NCC
 
 
 def _may_be_hu(image: Image) -> bool:
@@ -50,16 +59,13 @@ def in_fixed_frame(problem: Problem) -> Problem:
     dim = fixed.ndim
     initial = np.eye(dim + 1) if problem.initial is None else problem.initial
     to_moving = moving.ras_to_ijk @ initial @ fixed.ijk_to_ras
-    ends = np.array(list(np.ndindex(*[2] * dim))) * np.asarray(moving.size) - 0.5
-    places = map_points(np.linalg.inv(to_moving), ends)
+    places = map_points(np.linalg.inv(to_moving), outer_corners(moving))
     around = np.minimum(AROUND_MM / np.asarray(fixed.spacing), AROUND * np.asarray(fixed.size))
     margin = np.ceil(around)
     low = np.maximum(np.floor(places.min(0)), -margin)
     high = np.minimum(np.ceil(places.max(0)), np.asarray(fixed.size) - 1 + margin)
-    matrix = fixed.ijk_to_ras.copy()
-    matrix[:dim, dim] = map_points(fixed.ijk_to_ras, low[None])[0]
     size = np.maximum(high - low, 0).astype(int) + 1
-    grid = Grid(tuple(size[::-1].tolist()), matrix)
+    grid = window(fixed, low, tuple(size[::-1].tolist()))
     points = voxel_points(grid.shape, problem.moving)
     there = apply_matrix(to_moving @ grid_to_grid(grid, fixed), points)
 

@@ -13,7 +13,7 @@ from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from ..errors import InputError
-from ..grid import grid_to_grid, map_points
+from ..grid import grid_to_grid, map_points, outer_corners, window
 from ..io.itk import array_to_sitk, geometry_of
 from ..metrics.regions import label_boxes
 from ..names import spelled_like
@@ -129,10 +129,9 @@ def fill_segmentation(node: Node, labels: LabelMap, colors: dict[str, Color]) ->
     for label, part in label_boxes(values.astype(np.int32, copy=False)).items():
         image = slicer.vtkOrientedImageData()
         image.DeepCopy(vtk_from_array((values[part] == label).astype(np.uint8)))
-        first = [axis.start for axis in reversed(part)]
-        matrix = labels.grid.ijk_to_ras.copy()
-        matrix[:3, 3] += matrix[:3, :3] @ first
-        image.SetGeometryFromImageToWorldMatrix(matrix_to_vtk(matrix))
+        first = np.array([axis.start for axis in reversed(part)])
+        there = window(labels.grid, first, values[part].shape)
+        image.SetGeometryFromImageToWorldMatrix(matrix_to_vtk(there.ijk_to_ras))
         tissue = labels.name_of(label)
         color = [part / 255 for part in colors.get(tissue, UNNAMED_COLOR)]
         key = node.AddSegmentFromBinaryLabelmapRepresentation(image, tissue, color)
@@ -227,15 +226,12 @@ def _painted(
 
 def _part_of(grid: Grid, values: np.ndarray, own: Grid) -> Part:
     """What labels on a grid of their own make of ``grid``, within the box that they cover."""
-    corners = np.array(list(np.ndindex(2, 2, 2))) * np.asarray(own.size) - 0.5
-    places = map_points(grid_to_grid(own, grid), corners)
+    places = map_points(grid_to_grid(own, grid), outer_corners(own))
     low = np.clip(np.floor(places.min(0)).astype(int), 0, np.asarray(grid.size) - 1)
     high = np.clip(np.ceil(places.max(0)).astype(int) + 1, low + 1, grid.size)
-    part = grid.ijk_to_ras.copy()
-    part[:3, 3] += part[:3, :3] @ low
     box = tuple(slice(a, b) for a, b in zip(low[::-1].tolist(), high[::-1].tolist(), strict=True))
     shape = tuple((high - low)[::-1].tolist())
-    return Part(box, _nearest(values, own, Grid(shape, part)))
+    return Part(box, _nearest(values, own, window(grid, low, shape)))
 
 
 def _segments(node: Node) -> Iterator[tuple[str, Node]]:

@@ -8,7 +8,6 @@ from ..engine import RegistrationOptions, RegistrationRequest, model_choice
 from ..engine.elasticity import tissue_names
 from ..engine.model import ModelChoice
 from ..engine.request import AUTO, NONE
-from ..engine.similarity import similarity_of
 from ..similarity import MIND
 from ..types import Elasticity, Grid, Image, LabelMap
 from .answer import SessionInputs
@@ -50,9 +49,9 @@ def request_of(
     )
 
 
-def first_notes(request: RegistrationRequest, choice: ModelChoice) -> list[str]:
+def first_notes(request: RegistrationRequest, choice: ModelChoice, similarity: str) -> list[str]:
     """What is to be known before the first answer."""
-    if similarity_of(request) == MIND:
+    if similarity == MIND:
         return [ACROSS]
     if choice.card is None:
         return [] if request.options.model == NONE else [NO_MODEL]

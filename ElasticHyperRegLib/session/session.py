@@ -106,7 +106,7 @@ class Session:
             self._pair = align_pair(request, pick(device), self._run)
             self._fields = Fields(request, self._pair, choice.card)
             self._measure = Measure(request, self._pair, self._fields.solver.grid)
-        self._notes = first_notes(request, choice)
+        self._notes = first_notes(request, choice, self._pair.prepared.similarity)
         self.model_name = self._fields.model_name
         self.tissues = self._fields.tissues
         self.grid: Grid = self._fields.solver.grid

@@ -65,11 +65,10 @@ def solve(
     options = options or SolverOptions.for_dimension(grid.ndim)
     grids = pyramid(grid, len(options.levels))
     levels = options.levels[-len(grids) :]
-    larger = max(1.0, problem.moving_grid.voxels / grid.voxels)
-    while problem.similarity == MIND and grids[-1].voxels * larger > MOST_DESCRIBED:
-        if len(grids) == 1:
-            break
-        grids, levels = grids[:-1], levels[:-1]
+    if problem.similarity == MIND:
+        larger = max(1.0, problem.moving_grid.voxels / grid.voxels)
+        while len(grids) > 1 and grids[-1].voxels * larger > MOST_DESCRIBED:
+            grids, levels = grids[:-1], levels[:-1]
     ticks = _ticks(grids, levels, progress, cancelled)
     here = field_grid(grids[0], levels[0])
     if start is None:

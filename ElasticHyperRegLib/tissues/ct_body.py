@@ -92,7 +92,7 @@ def find_air(hu: np.ndarray, body: np.ndarray, lattice: Lattice) -> Air:
 
 
 def _beside(body: np.ndarray) -> np.ndarray:
-    """Where no part of the body lies in front or behind, nor to the left or right, bool."""
+    """Outside of the box, in the plane of the slices, that holds the body, bool."""
     beside = np.ones_like(body)
     rows, columns = (np.flatnonzero(body.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     beside[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = False

@@ -144,6 +144,9 @@ def test_a_thin_slab_finds_its_way_within_its_plane(shape, spacing):
     found = align("affine", (anatomy(points), grid, None), (moving, grid, None))
     corners = np.array(np.meshgrid((-48, 48), (-48, 48), (0,), (1,))).reshape(4, -1)
     assert np.linalg.norm(((found - truth) @ corners)[:2], axis=0).max() < 4.0  # two voxels
+    shift = torch.tensor([17.0, 11.0, 0.0]).view(1, 3, 1, 1, 1)
+    found = align("affine", (anatomy(points), grid, None), (anatomy(points - shift), grid, None))
+    assert np.abs(found[:3, 3] - [17.0, 11.0, 0.0])[:2].max() < 1.0  # half a voxel
 
 
 def test_alignments_side_by_side_leave_the_number_of_threads_alone():

@@ -13,7 +13,7 @@ from ElasticHyperRegLib.field import jacobian, jacobian_determinant
 
 @pytest.mark.parametrize("size", [(9, 12, 14), (12, 14), (1, 5, 7)])
 @pytest.mark.parametrize("voxels", [1, 60, 400])
-def test_slabs_give_the_whole_to_the_bit(
+def test_slabs_give_the_whole(
     size: tuple[int, ...],
     voxels: int,
     oblique_grid: Callable[..., Grid],
@@ -23,7 +23,8 @@ def test_slabs_give_the_whole_to_the_bit(
     u_mm = torch.randn(2, grid.ndim, *grid.shape, generator=torch.Generator().manual_seed(0))
     whole = jacobian_determinant(u_mm, grid)
     monkeypatch.setattr(jacobian, "SLAB_VOXELS", voxels)
-    assert torch.equal(jacobian_determinant(u_mm, grid), whole)
+    # Not to the bit: some processors round a product of matrices otherwise in another size of it.
+    torch.testing.assert_close(jacobian_determinant(u_mm, grid), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_a_gradient_passes_through_slabs(

@@ -33,8 +33,6 @@ from .cases import real_images
 
 AFFINE = "affine"
 SOLVER = "solver"
-WHOLE = 6
-"""Passes of the solver itself on the finest level."""
 Row = dict[str, Any]
 
 
@@ -44,7 +42,6 @@ def contenders(models: Sequence[str]) -> dict[str, RegistrationOptions]:
     for model in models:
         found[model] = RegistrationOptions(model=model, refine=0)
         found[f"{model} + solver"] = RegistrationOptions(model=model)
-        found[f"{model} + {WHOLE} passes"] = RegistrationOptions(model=model, refine=WHOLE)
     return found
 
 

@@ -70,8 +70,7 @@ class RegistrationOptions:
             name or folder of a model.
         sliding: borders along which tissues may slide; needs ``fixed_labels``.
         refine: iterations of the exact solver on the finest level, at most, after the network
-            where there is one (0: the network alone); ``None``: all of them, but few after a
-            model of volumes.
+            where there is one (0: the network alone); ``None``: all of them.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: of everything random (the sampling of the initial alignment).
         similarity: ``ncc`` (local NCC, within one modality), ``mind`` (MIND-SSC, across

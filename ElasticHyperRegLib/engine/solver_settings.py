@@ -13,11 +13,9 @@ LEVELS = {2: 1, 3: 2}
 the answer short of the solver's own. All their iterations are done: slices of a stack know nothing
 of each other.
 """
-VOLUME_FINISH = (4, 8, 1)
-"""Iterations after a model of volumes, unless told otherwise, on all three levels: the coarsest
-brings back most of what the model lacked for an eighth of the price of the next. Every node goes
-by itself there too, as the field is nearly right. On phantoms more of the finest level draws the
-inside of even tissue away from the truth.
+COARSEST_AFTER_VOLUMES = 20
+"""Iterations of the coarsest level after a model of volumes; the finer ones do all of theirs. With
+fewer anywhere Dice and NCC stay, but vessels of a real lung meet less well.
 """
 
 
@@ -34,18 +32,13 @@ def solver_settings(
     settings = SolverOptions.for_dimension(ndim)
     levels = settings.levels
     if card is not None:
-        hasty = options.refine is None
-        levels = _after_volumes(levels, hasty) if card.model.ndim == 3 else levels[-LEVELS[ndim] :]
+        levels = _after_volumes(levels) if card.model.ndim == 3 else levels[-LEVELS[ndim] :]
     if options.refine is not None:
         levels = (*levels[:-1], replace(levels[-1], iterations=options.refine))
     return replace(settings, levels=levels)
 
 
-def _after_volumes(levels: tuple[Level, ...], hasty: bool) -> tuple[Level, ...]:
-    """What follows a model of volumes; beyond the coarsest level all is done unless ``hasty``."""
-    every = (VOLUME_FINISH[0], *(level.iterations for level in levels[1:]))
-    counts = VOLUME_FINISH if hasty else every
-    return tuple(
-        replace(level, iterations=count, smoothing=0)
-        for level, count in zip(levels, counts, strict=True)
-    )
+def _after_volumes(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """All levels, on which every node goes by itself, as the field is nearly right."""
+    coarsest = replace(levels[0], iterations=COARSEST_AFTER_VOLUMES, smoothing=0)
+    return coarsest, *levels[1:]

@@ -19,7 +19,7 @@ from .solver_field import EQUAL, HASTY, PATIENT, Held, SolverField
 from .tangent import Tangent, parameters, tangents
 from .worker import Turn
 
-REFINE = {2: 30, 3: 8}
+REFINE = {2: 30, 3: 20}
 """Passes of the solver after a network, by dimension."""
 FRAME_S = 0.1
 """A network that answers sooner needs no preview before it: up to a tenth of a second a hand takes
@@ -51,9 +51,9 @@ class _Settled:
 class Live:
     """What one pair's answers start from: the field on screen, and derivatives of a settled one.
 
-    After a network the solver goes only so far as in ``engine.register``: it must not refit the
-    noise that the network has learnt to leave alone. Alone it goes on until the field settles, and
-    then answers from one start, so that equal settings have equal final fields.
+    After a network the solver goes about as far as in ``engine.register``. Alone it goes on until
+    the field settles, and then answers from one start, so that equal settings have equal final
+    fields.
 
     Args:
         fields: network and solver of the pair.

@@ -73,7 +73,7 @@ def field_grid(image_grid: Grid, level: Level) -> Grid:
 
 
 PLANE = (Level(60, 9, 1, 2.5), Level(40, 15, 1, 2.5), Level(30, 21, 1, 2.5))
-VOLUME = (Level(40, 9, 1.5, 1.8), Level(20, 9, 2, 0), Level(6, 7, 3, 0))
+VOLUME = (Level(40, 5, 1.5, 1.8), Level(20, 5, 2, 0), Level(6, 7, 3, 0))
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ElasticHyperRegLib import RegistrationOptions, RegistrationRequest, register
 from ElasticHyperRegLib.io import read_image, read_labels, to_sitk, write_image, write_labels
 from ElasticHyperRegLib.io import write_points as save_points
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
-from ElasticHyperRegLib.types import Image
+from ElasticHyperRegLib.types import Image, LabelMap
+
+from .vessels import matched_vessels
 
 AIR_HU = -1024
 ACDC_SPACING_MM = 1.8
@@ -61,13 +64,21 @@ def real_images() -> Path:
 def lung(data: Path, folder: Path) -> list[Case]:
     """The lung CT pair; what lies outside the field of view (−2048) becomes air."""
     there = data / "lung_ct_pair"
-    for side in ("fixed", "moving"):
-        image = read_image(there / f"{side}.mha")
-        clamped = Image(image.data.clamp(min=AIR_HU), image.grid)
-        write_image(clamped, folder / f"{side}.nrrd")
+    scans = (read_image(there / "fixed.mha"), read_image(there / "moving.mha"))
     masks = (there / "fixed_lung_mask.mha", there / "moving_lung_mask.mha")
     pair = (folder / "fixed.nrrd", folder / "moving.nrrd")
-    return [Case("lung", *pair, *masks, labels=masks)]
+    points = (folder / "fixed_vessels.csv", folder / "moving_vessels.csv")
+    for image, path in zip(scans, pair, strict=True):
+        write_image(Image(image.data.clamp(min=AIR_HU), image.grid), path)
+    for found, path in zip(lung_vessels(*scans, read_labels(masks[0])), points, strict=True):
+        save_points(found, path)
+    return [Case("lung", *pair, *masks, labels=masks, points={"vessels": points})]
+
+
+def lung_vessels(fixed: Image, moving: Image, lungs: LabelMap) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks of the lung pair, looked for about where our own solver has them."""
+    guess = register(RegistrationRequest(fixed, moving, options=RegistrationOptions(model="none")))
+    return matched_vessels(fixed, moving, lungs, guess.displacement)
 
 
 def liver(data: Path, folder: Path) -> list[Case]:

@@ -39,6 +39,7 @@ bench: $(READY) $(BENCH_READY) ## compare with other registration programs; resu
 	$(BIN)/python -m benchmarks.estimate --out bench-result
 	$(BIN)/python -m benchmarks.network --out bench-result
 	$(BIN)/python -m benchmarks.thorax --out bench-result
+	$(BIN)/python -m benchmarks.modalities --out bench-result
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m benchmarks.panel --out bench-result
 	scripts/debian.sh $(DEBIAN)
 	$(BIN)/python -m benchmarks.page --out bench-result

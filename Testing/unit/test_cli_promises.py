@@ -289,7 +289,12 @@ def test_a_closed_terminal_leaves_nothing(files, tmp_path):
     words = ["batch", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"), "--model", "none"]
     terminal, end = os.openpty()
     command = [sys.executable, "-m", "ElasticHyperRegLib", *words]
-    process = subprocess.Popen(command, stderr=end, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        stderr=end,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # as under nohup it is not
+    )
     os.close(end)
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("*.partial")) and time.monotonic() < deadline:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.modalities import as_mr
 from ElasticHyperRegLib import (
     Displacement,
     Image,
@@ -34,21 +35,12 @@ from Testing.conftest import make_oblique_grid
 from Testing.unit.cli_help import QUICK, run
 from Testing.unit.small_pair import write_pair
 
-HU = (-1100.0, -900, -700, -300, -120, -60, 20, 60, 150, 300, 800, 3000)
-BRIGHTNESS = (0.0, 20, 45, 90, 420, 380, 210, 170, 150, 60, 25, 10)
 ALONE = RegistrationOptions(model="none", device="cpu")
 
 
 @pytest.fixture(scope="module")
 def breath() -> Phantom:
     return make_phantom(PhantomOptions(64, seed=3))
-
-
-def as_mr(image: Image) -> Image:
-    """Bright fat, soft tissue in between, dark lung and bone, a coil that is nearer one side."""
-    bright = np.interp(image.data.numpy(), HU, BRIGHTNESS)
-    bright *= np.linspace(0.7, 1.3, image.data.shape[-1])
-    return Image(torch.from_numpy(bright).float(), image.grid, "mr")
 
 
 def error(request: RegistrationRequest, breath: Phantom) -> float:

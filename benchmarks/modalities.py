@@ -15,24 +15,24 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from ElasticHyperRegLib import Image, RegistrationOptions, RegistrationRequest, read_image, register
+from ElasticHyperRegLib.engine.request import RegistrationResult
 from ElasticHyperRegLib.field import transform_points
 from ElasticHyperRegLib.io import read_points
+from ElasticHyperRegLib.metrics import tre_mm
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 
 from .cases import liver, real_images
-from .thorax import table
+from .thorax import Row, cost, table
 
 HU = (-1100.0, -900.0, -700.0, -300.0, -120.0, -60.0, 20.0, 60.0, 150.0, 300.0, 800.0, 3000.0)
 BRIGHTNESS = (0.0, 20.0, 45.0, 90.0, 420.0, 380.0, 210.0, 170.0, 150.0, 60.0, 25.0, 10.0)
 COIL = (0.7, 1.3)
 """Sensitivity from one side to the other."""
-Row = dict[str, Any]
 
 
 def as_mr(ct: Image) -> Image:
@@ -47,7 +47,9 @@ def inverted(image: Image) -> Image:
     return Image(image.data.max() - image.data, image.grid, f"{image.name}, inverted")
 
 
-def contrasts(within: RegistrationRequest, across: Image) -> Iterator[tuple[str, Any]]:
+def contrasts(
+    within: RegistrationRequest, across: Image
+) -> Iterator[tuple[str, RegistrationResult]]:
     """Each way to compare → its result: within one contrast, and the moving scan in another."""
     other = replace(within, moving=across)
     ways = (("ncc, one contrast", within), ("mind, two", other), ("ncc, two", other))
@@ -66,7 +68,7 @@ def phantom_rows(size: int) -> Iterator[Row]:
     yield {"compared by": "rest", "body_mm": _error(phantom.displacement.u_mm, body)}
     for name, result in contrasts(pair, as_mr(phantom.moving)):
         apart = result.displacement.u_mm - phantom.displacement.u_mm
-        yield {"compared by": name, "body_mm": _error(apart, body)} | _cost(result)
+        yield {"compared by": name, "body_mm": _error(apart, body)} | cost(result)
 
 
 def liver_rows(data: Path) -> Iterator[Row]:
@@ -74,21 +76,16 @@ def liver_rows(data: Path) -> Iterator[Row]:
     case = liver(data, data)[0]
     here, there = (read_points(path) for path in case.points["liver"])
     pair = RegistrationRequest(read_image(case.fixed), read_image(case.moving))
-    yield {"compared by": "rest", "liver_mm": float(np.linalg.norm(here - there, axis=1).mean())}
+    yield {"compared by": "rest", "liver_mm": float(tre_mm(here, there).mean())}
     for name, result in contrasts(pair, inverted(pair.moving)):
         found = result.displacement
         moved = transform_points(here, found.u_mm, found.grid)
-        error = float(np.linalg.norm(moved - there, axis=1).mean())
-        yield {"compared by": name, "liver_mm": error} | _cost(result)
+        error = float(tre_mm(moved, there).mean())
+        yield {"compared by": name, "liver_mm": error} | cost(result)
 
 
 def _error(apart: torch.Tensor, where: torch.Tensor) -> float:
     return float(apart.norm(dim=1)[where].mean())
-
-
-def _cost(result: Any) -> Row:
-    found = result.metrics
-    return {"folds": found["folds_fraction"], "seconds": found["seconds"]["refine"]}
 
 
 def main() -> None:

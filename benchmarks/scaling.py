@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 from ElasticHyperRegLib import RegistrationOptions, RegistrationRequest, register
+from ElasticHyperRegLib.engine.report import peak_memory_mib
 from ElasticHyperRegLib.phantom import PhantomOptions, make_phantom
 
 COLUMNS = ("size", "voxels", "solver [s]", "solver [µs/voxel]", "memory [MiB]")
@@ -26,8 +26,8 @@ def measure(size: int) -> dict[str, float]:
     options = RegistrationOptions(initial="none", model="none", device="cpu")
     result = register(RegistrationRequest(phantom.fixed, phantom.moving, options=options))
     seconds = result.metrics["seconds"]["refine"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    values = (size, size**3, round(seconds, 1), round(seconds / size**3 * 1e6, 2), round(peak))
+    peak = round(peak_memory_mib()["peak_memory_mib"])
+    values = (size, size**3, round(seconds, 1), round(seconds / size**3 * 1e6, 2), peak)
     return dict(zip(COLUMNS, values, strict=True))
 
 

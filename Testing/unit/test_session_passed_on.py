@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import fields, replace
 from typing import Any
@@ -25,7 +24,7 @@ from ElasticHyperRegLib.session.fields import MIB, Fields
 from ElasticHyperRegLib.session.objective import on_grid
 from Testing.unit.live_answers import ALONE, HARD, SOFT, ask
 from Testing.unit.small_pair import small_request
-from Testing.unit.test_session_worker import SOON, Busy, settle, worker  # noqa: F401
+from Testing.unit.test_session_worker import SOON, Busy, Endless, settle, worker  # noqa: F401
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -56,22 +55,16 @@ def test_what_a_session_has_to_tell_stands_in_its_notes(monkeypatch):
 
 
 def test_an_errand_ends_when_the_waiting_for_it_is_interrupted(worker, monkeypatch):  # noqa: F811
-    begun, ended = threading.Event(), threading.Event()
-
-    def work(stop):
-        begun.set()
-        while not stop():
-            time.sleep(0.001)
-        ended.set()
+    work = Endless()
 
     def ctrl_c(*given):
-        assert begun.wait(SOON)
+        assert work.begun.wait(SOON)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ElasticHyperRegLib.session.worker.wait", ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         worker.run(work)
-    assert ended.wait(SOON)
+    assert work.ended.wait(SOON)
 
 
 def test_a_fault_of_an_overtaken_request_is_not_told(worker):  # noqa: F811

@@ -37,6 +37,19 @@ class Gate:
             time.sleep(0.001)
 
 
+class Endless:
+    """An errand that goes on until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def __call__(self, stop: Callable[[], bool]) -> None:
+        self.begun.set()
+        while not stop():
+            time.sleep(0.001)
+        self.ended.set()
+
+
 class Busy:
     """A live request that looks up when it is let go, and goes on with ``rest``."""
 
@@ -197,18 +210,11 @@ def test_an_errand_waits_for_a_live_request_that_came_after_it(worker):
 
 @pytest.mark.parametrize("end", ["cancel", "close"])
 def test_an_errand_of_the_callback_can_be_stopped(worker, end):
-    begun, ended = threading.Event(), threading.Event()
-
-    def errand(stop):
-        begun.set()
-        while not stop():
-            time.sleep(0.001)
-        ended.set()
-
+    errand = Endless()
     worker.submit(lambda turn: turn.deliver(lambda answer: worker.run(errand), 1))
-    assert begun.wait(SOON)
+    assert errand.begun.wait(SOON)
     getattr(worker, end)()
-    assert ended.wait(SOON)
+    assert errand.ended.wait(SOON)
 
 
 def test_what_can_wait_gives_way_to_an_errand(worker):

@@ -63,6 +63,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/engine/similarity.py
   ElasticHyperRegLib/engine/sliding.py
   ElasticHyperRegLib/engine/solver_settings.py
+  ElasticHyperRegLib/engine/threads.py
   ElasticHyperRegLib/errors.py
   ElasticHyperRegLib/estimation/__init__.py
   ElasticHyperRegLib/estimation/differentiable.py
@@ -201,7 +202,6 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/session.py
   ElasticHyperRegLib/session/solver_field.py
   ElasticHyperRegLib/session/tangent.py
-  ElasticHyperRegLib/session/threads.py
   ElasticHyperRegLib/session/values.py
   ElasticHyperRegLib/session/worker.py
   ElasticHyperRegLib/similarity/__init__.py

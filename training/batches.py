@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ElasticHyperRegLib.engine.threads import give_back_threads
+
 from .augmentation import AugmentationConfig, augment
 from .data.pair import PairSample, PairSource
 
@@ -131,10 +133,17 @@ def prefetched(
     make: Callable[[Seed], Batch], seeds: Iterable[Seed], workers: int
 ) -> Iterator[tuple[Seed, Batch]]:
     """``make(seed)`` of each seed in order; ``workers`` threads make so many of them ahead."""
+
+    def made(seed: Seed) -> Batch:
+        try:
+            return make(seed)
+        finally:
+            give_back_threads()
+
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[tuple[Seed, Future[Batch]]] = deque()
         for seed in seeds:
-            waiting.append((seed, pool.submit(make, seed)))
+            waiting.append((seed, pool.submit(made, seed)))
             if len(waiting) > workers:
                 first, batch = waiting.popleft()
                 yield first, batch.result()

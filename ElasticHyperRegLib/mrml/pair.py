@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from ..engine import Progress, RegistrationResult
+from ..engine.threads import give_back_threads
 from ..errors import InputError
 from ..estimation.options import possible_objectives
 from ..types import Elasticity
@@ -114,6 +115,7 @@ class LivePair:
                 self.close(lost)
             else:
                 self._look()
+        give_back_threads()  # to the session: what was shown has been computed here
         events, self._events = self._events, []
         for event in events:
             self.status = status_of(event) or self.status

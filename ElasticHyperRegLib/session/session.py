@@ -30,6 +30,7 @@ from ..engine.check import check_request, pick_device
 from ..engine.elasticity import EVERYWHERE, check_tissues
 from ..engine.report import peak_memory_mib
 from ..engine.run import never, silent
+from ..engine.threads import give_back_threads
 from ..errors import Cancelled, InputError
 from ..estimation import (
     Estimate,
@@ -54,7 +55,6 @@ from .fields import Fields, OnGrid
 from .live import Live
 from .measure import Measure
 from .opening import first_notes, live_choice, preview_note, request_of
-from .threads import give_back_threads
 from .values import Values, listed, setting, with_neighbours
 from .worker import Turn, Worker
 

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from ..engine.threads import give_back_threads
 from ..errors import Cancelled, InputError
-from .threads import give_back_threads
 
 T = TypeVar("T")
 WAIT_S = 0.5
@@ -105,6 +105,7 @@ class Worker:
         Raises:
             InputError: the worker is closed.
         """
+        give_back_threads()
         with self._news:
             self._check_open()
             self._number += 1
@@ -127,6 +128,7 @@ class Worker:
             self._check_open()
             with self._at_work(errand):
                 return work(errand.stop.is_set)
+        give_back_threads()
         with self._news:
             self._check_open()
             self._errands.append(errand)

@@ -194,6 +194,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/session/compared.py
   ElasticHyperRegLib/session/devices.py
   ElasticHyperRegLib/session/fields.py
+  ElasticHyperRegLib/session/finish.py
   ElasticHyperRegLib/session/implicit.py
   ElasticHyperRegLib/session/live.py
   ElasticHyperRegLib/session/measure.py

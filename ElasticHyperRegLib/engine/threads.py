@@ -2,7 +2,9 @@
 
 GNU's OpenMP keeps a team of threads for every thread that has computed once. Where all teams
 together have more members than there are processors, they sleep from one loop to the next instead
-of waiting awake, and a network of fifty short loops takes twice as long.
+of waiting awake: a network of fifty short loops takes twice as long, a pass of the live solver up
+to three times. So theirs give back whoever asks a session for something, a scene that has shown an
+answer, and a thread that has made a training batch.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ class FromOne:
         return self._solver.field(Held(found))
 
 
-class Finished:
-    """A network's fields as the solver leaves them, the live session's final answers.
+class AfterNetwork:
+    """A network's fields as the solver leaves them on the live images.
 
     Args:
         network: what each begins with.
@@ -96,7 +96,10 @@ def scored(fields: Fields, start: Setting, check: Check) -> DifferentiableField:
 
 
 def answers(fields: Fields, start: Setting, patience: Patience, check: Check) -> FieldModel:
-    """What a sensitivity map about ``start`` compares: final answers, on the fields' grid."""
+    """What a sensitivity map about ``start`` compares: settled answers, on the fields' grid.
+
+    Finer images, which a field at rest is gone over with, would take as many times longer.
+    """
     if fields.network is not None:
-        return Finished(fields.network.exact, fields.solver, patience, check)
+        return AfterNetwork(fields.network.exact, fields.solver, patience, check)
     return from_one(fields.solver, start, EQUAL, check)

@@ -28,6 +28,7 @@ from ..types import Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .budget import MEASURED, ROOM, affordable, seconds_of_pass
 from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, empty_caches, free_bytes, ladder
+from .finish import Finisher, finer_images
 from .objective import tissue_shares
 from .solver_field import BUDGET, SolverField, images_grid
 
@@ -64,6 +65,8 @@ class Fields:
         self.tissues = _obeyed(request, card)
         self.grid: Grid | None = None
         self._affordable = BUDGET
+        self._finer: Grid | None = None
+        self._finisher: Finisher | None = None
         self.notes: list[str] = []
         self._ladder = ladder(pair.device)
         self._leave_out_what_cannot_fit()
@@ -73,6 +76,11 @@ class Fields:
     def rung(self) -> Rung:
         """On what it runs."""
         return self._ladder[0]
+
+    @property
+    def finishes(self) -> bool:
+        """Whether there are finer images for a field at rest, and room for them."""
+        return self._finer is not None
 
     @property
     def model_name(self) -> str:
@@ -110,6 +118,22 @@ class Fields:
         d_mm = self.network.displacement(setting.default, setting.tissues, check)
         return to_grid(d_mm, self.network.grid, self.solver.grid)
 
+    def finisher(self) -> Finisher:
+        """What goes over a settled field with finer images; made when it is first asked for.
+
+        Raises:
+            RuntimeError: there are none, see ``finishes``.
+        """
+        if self._finisher is None:
+            images, device = self._finer, self.rung.device
+            if images is None:
+                raise RuntimeError("there are no finer images")
+            problem = problem_of(self._pair.prepared, (0.0, 0.0), self._pair.initial, device)
+            shares, band = self._shares(images, device), self._band(device)
+            fine = SolverField(problem, images, shares, images.voxels, band)
+            self._finisher = Finisher(fine, self.solver.grid)
+        return self._finisher
+
     def _settle(self) -> None:
         """Bind everything on the first rung that bears it."""
         while True:
@@ -138,6 +162,7 @@ class Fields:
         images = images_grid(grid, budget)
         shares, band = self._shares(images, device), self._band(device)
         self.solver = SolverField(problem, grid, shares, budget, band)
+        self._finer, self._finisher = self._finer_than(images), None
         if self.network is None:
             self.solver.anchor()
 
@@ -161,6 +186,14 @@ class Fields:
         own = None if self.network is None else self.network.grid
         finer = device.type in MEASURED and own is not None and own.voxels < self._affordable
         return images_grid(fixed, self._affordable) if own is None or finer else own
+
+    def _finer_than(self, images: Grid) -> Grid | None:
+        """Finer images than ``images``, unless voxels had to be made larger or there is no room."""
+        finer, free = finer_images(self._pair.grid, images.voxels), free_bytes(self.rung.device)
+        if finer is None or self.rung.coarsening > 1:
+            return None
+        fits = free is None or self._bytes_each() * finer.voxels < ROOM * free
+        return finer if fits else None
 
     def _shares(self, images: Grid, device: torch.device) -> dict[str, torch.Tensor]:
         labels = self._request.fixed_labels

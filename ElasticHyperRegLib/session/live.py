@@ -24,9 +24,11 @@ REFINE = {2: 30, 3: 20}
 FRAME_S = 0.1
 """A network that answers sooner needs no preview before it: up to a tenth of a second a hand takes
 an answer for its own doing (Nielsen, Usability Engineering, 1993)."""
-REST_S = 0.2
+REST_S = 0.1
 """A slower one waits so long for the slider to rest once a preview is shown, which is being drawn
 meanwhile: of volumes it cannot be interrupted, and the next preview would wait for it."""
+FINISH_S = 0.3
+"""So long a settled field rests before it is gone over with finer images."""
 PAUSE_S = 0.3
 """After the last answer, before its derivatives, where others do meanwhile: it is being drawn."""
 
@@ -53,7 +55,8 @@ class Live:
 
     After a network the solver goes about as far as in ``engine.register``. Alone it goes on until
     the field settles, and then answers from one start, so that equal settings have equal final
-    fields.
+    fields. Where the scan is finer than what is compared meanwhile, a field that rests is gone over
+    with finer images.
 
     Args:
         fields: network and solver of the pair.
@@ -102,38 +105,71 @@ class Live:
             deliver("preview", solver.field(foreseen), False)
             if self._fields.network is not None:
                 turn.rest(REST_S)
-        stage: Stage = "refined"
-        self._base, last = None, False
+        finishes = self._fields.finishes and self.patience.passes > 0
+
+        def settled(stage: Stage, d_mm: torch.Tensor, last: bool) -> None:
+            deliver(stage, d_mm, last and not finishes)
+
+        self._base = None
         if self._fields.network is not None:
-            last = self.patience.passes == 0
-            held = self._ask_network(setting, turn.check, deliver, last)
-            self._base, stage = held.u_vox, "network"
-        elif self._shown is not None:
-            self._approach([self._shown, *([foreseen] if foreseen else [])], values, turn, deliver)
-            self._shown = solver.refined(solver.anchor(), values, turn.check, self.patience)
-            deliver(stage, solver.field(self._shown), True)
-            return
+            held = self._ask_network(setting, turn.check, settled)
+            self._base = held.u_vox
+            held = self._settle("network", held, values, turn, settled)
+        elif self._shown is None:
+            self._shown = solver.anchor()
+            held = self._settle("refined", self._shown, values, turn, settled)
         else:
-            self._shown = held = solver.anchor()
-        for better, last in solver.refine(held, values, turn.check, self.patience):
+            starts = [self._shown, *([foreseen] if foreseen else [])]
+            held = self._settle_again(starts, values, turn, settled)
+        if finishes:
+            self._finish(held, values, turn, deliver)
+
+    def _settle(
+        self, stage: Stage, held: Held, values: Sequence[Elasticity], turn: Turn, deliver: Deliver
+    ) -> Held:
+        """Refine what has been delivered as ``stage``, to the end."""
+        last = self.patience.passes == 0
+        if last:
+            return held
+        for better, last in self._solver.refine(held, values, turn.check, self.patience):
             self._shown = held = better
             stage = "refined"
-            deliver(stage, solver.field(held), last)
+            deliver(stage, self._solver.field(held), last)
         if not last:  # the solver found nothing better
-            deliver(stage, solver.field(held), True)
+            deliver(stage, self._solver.field(held), True)
+        return held
 
-    def _approach(
+    def _settle_again(
         self, starts: Sequence[Held], values: Sequence[Elasticity], turn: Turn, deliver: Deliver
-    ) -> None:
-        """Deliver fields on the way from what is on screen.
+    ) -> Held:
+        """By way of fields near what is on screen to the one that ``values`` alone determine.
 
-        Where that ends hangs on the way there as much as on ``values``, by a millimetre in places
-        that the images say little of: none of them is final.
+        Where the way ends hangs on where it began as much as on ``values``, by a millimetre in
+        places that the images say little of: none of its fields is final.
         """
-        held = self._solver.better(starts, values)
-        for better, _ in self._solver.refine(held, values, turn.check, HASTY):
-            self._shown = better
-            deliver("refined", self._solver.field(better), False)
+        solver, detail_mm = self._solver, starts[0].detail_mm
+        for near, _ in solver.refine(solver.better(starts, values), values, turn.check, HASTY):
+            self._shown = near
+            deliver("refined", solver.field(near), False)
+        held = solver.refined(solver.anchor(), values, turn.check, self.patience)
+        # What finer images told of the field before stays in sight until they tell of this one.
+        self._shown = replace(held, detail_mm=detail_mm)
+        deliver("refined", solver.field(self._shown), True)
+        return held
+
+    def _finish(
+        self, held: Held, values: Sequence[Elasticity], turn: Turn, deliver: Deliver
+    ) -> None:
+        """Go over a settled field with finer images, once it has rested."""
+        turn.rest(FINISH_S)
+        solver, finisher = self._solver, self._fields.finisher()
+        settled_mm, coarse_mm, last = solver.field(held), solver.field(Held(held.u_vox)), False
+        found = finisher.finished(settled_mm, values, turn.check, self.patience.passes)
+        for d_mm, last in found:
+            self._shown = Held(held.u_vox, d_mm - coarse_mm)
+            deliver("refined", d_mm, last)
+        if not last:  # they tell nothing else
+            deliver("refined", settled_mm, True)
 
     def _differentiate(self, setting: Setting, turn: Turn) -> None:
         """Find out how the field on screen changes, unless a quick network tells.
@@ -167,13 +203,13 @@ class Live:
     def _network_is_quick(self) -> bool:
         return 0 < self._network_seconds < FRAME_S
 
-    def _ask_network(self, setting: Setting, check: Check, deliver: Deliver, last: bool) -> Held:
+    def _ask_network(self, setting: Setting, check: Check, deliver: Deliver) -> Held:
         check()
         begin = perf_counter()
         d_mm = self._fields.network_answer(setting, check)
         wait_for(d_mm.device)
         self._network_seconds = perf_counter() - begin
-        deliver("network", d_mm, last)
+        deliver("network", d_mm, self.patience.passes == 0)
         self._shown = held = self._solver.hold(d_mm)
         return held
 

@@ -165,7 +165,9 @@ class SolverField:
 
         def energy(u_vox: torch.Tensor) -> torch.Tensor:
             check()
-            return objective(u_vox)
+            value = objective(u_vox)
+            check()  # before the gradient: of fine images either takes a while
+            return value
 
         found = passes(energy, held.u_vox, self._metric, _stiffness(values), patience.ahead)
         next(found)  # what is held already

@@ -41,7 +41,7 @@ class Solver:
 class Fields:
     """A network whose field is the sum of all λ and μ."""
 
-    network, tissues = object(), TISSUES
+    network, tissues, finishes = object(), TISSUES, False
 
     def __init__(self) -> None:
         self.solver: Any = Solver()

@@ -1,0 +1,64 @@
+"""A field at rest, gone over with finer images: what a hand in motion has no time for.
+
+Answers come on a grid of some millimetres, found on images as coarse; what lies between two nodes
+of that grid the images can tell all the same, if they are looked at closely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from ..field import mm_to_vox, to_grid, vox_to_mm
+from ..types import Elasticity, Grid
+from .solver_field import PATIENT, Held, SolverField, images_grid
+
+BUDGET = 96**3
+"""Voxels of the finer images: some 0.1 s a pass on two cores."""
+WORTH = 2.0
+"""Times the voxels of the live images from which on it is worth while."""
+PASSES = 12
+"""The most that they take; by then a field has hardly moved for some."""
+
+
+def finer_images(fixed: Grid, live_voxels: int) -> Grid | None:
+    """Grid of the finer images; ``None`` where those of ``live_voxels`` are about as fine."""
+    finer = images_grid(fixed, BUDGET)
+    return finer if finer.voxels >= WORTH * live_voxels else None
+
+
+class Finisher:
+    """Goes on from a settled field with finer images.
+
+    Args:
+        solver: on those images.
+        grid: where fields are given and wanted.
+    """
+
+    def __init__(self, solver: SolverField, grid: Grid) -> None:
+        self._solver, self._grid = solver, grid
+
+    def finished(
+        self,
+        d_mm: torch.Tensor,
+        values: Sequence[Elasticity],
+        check: Callable[[], None],
+        passes: int,
+    ) -> Iterator[tuple[torch.Tensor, bool]]:
+        """Better and better fields, and whether each is the last; none where nothing is better.
+
+        Args:
+            d_mm: (1, D, *grid.shape) RAS mm, to start from.
+            values: (λ, μ) of each tissue of the solver, or the one for everywhere.
+            check: called at every pass; may raise to stop.
+            passes: so many at most, of ``PASSES``.
+        """
+        nodes = self._solver.field_grid
+        held = Held(mm_to_vox(to_grid(d_mm, self._grid, nodes), nodes))
+        patience = replace(PATIENT, passes=min(passes, PASSES))
+        found = self._solver.refine(held, values, check, patience)
+        for number, (better, last) in enumerate(found):
+            if number or last:  # the first is not yet as good as what may be on screen
+                yield to_grid(vox_to_mm(better.u_vox, nodes), nodes, self._grid), last

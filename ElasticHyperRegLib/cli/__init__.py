@@ -17,8 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: command and options; those of the process by default.
     """
-    # Torch's threads spin while they wait, which on a processor shared with another program makes
-    # two threads many times slower than one. Read when torch is loaded, so set before.
+    # For an OpenMP that is not GNU's, as the package says for that one. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from .shell import run

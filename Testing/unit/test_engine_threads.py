@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from ElasticHyperRegLib.engine.threads import give_back_threads
 from ElasticHyperRegLib.session.worker import Worker
+from Testing.conftest import ROOT
 from Testing.unit.openmp_team import alone, come_to, compute, needs_gnu, threads
 from training.batches import Batch, Seed, prefetched
 
@@ -58,3 +63,25 @@ def test_threads_that_work_ahead_hold_none_once_they_have():
         assert come_to(before + 1)
         assert [seed for seed, _ in found] == [(1,), (2,)]
         assert come_to(before)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "2000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"),  # the user's own wish
+    ],
+)
+def test_threads_wait_awake_for_a_moment(given, expected):
+    script = "import os, ElasticHyperRegLib; print(os.environ.get('GOMP_SPINCOUNT'))"
+    mine = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=mine | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == expected

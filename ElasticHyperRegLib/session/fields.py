@@ -28,7 +28,7 @@ from ..types import Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .budget import MEASURED, ROOM, affordable, seconds_of_pass
 from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, empty_caches, free_bytes, ladder
-from .finish import Finisher, finer_images
+from .finish import FineField, Finisher, finer_images
 from .objective import tissue_shares
 from .solver_field import BUDGET, SolverField, images_grid
 
@@ -130,7 +130,7 @@ class Fields:
                 raise RuntimeError("there are no finer images")
             problem = problem_of(self._pair.prepared, (0.0, 0.0), self._pair.initial, device)
             shares, band = self._shares(images, device), self._band(device)
-            fine = SolverField(problem, images, shares, images.voxels, band)
+            fine = FineField(problem, images, shares, images.voxels, band)
             self._finisher = Finisher(fine, self.solver.grid)
         return self._finisher
 

@@ -12,7 +12,9 @@ from dataclasses import replace
 import torch
 
 from ..field import mm_to_vox, to_grid, vox_to_mm
+from ..solver.settle import Energy
 from ..types import Elasticity, Grid
+from .objective import LiveObjective
 from .solver_field import PATIENT, Held, SolverField, images_grid
 
 BUDGET = 96**3
@@ -29,6 +31,16 @@ def finer_images(fixed: Grid, live_voxels: int) -> Grid | None:
     return finer if finer.voxels >= WORTH * live_voxels else None
 
 
+class FineField(SolverField):
+    """The solver on fine images: it can be stopped in the middle of a pass.
+
+    ``check`` may be called by another thread, where a device has one of its own for gradients.
+    """
+
+    def _checked(self, objective: LiveObjective, check: Callable[[], None]) -> Energy:
+        return objective.interrupted_by(check)
+
+
 class Finisher:
     """Goes on from a settled field with finer images.
 
@@ -37,7 +49,7 @@ class Finisher:
         grid: where fields are given and wanted.
     """
 
-    def __init__(self, solver: SolverField, grid: Grid) -> None:
+    def __init__(self, solver: FineField, grid: Grid) -> None:
         self._solver, self._grid = solver, grid
 
     def finished(

@@ -7,9 +7,10 @@ border that may slide leaves of the resistance to shear.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -46,6 +47,7 @@ class LiveObjective(Objective):
         self._field_shares = None if shares is None else resample(shares, grid, coarse)
         self._image_band = band
         self._field_band = None if band is None else resample(band, grid, coarse)
+        self._check: Callable[[], None] | None = None
 
     def at(self, values: Sequence[Elasticity]) -> LiveObjective:
         """The same objective under other values: one for each tissue, or one for everywhere."""
@@ -61,6 +63,27 @@ class LiveObjective(Objective):
             _painted(values, self._image_shares, self._shape),
         )
 
+    def interrupted_by(self, check: Callable[[], None]) -> LiveObjective:
+        """The same, where ``check`` is called several times on the way to a value and back.
+
+        Its gradient calls it from the thread that computes it, which on some devices is another.
+        """
+        fresh = copy(self)
+        fresh._check = check
+        return fresh
+
+    def _positions(self, u_vox: torch.Tensor) -> torch.Tensor:
+        return self._passed_on(super()._positions(u_vox))
+
+    def _sample(self, data: torch.Tensor, positions: torch.Tensor, mode: str) -> torch.Tensor:
+        return self._passed_on(super()._sample(data, positions, mode))
+
+    def _passed_on(self, data: torch.Tensor) -> torch.Tensor:
+        if self._check is None:
+            return data
+        passed: torch.Tensor = _Checked.apply(data, self._check)  # type: ignore[no-untyped-call]
+        return passed
+
     def _under(
         self, on_field: tuple[Coefficient, Coefficient], on_image: tuple[Coefficient, Coefficient]
     ) -> LiveObjective:
@@ -69,6 +92,21 @@ class LiveObjective(Objective):
         fresh.lam, fresh.mu = on_field[0], _softened(on_field[1], self._field_band)
         fresh.weight = 1 - on_image[0] - _softened(on_image[1], self._image_band)
         return fresh
+
+
+class _Checked(torch.autograd.Function):
+    """Data as it is; ``check`` is called on its way there and on its gradient's way back."""
+
+    @staticmethod
+    def forward(ctx: Any, data: torch.Tensor, check: Callable[[], None]) -> torch.Tensor:
+        ctx.check = check
+        check()
+        return data.view_as(data)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        ctx.check()
+        return gradients[0], None
 
 
 def on_grid(problem: Problem, grid: Grid) -> Problem:

@@ -21,7 +21,7 @@ from ..grid import coarser, pyramid, resample, resize
 from ..solver import Level, Problem, SolverOptions, solve
 from ..solver.descent import has_settled
 from ..solver.elastic_metric import ElasticMetric
-from ..solver.settle import WINDOW, charged, passes, smoother, sum_and_slope
+from ..solver.settle import WINDOW, Energy, charged, passes, smoother, sum_and_slope
 from ..types import Elasticity, Grid
 from .implicit import Minimised
 from .objective import LiveObjective, on_grid
@@ -161,14 +161,7 @@ class SolverField:
             check: called at every pass; may raise to stop.
             patience: when it ends.
         """
-        objective = self._objective.at(values)
-
-        def energy(u_vox: torch.Tensor) -> torch.Tensor:
-            check()
-            value = objective(u_vox)
-            check()  # before the gradient: of fine images either takes a while
-            return value
-
+        energy = self._checked(self._objective.at(values), check)
         found = passes(energy, held.u_vox, self._metric, _stiffness(values), patience.ahead)
         next(found)  # what is held already
         trace: list[torch.Tensor] = []
@@ -183,6 +176,15 @@ class SolverField:
                 yield better, False
         if better is not None:  # no step brought more
             yield better, True
+
+    def _checked(self, objective: LiveObjective, check: Callable[[], None]) -> Energy:
+        """``objective``, where ``check`` is called before it is computed."""
+
+        def energy(u_vox: torch.Tensor) -> torch.Tensor:
+            check()
+            return objective(u_vox)
+
+        return energy
 
     def refined(
         self,

@@ -14,8 +14,8 @@ from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import transform_points
 from ElasticHyperRegLib.metrics import tre_mm
 from ElasticHyperRegLib.session import Session, fields, live
-from ElasticHyperRegLib.session.finish import BUDGET, Finisher, finer_images
-from ElasticHyperRegLib.session.solver_field import SolverField, images_grid
+from ElasticHyperRegLib.session.finish import BUDGET, FineField, Finisher, finer_images
+from ElasticHyperRegLib.session.solver_field import EQUAL, Held, SolverField, images_grid
 from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
@@ -133,7 +133,7 @@ def test_a_field_that_cannot_be_bettered_is_left_and_a_check_ends_it():
     request = small_request()
     grid = images_grid(request.fixed.grid, COARSE)
     problem = problem_of(prepare(request), (0.0, 0.0), np.eye(4), torch.device("cpu"))
-    fine = SolverField(problem, request.fixed.grid, {})
+    fine = FineField(problem, request.fixed.grid, {})
     finisher = Finisher(fine, grid)
     rest, values = torch.zeros(1, 3, *grid.shape), (Elasticity(*SOFT),)
     assert list(finisher.finished(rest, values, lambda: None, 0)) == []
@@ -145,3 +145,29 @@ def test_a_field_that_cannot_be_bettered_is_left_and_a_check_ends_it():
 
     with pytest.raises(Cancelled, match="enough"):
         next(finisher.finished(rest, values, stop, 9))
+
+
+def test_a_check_is_heard_in_the_middle_of_a_pass():
+    request = small_request()
+    problem = problem_of(prepare(request), (0.0, 0.0), np.eye(4), torch.device("cpu"))
+    plain, fine = (kind(problem, request.fixed.grid, {}) for kind in (SolverField, FineField))
+    held, values = Held(torch.zeros(1, 3, *fine.field_grid.shape)), (Elasticity(*SOFT),)
+    heard = {SolverField: 0, FineField: 0}
+
+    def refined(solver: SolverField) -> torch.Tensor:
+        def note() -> None:
+            heard[type(solver)] += 1
+
+        return solver.refined(held, values, note, EQUAL).u_vox
+
+    assert torch.equal(refined(plain), refined(fine))
+    assert heard[FineField] > 3 * heard[SolverField]
+    before = heard[FineField]
+
+    def stop_on_the_way_back() -> None:
+        heard[FineField] += 1
+        if heard[FineField] == before + 3:  # the gradient of the first value
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        fine.refined(held, values, stop_on_the_way_back, EQUAL)

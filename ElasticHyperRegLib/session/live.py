@@ -76,6 +76,7 @@ class Live:
         self._shown: Held | None = None
         self._settled: _Settled | None = None
         self._base: torch.Tensor | None = None
+        self._unfinished: Held | None = None
         self._network_seconds = 0.0
 
     @property
@@ -87,12 +88,17 @@ class Live:
     def answer(self, setting: Setting, turn: Turn, deliver: Deliver) -> None:
         """Deliver better and better fields for ``setting``, the last one final.
 
-        Derivatives are computed after that. The next answer starts from what was reached.
+        Derivatives are computed after that, but before a field is finished where the next setting
+        would have to wait for a slow network. The next answer starts from what was reached.
 
         Raises:
             Cancelled: the turn is over.
         """
         self._fields.guarded(lambda: self._answer(setting, turn, deliver))
+        if self._unfinished is not None:
+            if self._fields.network is not None and not self.foresees:
+                self._differentiate_unless_waited_for(setting, turn)
+            self._fields.guarded(lambda: self._finish(setting, turn, deliver))
         if self.foresees:
             turn.rest(PAUSE_S)
         self._fields.guarded(lambda: self._differentiate(setting, turn))
@@ -110,7 +116,7 @@ class Live:
         def settled(stage: Stage, d_mm: torch.Tensor, last: bool) -> None:
             deliver(stage, d_mm, last and not finishes)
 
-        self._base = None
+        self._base = self._unfinished = None
         if self._fields.network is not None:
             held = self._ask_network(setting, turn.check, settled)
             self._base = held.u_vox
@@ -122,7 +128,7 @@ class Live:
             starts = [self._shown, *([foreseen] if foreseen else [])]
             held = self._settle_again(starts, values, turn, settled)
         if finishes:
-            self._finish(held, values, turn, deliver)
+            self._unfinished = held
 
     def _settle(
         self, stage: Stage, held: Held, values: Sequence[Elasticity], turn: Turn, deliver: Deliver
@@ -157,19 +163,37 @@ class Live:
         deliver("refined", solver.field(self._shown), True)
         return held
 
-    def _finish(
-        self, held: Held, values: Sequence[Elasticity], turn: Turn, deliver: Deliver
-    ) -> None:
-        """Go over a settled field with finer images, once it has rested."""
+    def _finish(self, setting: Setting, turn: Turn, deliver: Deliver) -> None:
+        """Go over the settled field with finer images, once it has rested."""
         turn.rest(FINISH_S)
-        solver, finisher = self._solver, self._fields.finisher()
+        self._current_solver()
+        if self._unfinished is None:  # there is another solver now
+            self._answer(setting, turn, deliver)
+        held, solver = self._unfinished, self._solver
+        if held is None:
+            return
+        values = solver.values(setting.default, setting.tissues)
         settled_mm, coarse_mm, last = solver.field(held), solver.field(Held(held.u_vox)), False
-        found = finisher.finished(settled_mm, values, turn.check, self.patience.passes)
+        passes = self.patience.passes
+        found = self._fields.finisher().finished(settled_mm, values, turn.check, passes)
         for d_mm, last in found:
-            self._shown = Held(held.u_vox, d_mm - coarse_mm)
+            self._show_detail(Held(held.u_vox, d_mm - coarse_mm))
             deliver("refined", d_mm, last)
         if not last:  # they tell nothing else
             deliver("refined", settled_mm, True)
+
+    def _show_detail(self, held: Held) -> None:
+        """The field on screen is finer than before, and foreseen ones with it."""
+        if self._settled is not None and self._settled.held is self._shown:
+            self._settled = replace(self._settled, held=held)
+        self._shown = held
+
+    def _differentiate_unless_waited_for(self, setting: Setting, turn: Turn) -> None:
+        """As ``_differentiate``, as far as no errand waits."""
+        try:
+            self._fields.guarded(lambda: self._differentiate(setting, turn))
+        except Cancelled:
+            turn.check()
 
     def _differentiate(self, setting: Setting, turn: Turn) -> None:
         """Find out how the field on screen changes, unless a quick network tells.
@@ -197,7 +221,7 @@ class Live:
         """The solver; after falling back it is a new one, and what was held is of no use."""
         if self._solver is not self._fields.solver:
             self._solver = self._fields.solver
-            self._shown = self._settled = self._base = None
+            self._shown = self._settled = self._base = self._unfinished = None
         return self._solver
 
     def _network_is_quick(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -171,3 +173,55 @@ def test_a_check_is_heard_in_the_middle_of_a_pass():
 
     with pytest.raises(Cancelled, match="enough"):
         fine.refined(held, values, stop_on_the_way_back, EQUAL)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_lack_of_memory_while_finishing_ends_in_a_final_answer_all_the_same(monkeypatch):
+    def full(self, *given):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(Finisher, "finished", full)
+    with Session.from_request(small_request(options=PLAIN)) as session:
+        answers = ask(session, SOFT)
+        assert [answer.final for answer in answers].count(True) == 1
+        assert answers[-1].final and not session._fields.finishes
+        assert any("voxels 2 times as large" in note for note in session.notes)
+
+
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize("waits", [False, True])
+def test_before_a_slow_network_is_finished_the_next_setting_is_foreseen(models, monkeypatch, waits):
+    monkeypatch.setattr(live, "FRAME_S", 0.0)  # no network is quick
+    install(lively(tiny_spec("elas-g")), models / "net")
+    done: list[str] = []
+    differentiate, finish = live.Live._differentiate, live.Live._finish
+
+    def derived(self, setting, turn):
+        done.append("derivatives")
+        if waits and len(done) == 1:
+            raise Cancelled("an errand waits")
+        differentiate(self, setting, turn)
+
+    def finished(self, setting, turn, deliver):
+        done.append("finish")
+        finish(self, setting, turn, deliver)
+
+    monkeypatch.setattr(live.Live, "_differentiate", derived)
+    monkeypatch.setattr(live.Live, "_finish", finished)
+    options = replace(ALONE, model="net", refine=4)
+    with Session.from_request(small_request(options=options)) as session:
+        final = ask(session, SOFT)[-1]
+        assert done[:2] == ["derivatives", "finish"]
+        until(lambda: session.foresees)
+        preview = ask(session, SOFT)[0]
+    assert preview.stage == "preview"
+    off = (preview.displacement.u_mm - final.displacement.u_mm).abs().max()
+    assert float(off) < 1e-3  # what finer images told is in it
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait."""
+    end = monotonic() + 30
+    while not true():
+        assert monotonic() < end
+        sleep(0.01)

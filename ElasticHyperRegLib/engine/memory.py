@@ -109,7 +109,7 @@ def memory_kept(voxels: int, similarity: str) -> Iterator[None]:
     global _keeping
     needed = BYTES[similarity] * voxels
     mallopt = _mallopt() if voxels >= LARGE_VOXELS else None
-    if mallopt is None or _free() < PLENTY * needed:
+    if mallopt is None or (available_bytes() or 0) < PLENTY * needed:
         yield
         return
     with _KEEPING:
@@ -129,18 +129,18 @@ def memory_kept(voxels: int, similarity: str) -> Iterator[None]:
 
 
 def available_bytes() -> int | None:
-    """Memory that programs may still take; ``None`` where the system does not tell."""
+    """Memory that may still be taken, by a container's limit too; ``None``: nobody tells."""
+    free = _left_to_programs()
+    return None if free is None else min((free, *_left_to_group()))
+
+
+def _left_to_programs() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         table = dict(line.split(":", 1) for line in lines)
         return int(table["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
-
-
-def _free() -> int:
-    """``available_bytes``, within the limits of a container; 0 where the system does not tell."""
-    return min((available_bytes() or 0, *_left_to_group()))
 
 
 def _left_to_group() -> Iterator[int]:

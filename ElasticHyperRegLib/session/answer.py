@@ -32,7 +32,8 @@ class SessionInputs:
         initial: ``none``, ``translation``, ``rigid``, ``affine``, or the rows of a matrix.
         seed: of the initial alignment's sampling.
         refine: iterations of the exact solver at full resolution in ``register``, and live after
-            a network, at most; ``None`` leaves that to it.
+            a network, at most, and from four on as many again with finer images; ``None`` leaves
+            that to it.
         elasticity: (λ, μ) of every tissue for which none is given.
         sliding: borders along which tissues may slide.
         similarity: ``ncc``, ``mind`` or ``auto``.

@@ -118,8 +118,16 @@ class Fields:
         d_mm = self.network.displacement(setting.default, setting.tissues, check)
         return to_grid(d_mm, self.network.grid, self.solver.grid)
 
-    def finisher(self) -> Finisher:
+    def leave_unfinished(self, error: Exception) -> None:
+        """Finish no field any more, as there was no memory for it after all."""
+        self._finer = self._finisher = None
+        reason = str(error).partition("\n")[0][:120]
+        self.notes.append(f"answers are not gone over with finer images: {reason}")
+
+    def finisher(self, check: Callable[[], None] = lambda: None) -> Finisher:
         """What goes over a settled field with finer images; made when it is first asked for.
+
+        ``check`` may raise to stop that.
 
         Raises:
             RuntimeError: there are none, see ``finishes``.
@@ -129,7 +137,9 @@ class Fields:
             if images is None:
                 raise RuntimeError("there are no finer images")
             problem = problem_of(self._pair.prepared, (0.0, 0.0), self._pair.initial, device)
-            shares, band = self._shares(images, device), self._band(device)
+            shares = self._shares(images, device, check)
+            band = self._band(device)
+            check()
             fine = FineField(problem, images, shares, images.voxels, band)
             self._finisher = Finisher(fine, self.solver.grid)
         return self._finisher
@@ -148,7 +158,7 @@ class Fields:
     def _bind(self) -> None:
         device, coarsening = self.rung.device, self.rung.coarsening
         prepared, initial = self._pair.prepared, self._pair.initial
-        self.network = None
+        self.network = self._finer = self._finisher = None
         if self._card is not None:
             options = NetworkOptions(quick=True, coarsening=coarsening)
             model, labels = load_model(self._card.folder), self._request.fixed_labels
@@ -162,7 +172,7 @@ class Fields:
         images = images_grid(grid, budget)
         shares, band = self._shares(images, device), self._band(device)
         self.solver = SolverField(problem, grid, shares, budget, band)
-        self._finer, self._finisher = self._finer_than(images), None
+        self._finer = self._finer_than(images)
         if self.network is None:
             self.solver.anchor()
 
@@ -195,11 +205,14 @@ class Fields:
         fits = free is None or self._bytes_each() * finer.voxels < ROOM * free
         return finer if fits else None
 
-    def _shares(self, images: Grid, device: torch.device) -> dict[str, torch.Tensor]:
+    def _shares(
+        self, images: Grid, device: torch.device, check: Callable[[], None] = lambda: None
+    ) -> dict[str, torch.Tensor]:
         labels = self._request.fixed_labels
         if labels is None or not self.tissues:
             return {}
-        return {tissue: share.to(device) for tissue, share in tissue_shares(labels, images).items()}
+        shares = tissue_shares(labels, images, check)
+        return {tissue: share.to(device) for tissue, share in shares.items()}
 
     def _band(self, device: torch.device) -> torch.Tensor | None:
         labels, borders = self._request.fixed_labels, self._request.options.sliding

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
 import torch
 
+from ..engine import ran_out
 from ..engine.arithmetic import wait_for
 from ..errors import Cancelled
 from ..estimation.settings import Setting
@@ -29,6 +30,10 @@ REST_S = 0.1
 meanwhile: of volumes it cannot be interrupted, and the next preview would wait for it."""
 FINISH_S = 0.3
 """So long a settled field rests before it is gone over with finer images."""
+FORESEE_S = 2.0
+"""So long derivatives may keep a field from being finished."""
+LEAST_PASSES = 4
+"""Of the solver after a network, for a field to be finished: fewer leave it rougher than it was."""
 PAUSE_S = 0.3
 """After the last answer, before its derivatives, where others do meanwhile: it is being drawn."""
 
@@ -97,9 +102,9 @@ class Live:
         self._fields.guarded(lambda: self._answer(setting, turn, deliver))
         if self._unfinished is not None:
             if self._fields.network is not None and not self.foresees:
-                self._differentiate_unless_waited_for(setting, turn)
+                self._differentiate_in_haste(setting, turn)
             self._fields.guarded(lambda: self._finish(setting, turn, deliver))
-        if self.foresees:
+        if self.foresees and not turn.waited_for():
             turn.rest(PAUSE_S)
         self._fields.guarded(lambda: self._differentiate(setting, turn))
 
@@ -111,7 +116,7 @@ class Live:
             deliver("preview", solver.field(foreseen), False)
             if self._fields.network is not None:
                 turn.rest(REST_S)
-        finishes = self._fields.finishes and self.patience.passes > 0
+        finishes = self._fields.finishes and self.patience.passes >= LEAST_PASSES
 
         def settled(stage: Stage, d_mm: torch.Tensor, last: bool) -> None:
             deliver(stage, d_mm, last and not finishes)
@@ -172,15 +177,25 @@ class Live:
         held, solver = self._unfinished, self._solver
         if held is None:
             return
-        values = solver.values(setting.default, setting.tissues)
-        settled_mm, coarse_mm, last = solver.field(held), solver.field(Held(held.u_vox)), False
-        passes = self.patience.passes
-        found = self._fields.finisher().finished(settled_mm, values, turn.check, passes)
-        for d_mm, last in found:
-            self._show_detail(Held(held.u_vox, d_mm - coarse_mm))
-            deliver("refined", d_mm, last)
+        last = False
+        try:
+            for d_mm, last in self._finished(held, setting, turn.check):
+                self._show_detail(Held(held.u_vox, d_mm - solver.field(Held(held.u_vox))))
+                deliver("refined", d_mm, last)
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            self._fields.leave_unfinished(error)
         if not last:  # they tell nothing else
-            deliver("refined", settled_mm, True)
+            self._show_detail(held)
+            deliver("refined", solver.field(held), True)
+
+    def _finished(
+        self, held: Held, setting: Setting, check: Check
+    ) -> Iterator[tuple[torch.Tensor, bool]]:
+        values = self._solver.values(setting.default, setting.tissues)
+        d_mm, passes = self._solver.field(held), self.patience.passes
+        yield from self._fields.finisher(check).finished(d_mm, values, check, passes)
 
     def _show_detail(self, held: Held) -> None:
         """The field on screen is finer than before, and foreseen ones with it."""
@@ -188,10 +203,18 @@ class Live:
             self._settled = replace(self._settled, held=held)
         self._shown = held
 
-    def _differentiate_unless_waited_for(self, setting: Setting, turn: Turn) -> None:
-        """As ``_differentiate``, as far as no errand waits."""
+    def _differentiate_in_haste(self, setting: Setting, turn: Turn) -> None:
+        """As ``_differentiate``, as far as no errand waits and there is time before finishing."""
+        begun = perf_counter()
+
+        def hurry() -> None:
+            turn.check()
+            if turn.waited_for() or perf_counter() - begun > FORESEE_S:
+                raise Cancelled("there is no time for more derivatives")
+
         try:
-            self._fields.guarded(lambda: self._differentiate(setting, turn))
+            hasty = replace(turn, give_way=hurry)
+            self._fields.guarded(lambda: self._differentiate(setting, hasty))
         except Cancelled:
             turn.check()
 

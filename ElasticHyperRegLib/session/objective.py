@@ -129,11 +129,17 @@ def on_grid(problem: Problem, grid: Grid) -> Problem:
     )
 
 
-def tissue_shares(labels: LabelMap, grid: Grid) -> dict[str, torch.Tensor]:
-    """Tissue → its share in each voxel of ``grid``, (1, 1, *grid.shape); they add up to 1."""
+def tissue_shares(
+    labels: LabelMap, grid: Grid, check: Callable[[], None] = lambda: None
+) -> dict[str, torch.Tensor]:
+    """Tissue → its share in each voxel of ``grid``, (1, 1, *grid.shape); they add up to 1.
+
+    ``check`` is called before each and may raise to stop.
+    """
     names = tissue_names(labels)
     shares = {}
     for tissue in dict.fromkeys(names.values()):
+        check()
         mine = [label for label, name in names.items() if name == tissue]
         here = torch.isin(labels.data, torch.tensor(mine, dtype=labels.data.dtype))
         shares[tissue] = resample(here.float(), labels.grid, grid)

@@ -37,6 +37,7 @@ class Turn:
         number: of the request.
         check: called often by the work; raises ``Cancelled`` once the request is overtaken.
         give_way: likewise, while the work is of a kind that can wait: errands go before it.
+        waited_for: whether an errand waits for the request to end.
         rest: waits so many seconds, or raises ``Cancelled`` as soon as the request is overtaken.
         report: tells of a fault.
         began: when the request came, ``time.perf_counter``.
@@ -45,6 +46,7 @@ class Turn:
     number: int
     check: Callable[[], None]
     give_way: Callable[[], None]
+    waited_for: Callable[[], bool]
     rest: Callable[[float], None]
     report: OnError
     began: float
@@ -193,6 +195,9 @@ class Worker:
             self._do_errands()
             check()
 
+        def waited_for() -> bool:
+            return bool(self._running or self._errands)
+
         def rest(seconds: float) -> None:
             with self._news:
                 self._news.wait_for(lambda: self._wanted != live.number, seconds)
@@ -200,7 +205,7 @@ class Worker:
 
         report = partial(self._report, live)
         try:
-            live.work(Turn(live.number, check, give_way, rest, report, live.began))
+            live.work(Turn(live.number, check, give_way, waited_for, rest, report, live.began))
         except Cancelled:
             return
         except Exception as error:

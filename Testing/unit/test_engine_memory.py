@@ -106,7 +106,7 @@ def cleared():
         torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-memory.available_bytes = lambda: 2**40
+memory._left_to_programs = lambda: 2**40
 memory._left_to_group = lambda: ()
 print(cleared())
 with memory.memory_kept(memory.LARGE_VOXELS, "ncc"):
@@ -138,7 +138,7 @@ def test_memory_is_kept_only_of_large_images_where_there_is_plenty(
 ):
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(memory, "_mallopt", lambda: lambda *words: told.append(words))
-    monkeypatch.setattr(memory, "available_bytes", lambda: free)
+    monkeypatch.setattr(memory, "_left_to_programs", lambda: free)
     monkeypatch.setattr(memory, "_left_to_group", lambda: left)
     with memory.memory_kept(voxels, "ncc"):
         assert ((memory.M_MMAP_MAX, 0) in told) == kept

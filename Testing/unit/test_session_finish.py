@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic, sleep
 
@@ -176,7 +175,7 @@ def test_a_check_is_heard_in_the_middle_of_a_pass():
 
 
 @pytest.mark.usefixtures("coarse")
-def test_lack_of_memory_while_finishing_ends_in_a_final_answer_all_the_same(monkeypatch):
+def test_lack_of_memory_while_finishing_costs_nothing_but_that(monkeypatch):
     def full(self, *given):
         raise torch.OutOfMemoryError("no memory")
 
@@ -185,43 +184,55 @@ def test_lack_of_memory_while_finishing_ends_in_a_final_answer_all_the_same(monk
         answers = ask(session, SOFT)
         assert [answer.final for answer in answers].count(True) == 1
         assert answers[-1].final and not session._fields.finishes
-        assert any("voxels 2 times as large" in note for note in session.notes)
+        assert session.notes[-1] == "answers are not gone over with finer images: no memory"
+        assert not any("instead of" in note for note in session.notes)
+        assert ask(session, HARD)[-1].final
 
 
-@pytest.mark.usefixtures("coarse")
-@pytest.mark.parametrize("waits", [False, True])
-def test_before_a_slow_network_is_finished_the_next_setting_is_foreseen(models, monkeypatch, waits):
-    monkeypatch.setattr(live, "FRAME_S", 0.0)  # no network is quick
+@pytest.fixture
+def slow_network(models, monkeypatch):
+    """A session whose network is never quick, and what it does about derivatives and finishing."""
+    monkeypatch.setattr(live, "FRAME_S", 0.0)
     install(lively(tiny_spec("elas-g")), models / "net")
     done: list[str] = []
-    differentiate, finish = live.Live._differentiate, live.Live._finish
-
-    def derived(self, setting, turn):
-        done.append("derivatives")
-        if waits and len(done) == 1:
-            raise Cancelled("an errand waits")
-        differentiate(self, setting, turn)
+    finish = live.Live._finish
 
     def finished(self, setting, turn, deliver):
-        done.append("finish")
+        done.append(f"finish, {'all' if self.foresees else 'not all'} foreseen")
         finish(self, setting, turn, deliver)
 
-    monkeypatch.setattr(live.Live, "_differentiate", derived)
     monkeypatch.setattr(live.Live, "_finish", finished)
     options = replace(ALONE, model="net", refine=4)
     with Session.from_request(small_request(options=options)) as session:
-        final = ask(session, SOFT)[-1]
-        assert done[:2] == ["derivatives", "finish"]
-        until(lambda: session.foresees)
-        preview = ask(session, SOFT)[0]
+        yield session, done
+
+
+@pytest.mark.usefixtures("coarse")
+def test_before_a_slow_network_is_finished_the_next_setting_is_foreseen(slow_network):
+    session, done = slow_network
+    final = ask(session, SOFT)[-1]
+    assert done == ["finish, all foreseen"]
+    preview = ask(session, SOFT)[0]
     assert preview.stage == "preview"
     off = (preview.displacement.u_mm - final.displacement.u_mm).abs().max()
     assert float(off) < 1e-3  # what finer images told is in it
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait."""
+@pytest.mark.usefixtures("coarse")
+def test_a_field_is_finished_before_an_errand_and_before_too_many_derivatives(
+    slow_network, monkeypatch
+):
+    session, done = slow_network
+    monkeypatch.setattr(live, "FORESEE_S", 0.0)
+    ask(session, SOFT)
+    assert done == ["finish, not all foreseen"]
+    monkeypatch.setattr(live, "FORESEE_S", 60.0)
     end = monotonic() + 30
-    while not true():
+    while not session.foresees:  # what was left is done after the final answer
         assert monotonic() < end
         sleep(0.01)
+    session._live._settled = None  # nothing is foreseen
+    answers = Answers()
+    session.submit(HARD, answers)
+    session._worker.run(lambda stop: done.append("errand"))
+    assert answers.final() and done[1:] == ["finish, not all foreseen", "errand"]

@@ -64,7 +64,12 @@ def turn(differences: int) -> Any:
         if next(left, None) is None:
             raise Cancelled("a newer request came")
 
-    return SimpleNamespace(check=lambda: None, give_way=give_way, rest=lambda seconds: None)
+    return SimpleNamespace(
+        check=lambda: None,
+        give_way=give_way,
+        waited_for=lambda: False,
+        rest=lambda seconds: None,
+    )
 
 
 def live_with(fields: Any) -> Live:

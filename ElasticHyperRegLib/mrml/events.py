@@ -172,6 +172,10 @@ Event = (
 )
 
 
+def _words(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 _TEXTS: dict[type, Callable[[Any], str]] = {
     Status: lambda event: event.text,
     Failed: lambda event: event.message,
@@ -179,7 +183,7 @@ _TEXTS: dict[type, Callable[[Any], str]] = {
     Ready: lambda event: f"ready: {event.model} on {event.device}",
     Progressed: lambda event: f"{event.what}: {event.fraction:.0%}",
     Updated: lambda event: (
-        f"shown after {1000 * event.seconds:.0f} ms ({event.stage})"
+        f"{'final' if event.final else 'shown'} after {_words(event.seconds)} ({event.stage})"
         + ("" if event.final else ", refining …")
     ),
     Estimated: lambda event: "the parameters of this pair were found and set",

@@ -11,7 +11,8 @@ import pytest
 import ElasticHyperRegLib
 from ElasticHyperRegLib import Elasticity, mrml
 from ElasticHyperRegLib.estimation.surface import Surface
-from ElasticHyperRegLib.mrml import Ready, free_name, heat_map, percent
+from ElasticHyperRegLib.mrml import Ready, Updated, free_name, heat_map, percent
+from ElasticHyperRegLib.mrml.events import status_of
 
 CORNERS = (Elasticity(0, 0), Elasticity(0, 1), Elasticity(1, 0))
 VIRIDIS_ENDS = (68, 1, 84), (253, 231, 37)
@@ -23,6 +24,12 @@ VIRIDIS_ENDS = (68, 1, 84), (253, 231, 37)
 )
 def test_folds_are_never_written_as_none_where_there_are_some(fraction, text):
     assert percent(fraction) == text
+
+
+def test_the_status_tells_a_first_answer_from_the_last():
+    first, last = Updated(7, "network", False, 0.154, {}), Updated(7, "refined", True, 4.51, {})
+    assert status_of(first) == "shown after 154 ms (network), refining …"
+    assert status_of(last) == "final after 4.5 s (refined)"
 
 
 def test_heat_map_shows_the_nearest_score_everywhere():

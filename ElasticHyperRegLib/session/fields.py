@@ -119,7 +119,7 @@ class Fields:
         return to_grid(d_mm, self.network.grid, self.solver.grid)
 
     def leave_unfinished(self, error: Exception) -> None:
-        """Finish no field any more, as there was no memory for it after all."""
+        """Finish no field on this rung, as there was no memory for it after all."""
         self._finer = self._finisher = None
         reason = str(error).partition("\n")[0][:120]
         self.notes.append(f"answers are not gone over with finer images: {reason}")

@@ -64,7 +64,7 @@ class Finisher:
         Args:
             d_mm: (1, D, *grid.shape) RAS mm, to start from.
             values: (λ, μ) of each tissue of the solver, or the one for everywhere.
-            check: called at every pass; may raise to stop.
+            check: called several times a pass; may raise to stop.
             passes: so many at most, of ``PASSES``.
         """
         nodes = self._solver.field_grid

@@ -31,7 +31,7 @@ meanwhile: of volumes it cannot be interrupted, and the next preview would wait 
 FINISH_S = 0.3
 """So long a settled field rests before it is gone over with finer images."""
 FORESEE_S = 2.0
-"""So long derivatives may keep a field from being finished."""
+"""Until then a derivative may be begun while a field waits to be finished."""
 LEAST_PASSES = 4
 """Of the solver after a network, for a field to be finished: fewer leave it rougher than it was."""
 PAUSE_S = 0.3
@@ -177,15 +177,11 @@ class Live:
         held, solver = self._unfinished, self._solver
         if held is None:
             return
-        last = False
-        try:
-            for d_mm, last in self._finished(held, setting, turn.check):
-                self._show_detail(Held(held.u_vox, d_mm - solver.field(Held(held.u_vox))))
-                deliver("refined", d_mm, last)
-        except Exception as error:
-            if not ran_out(error):
-                raise
-            self._fields.leave_unfinished(error)
+        finer, last = self._finished(held, setting, turn.check), False
+        while not last and (better := self._next(finer)) is not None:
+            d_mm, last = better
+            self._show_detail(Held(held.u_vox, d_mm - solver.field(Held(held.u_vox))))
+            deliver("refined", d_mm, last)
         if not last:  # they tell nothing else
             self._show_detail(held)
             deliver("refined", solver.field(held), True)
@@ -197,6 +193,16 @@ class Live:
         d_mm, passes = self._solver.field(held), self.patience.passes
         yield from self._fields.finisher(check).finished(d_mm, values, check, passes)
 
+    def _next(self, finer: Iterator[tuple[torch.Tensor, bool]]) -> tuple[torch.Tensor, bool] | None:
+        """The next of the finer fields; none where memory ends, which costs nothing but them."""
+        try:
+            return next(finer, None)
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            self._fields.leave_unfinished(error)
+            return None
+
     def _show_detail(self, held: Held) -> None:
         """The field on screen is finer than before, and foreseen ones with it."""
         if self._settled is not None and self._settled.held is self._shown:
@@ -204,7 +210,7 @@ class Live:
         self._shown = held
 
     def _differentiate_in_haste(self, setting: Setting, turn: Turn) -> None:
-        """As ``_differentiate``, as far as no errand waits and there is time before finishing."""
+        """As ``_differentiate``; none is begun while an errand waits, or after a while."""
         begun = perf_counter()
 
         def hurry() -> None:
@@ -217,6 +223,9 @@ class Live:
             self._fields.guarded(lambda: self._differentiate(setting, hasty))
         except Cancelled:
             turn.check()
+        except Exception as error:  # told when the rest is computed, after the final answer
+            if not ran_out(error):
+                raise
 
     def _differentiate(self, setting: Setting, turn: Turn) -> None:
         """Find out how the field on screen changes, unless a quick network tells.

@@ -236,3 +236,34 @@ def test_a_field_is_finished_before_an_errand_and_before_too_many_derivatives(
     session.submit(HARD, answers)
     session._worker.run(lambda stop: done.append("errand"))
     assert answers.final() and done[1:] == ["finish, not all foreseen", "errand"]
+
+
+@pytest.mark.usefixtures("coarse")
+def test_lack_of_memory_for_derivatives_costs_no_final_answer(slow_network, monkeypatch):
+    def full(self, setting, turn):
+        raise torch.OutOfMemoryError("no memory")
+
+    session, done = slow_network
+    monkeypatch.setattr(live.Live, "_differentiate", full)
+    answers = Answers()
+    session.submit(SOFT, answers, lambda error: done.append(str(error)))
+    assert answers.final()
+    session.cancel()
+    assert done[0] == "finish, not all foreseen"
+
+
+@pytest.mark.usefixtures("coarse")
+def test_lack_of_memory_for_the_last_figures_is_not_taken_for_finishings(monkeypatch):
+    with Session.from_request(small_request(options=PLAIN)) as session:
+        evidence, tries = session._measure.evidence, []
+
+        def full_once(u_mm):
+            tries.append(u_mm)
+            if len(tries) == 1:
+                raise torch.OutOfMemoryError("no memory")
+            return evidence(u_mm)
+
+        monkeypatch.setattr(session._measure, "evidence", full_once)
+        answers = ask(session, SOFT)
+        assert [answer.final for answer in answers].count(True) == 1 and answers[-1].final
+        assert not any("finer images" in note for note in session.notes)

@@ -66,7 +66,7 @@ def answer_where_it_fits(
         except Exception as error:
             if not ran_out(error):
                 raise
-            note = f"on cpu, as {pair.device.type} could not: {_line(error)}"
+            note = f"on cpu, as {pair.device.type} could not: {first_line(error)}"
         # The error is gone here, and with it what its traceback held of the device's memory.
         LOG.warning("goes on %s", note)
         pair = replace(pair, device=torch.device("cpu"))
@@ -88,7 +88,7 @@ def enough_memory(request: RegistrationRequest) -> Iterator[None]:
             raise
         voxels, per_voxel = request.fixed.grid.voxels, BYTES[similarity_of(request)]
         raise InputError(
-            f"images that there is no memory for ({_line(error)})",
+            f"images that there is no memory for ({first_line(error)})",
             f"some {per_voxel * voxels // 2**20} MiB free for a fixed image of {voxels} voxels",
             "crop the images or resample them to larger voxels, or end other programs",
         ) from error
@@ -186,6 +186,6 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in words for text in RAN_OUT)
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error."""
     return str(error).partition("\n")[0][:120] or type(error).__name__

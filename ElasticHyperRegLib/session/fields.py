@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from math import inf
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from ..engine import (
     ran_out,
 )
 from ..engine.elasticity import tissue_names
+from ..engine.memory import first_line
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
 from ..engine.request import DEFAULT_ELASTICITY, NONE
@@ -57,6 +59,8 @@ class Fields:
 
     network: NetworkField | None
     solver: SolverField
+    _finer: Grid | None
+    _finisher: Finisher | None
 
     def __init__(
         self, request: RegistrationRequest, pair: AlignedPair, card: ModelCard | None
@@ -65,8 +69,6 @@ class Fields:
         self.tissues = _obeyed(request, card)
         self.grid: Grid | None = None
         self._affordable = BUDGET
-        self._finer: Grid | None = None
-        self._finisher: Finisher | None = None
         self.notes: list[str] = []
         self._ladder = ladder(pair.device)
         self._leave_out_what_cannot_fit()
@@ -119,10 +121,11 @@ class Fields:
         return to_grid(d_mm, self.network.grid, self.solver.grid)
 
     def leave_unfinished(self, error: Exception) -> None:
-        """Finish no field on this rung, as there was no memory for it after all."""
+        """Finish no field on this rung; raise ``error`` where memory is not the matter."""
+        if not self._is_lack(error):
+            raise error
         self._finer = self._finisher = None
-        reason = str(error).partition("\n")[0][:120]
-        self.notes.append(f"answers are not gone over with finer images: {reason}")
+        self.notes.append(f"answers are not gone over with finer images: {first_line(error)}")
 
     def finisher(self, check: Callable[[], None] = lambda: None) -> Finisher:
         """What goes over a settled field with finer images; made when it is first asked for.
@@ -137,8 +140,7 @@ class Fields:
             if images is None:
                 raise RuntimeError("there are no finer images")
             problem = problem_of(self._pair.prepared, (0.0, 0.0), self._pair.initial, device)
-            shares = self._shares(images, device, check)
-            band = self._band(device)
+            shares, band = self._shares(images, device, check), self._band(device)
             check()
             fine = FineField(problem, images, shares, images.voxels, band)
             self._finisher = Finisher(fine, self.solver.grid)
@@ -182,7 +184,7 @@ class Fields:
         if device.type in MEASURED:
 
             def seconds(budget: int) -> float:
-                if self._bytes_each() * budget > ROOM * (free_bytes(device) or 0):
+                if not self._has_room(budget):
                     return inf
                 tried = SolverField(problem, images_grid(fixed, budget), {}, budget)
                 try:
@@ -199,11 +201,15 @@ class Fields:
 
     def _finer_than(self, images: Grid) -> Grid | None:
         """Finer images than ``images``, unless voxels had to be made larger or there is no room."""
-        finer, free = finer_images(self._pair.grid, images.voxels), free_bytes(self.rung.device)
-        if finer is None or self.rung.coarsening > 1:
+        finer = finer_images(self._pair.grid, images.voxels)
+        if finer is None or self.rung.coarsening > 1 or not self._has_room(finer.voxels):
             return None
-        fits = free is None or self._bytes_each() * finer.voxels < ROOM * free
-        return finer if fits else None
+        return finer
+
+    def _has_room(self, voxels: int) -> bool:
+        """Whether the solver may compare so many without filling the device."""
+        free = free_bytes(self.rung.device)
+        return free is None or self._bytes_each() * voxels <= ROOM * free
 
     def _shares(
         self, images: Grid, device: torch.device, check: Callable[[], None] = lambda: None
@@ -215,10 +221,15 @@ class Fields:
         return {tissue: share.to(device) for tissue, share in shares.items()}
 
     def _band(self, device: torch.device) -> torch.Tensor | None:
+        return None if self._sliding is None else self._sliding.to(device)
+
+    @cached_property
+    def _sliding(self) -> torch.Tensor | None:
+        """What borders that slide leave of μ; kept, as distances over a whole scan take seconds."""
         labels, borders = self._request.fixed_labels, self._request.options.sliding
         if labels is None or not borders:
             return None
-        return bands(labels, tissue_names(labels), borders).to(device)
+        return bands(labels, tissue_names(labels), borders)
 
     def _leave_out_what_cannot_fit(self) -> None:
         free = free_bytes(self.rung.device)
@@ -247,10 +258,14 @@ class Fields:
 
     def _step_down(self, error: Exception) -> None:
         """Go to the next rung; raise ``error`` where there is none or memory is not the matter."""
-        cannot = isinstance(error, NotImplementedError) and self.rung.device.type == "cpu"
-        if len(self._ladder) == 1 or cannot or not ran_out(error):
+        if len(self._ladder) == 1 or not self._is_lack(error):
             raise error
-        self._next_rung(str(error).partition("\n")[0][:120])
+        self._next_rung(first_line(error))
+
+    def _is_lack(self, error: Exception) -> bool:
+        """Whether the device lacks memory, or, of another than a processor, a part."""
+        ours = isinstance(error, NotImplementedError) and self.rung.device.type == "cpu"
+        return ran_out(error) and not ours
 
     def _next_rung(self, reason: str) -> None:
         before = self._ladder.pop(0)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from ..field import mm_to_vox, to_grid, vox_to_mm
+from ..field import to_grid, vox_to_mm
 from ..solver.settle import Energy
 from ..types import Elasticity, Grid
 from .objective import LiveObjective
@@ -67,8 +67,7 @@ class Finisher:
             check: called several times a pass; may raise to stop.
             passes: so many at most, of ``PASSES``.
         """
-        nodes = self._solver.field_grid
-        held = Held(mm_to_vox(to_grid(d_mm, self._grid, nodes), nodes))
+        nodes, held = self._solver.field_grid, Held(self._solver.unknowns(d_mm, self._grid))
         patience = replace(PATIENT, passes=min(passes, PASSES))
         found = self._solver.refine(held, values, check, patience)
         for number, (better, last) in enumerate(found):

@@ -139,9 +139,9 @@ class Live:
         self, stage: Stage, held: Held, values: Sequence[Elasticity], turn: Turn, deliver: Deliver
     ) -> Held:
         """Refine what has been delivered as ``stage``, to the end."""
-        last = self.patience.passes == 0
-        if last:
+        if self.patience.passes == 0:
             return held
+        last = False
         for better, last in self._solver.refine(held, values, turn.check, self.patience):
             self._shown = held = better
             stage = "refined"
@@ -177,10 +177,11 @@ class Live:
         held, solver = self._unfinished, self._solver
         if held is None:
             return
+        coarse_mm = solver.field(Held(held.u_vox))
         finer, last = self._finished(held, setting, turn.check), False
         while not last and (better := self._next(finer)) is not None:
             d_mm, last = better
-            self._show_detail(Held(held.u_vox, d_mm - solver.field(Held(held.u_vox))))
+            self._show_detail(Held(held.u_vox, d_mm - coarse_mm))
             deliver("refined", d_mm, last)
         if not last:  # they tell nothing else
             self._show_detail(held)
@@ -197,9 +198,7 @@ class Live:
         """The next of the finer fields; none where memory ends, which costs nothing but them."""
         try:
             return next(finer, None)
-        except Exception as error:
-            if not ran_out(error):
-                raise
+        except Exception as error:  # all but a lack of memory is raised again
             self._fields.leave_unfinished(error)
             return None
 

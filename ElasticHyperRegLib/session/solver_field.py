@@ -118,8 +118,7 @@ class SolverField:
             problem = replace(on_grid(self._problem, coarse), lam=lam, mu=mu)
             options = SolverOptions.for_dimension(coarse.ndim)
             found = solve(problem, replace(options, levels=options.levels[:1]))
-            u_mm = to_grid(found.u_mm, coarse, self.field_grid)
-            self._anchor = Held(mm_to_vox(u_mm, self.field_grid))
+            self._anchor = Held(self.unknowns(found.u_mm, coarse))
         return self._anchor
 
     def values(
@@ -130,8 +129,12 @@ class SolverField:
 
     def hold(self, d_mm: torch.Tensor) -> Held:
         """A field found elsewhere, (1, D, *grid.shape) RAS mm, as the solver holds it."""
-        u_vox = mm_to_vox(to_grid(d_mm, self.grid, self.field_grid), self.field_grid)
+        u_vox = self.unknowns(d_mm, self.grid)
         return Held(u_vox, d_mm - self.field(Held(u_vox)))
+
+    def unknowns(self, d_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """d (1, D, *grid.shape) RAS mm at the solver's own nodes, in voxels of these."""
+        return mm_to_vox(to_grid(d_mm, grid, self.field_grid), self.field_grid)
 
     def field(self, held: Held) -> torch.Tensor:
         """(1, D, *grid.shape) RAS mm."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from time import monotonic, sleep
 
 from ElasticHyperRegLib import RegistrationOptions
 from ElasticHyperRegLib.session import Answer, Session, Values
@@ -33,6 +34,14 @@ class Answers:
                 raise answer
             if answer.final and number in (None, answer.number):
                 return answer
+
+
+def foresee_all(session: Session) -> None:
+    """Wait until all derivatives are there: what is left is done after the final answer."""
+    end = monotonic() + SOON
+    while not session.foresees:
+        assert monotonic() < end
+        sleep(0.01)
 
 
 def ask(session: Session, values: Values) -> list[Answer]:

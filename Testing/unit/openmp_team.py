@@ -38,5 +38,7 @@ def alone() -> Iterator[int]:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     give_back_threads()
-    yield threads()
-    torch.set_num_threads(before)
+    try:
+        yield threads()
+    finally:
+        torch.set_num_threads(before)

@@ -20,7 +20,7 @@ from ElasticHyperRegLib.grid import coarser
 from ElasticHyperRegLib.session import Session, SessionInputs
 from ElasticHyperRegLib.session.measure import Measure
 from ElasticHyperRegLib.session.opening import preview_note
-from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask
+from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask, foresee_all
 from Testing.unit.small_pair import small_request
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -128,8 +128,7 @@ def test_the_initial_alignment_is_part_of_the_answer():
 
 def test_what_is_foreseen_comes_first(session):
     ask(session, SOFT)
-    while not session.foresees:
-        time.sleep(0.01)
+    foresee_all(session)
     answers = ask(session, {"everywhere": SOFT, "organ": (0.05, 0.3)})
     assert [answer.stage for answer in answers[:2]] == ["preview", "refined"]
     assert not answers[0].final

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from ElasticHyperRegLib.metrics import tre_mm
 from ElasticHyperRegLib.session import Session, fields, live
 from ElasticHyperRegLib.session.finish import BUDGET, FineField, Finisher, finer_images
 from ElasticHyperRegLib.session.solver_field import EQUAL, Held, SolverField, images_grid
-from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask
+from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask, foresee_all
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
@@ -227,10 +226,7 @@ def test_a_field_is_finished_before_an_errand_and_before_too_many_derivatives(
     ask(session, SOFT)
     assert done == ["finish, not all foreseen"]
     monkeypatch.setattr(live, "FORESEE_S", 60.0)
-    end = monotonic() + 30
-    while not session.foresees:  # what was left is done after the final answer
-        assert monotonic() < end
-        sleep(0.01)
+    foresee_all(session)
     session._live._settled = None  # nothing is foreseen
     answers = Answers()
     session.submit(HARD, answers)

@@ -104,14 +104,18 @@ def sample(
     Returns:
         (N, C, ...) with the spatial shape of ``points_vox``.
     """
-    shape = data.shape[2:]
-    size = constant(shape[::-1], data)
-    norm = (2 * points_vox.movedim(1, -1) + 1) / size - 1
-    if data.shape[0] != norm.shape[0]:
-        data = data.expand(norm.shape[0], *data.shape[1:])
+    positions = fractions(points_vox, data.shape[2:])
+    if data.shape[0] != positions.shape[0]:
+        data = data.expand(positions.shape[0], *data.shape[1:])
     if fill is None:
-        return sample_fractions(data, norm, mode, "border")
-    return sample_fractions(data - fill, norm, mode, "zeros") + fill
+        return sample_fractions(data, positions, mode, "border")
+    return sample_fractions(data - fill, positions, mode, "zeros") + fill
+
+
+def fractions(points_vox: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Voxel positions (N, D, ...) on a grid of ``shape`` as ``sample_fractions`` takes them."""
+    size = constant(shape[::-1], points_vox)
+    return torch.addcmul(1 / size - 1, points_vox.movedim(1, -1), 2 / size)
 
 
 def sample_fractions(
@@ -214,7 +218,7 @@ def gaussian_smooth(data: torch.Tensor, sigma_vox: tuple[float, ...]) -> torch.T
         weights.scatter_add_(
             1, (rows + offsets).clamp(0, length - 1), (kernel / kernel.sum()).expand(length, -1)
         )
-        data = _mixed(data, axis, weights)
+        data = mixed(data, axis, weights)
     return data
 
 
@@ -276,12 +280,16 @@ def resize(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
             continue
         eye = torch.eye(old, dtype=data.dtype, device=data.device)[None]
         weights = functional.interpolate(eye, size=length, mode="linear")[0].T
-        data = _mixed(data, axis, weights)
+        data = mixed(data, axis, weights)
     return data
 
 
-def _mixed(data: torch.Tensor, axis: int, weights: torch.Tensor) -> torch.Tensor:
-    """Along one axis each new voxel a weighted sum of the old ones; ``weights`` (new, old)."""
+def mixed(data: torch.Tensor, axis: int, weights: torch.Tensor) -> torch.Tensor:
+    """Along one axis of (N, C, *shape) each new voxel a weighted sum of the old ones.
+
+    Args:
+        weights: (new, old).
+    """
     if axis == data.ndim - 1:
         return data @ weights.T
     tail = data.shape[axis + 1 :]

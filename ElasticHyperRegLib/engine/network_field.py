@@ -24,8 +24,9 @@ from .prepare import Prepared, Side
 from .request import DEFAULT_ELASTICITY
 
 SMALLEST_RANGE = 1e-6
-SLICES_AT_ONCE = 5
-"""On a processor: each as quick as in a larger batch, and soon over when a live slider moves on."""
+SLICES_AT_ONCE = 10
+"""On a processor: a usual stack, each as quick as in a larger batch; between them a live slider may
+move on."""
 WEAK = Elasticity(0.0, 0.02)
 
 Check = Callable[[], None]

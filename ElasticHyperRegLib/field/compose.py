@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..grid import lengths, sample, voxel_points
+from ..grid import constant, fractions, lengths, sample, sample_fractions, voxel_points
 
 
 def warp_voxels(
@@ -29,10 +29,14 @@ def exponential(v_vox: torch.Tensor, steps: int = 7) -> torch.Tensor:
     Reference: Arsigny et al., A Log-Euclidean framework for statistics on diffeomorphisms,
     MICCAI 2006.
     """
-    u_vox = v_vox / 2**steps
+    shape = tuple(v_vox.shape[2:])
+    # In units in which a position is sampled, so that a squaring is two sums and a sampling.
+    unit = constant(shape[::-1], v_vox).view(1, -1, *[1] * len(shape)) / 2
+    rest = fractions(voxel_points(shape, v_vox), shape)
+    u = v_vox / (unit * 2**steps)
     for _ in range(steps):
-        u_vox = compose(u_vox, u_vox)
-    return u_vox
+        u = u + sample_fractions(u, rest + u.movedim(1, -1), "bilinear", "border")
+    return u * unit
 
 
 def invert(

@@ -92,4 +92,4 @@ class GeneratedConvolution(nn.Module):
         bias = theta[:, self.weights :].reshape(-1)
         folded = x.reshape(-1, groups * x.shape[1], *shape)
         y = convolve(folded, weight, bias)
-        return functional.leaky_relu(y.reshape(len(x), -1, *shape), SLOPE)
+        return functional.leaky_relu(y.reshape(len(x), -1, *shape), SLOPE, inplace=True)

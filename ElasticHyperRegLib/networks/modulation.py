@@ -113,5 +113,6 @@ class ConditionalBlock(nn.Module):
         """(N, C, *shape) → the same shape."""
         y = x
         for which, convolution in enumerate(self.convolutions):
-            y = convolution(functional.leaky_relu(self.modulation(y, generated, which), SLOPE))
-        return functional.leaky_relu(x + y, SLOPE)
+            y = self.modulation(y, generated, which)
+            y = convolution(functional.leaky_relu(y, SLOPE, inplace=True))
+        return functional.leaky_relu(x + y, SLOPE, inplace=True)

@@ -1,7 +1,7 @@
 """Local normalised cross-correlation by box filters, with its analytic derivative.
 
 cc² = cov(F, W)² / (var F · var W + ε) in a box of ``window`` voxels a side. Time and memory are
-linear in the number of voxels and independent of the window's volume.
+linear in the number of voxels and hardly hang on the window.
 
 Reference: Avants et al., Symmetric diffeomorphic image registration with cross-correlation,
 Medical Image Analysis 12 (2008).
@@ -9,44 +9,47 @@ Medical Image Analysis 12 (2008).
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional
 
+from ..grid import mixed
 from .likeness import Likeness
 
 EPSILON = 1e-10
 """Beside a product of variances of intensities of order 1. Published code has 1e-5 beside the
 product of the sums over a box of n voxels, here 1e-5/n²: about as much for 9 × 9."""
+BLOCK = 64
+"""Voxels along an axis whose sums are found together."""
 
 
 def box_sum(data: torch.Tensor, window: int) -> torch.Tensor:
     """Sum over a box of ``window`` (odd) voxels a side, nothing outside: (N, C, *shape).
 
-    Along each axis sums of 2, 4, 8, … neighbours are built by doubling and put together from the
-    binary digits of ``window``: log₂(window) additions a voxel, and no rounding drift as running
-    sums have.
+    Along each axis a product with a matrix of ones near its diagonal, block by block: most of its
+    factors are 0, and yet it takes half of the time of sums that are built by doubling, as it goes
+    over the memory once. No rounding drifts along, as in running sums.
     """
-    for axis in range(2, data.ndim):
-        if data.shape[axis] > 1:
-            data = _window_sum(data, axis, window)
+    with torch.autocast(data.device.type, enabled=False):
+        for axis in range(2, data.ndim):
+            if data.shape[axis] > 1:
+                data = _window_sum(data, axis, window // 2)
     return data
 
 
-def _window_sum(data: torch.Tensor, axis: int, window: int) -> torch.Tensor:
+def _window_sum(data: torch.Tensor, axis: int, reach: int) -> torch.Tensor:
+    """Sums of what lies up to ``reach`` voxels away along an axis."""
     length = data.shape[axis]
-    pad = [0, 0] * (data.ndim - 1 - axis) + [window // 2, window // 2]
-    part, size = functional.pad(data, pad), 1
-    total, offset = part.narrow(axis, 0, length), 1
-    while 2 * size <= window:
-        reach = part.shape[axis] - size
-        part = part.narrow(axis, 0, reach) + part.narrow(axis, size, reach)
-        size *= 2
-        if window & size:
-            total = total + part.narrow(axis, offset, length)
-            offset += size
-    return total
+    size = math.ceil(length / math.ceil(length / BLOCK))
+    sums = []
+    for begin in range(0, length, size):
+        end = min(begin + size, length)
+        low, high = max(begin - reach, 0), min(end + reach, length)
+        ones = data.new_ones(end - begin, high - low)
+        near = ones.tril(begin - low + reach).triu(begin - low - reach)
+        sums.append(mixed(data.narrow(axis, low, high - low), axis, near))
+    return torch.cat(sums, axis) if len(sums) > 1 else sums[0]
 
 
 class _Moments(NamedTuple):

@@ -81,6 +81,26 @@ def test_box_sum_counts_its_voxels(window):
     assert counts[0, 0, 0, 0].item() == corner == counts[1, 2, -1, -1].item()
 
 
+@pytest.mark.parametrize("shape", [(65, 3), (1, 130), (64, 2, 7), (3, 129, 1)])
+@pytest.mark.parametrize("window", [3, 21])
+def test_box_sums_are_those_of_running_sums_whatever_the_blocks(shape, window):
+    data = torch.rand(2, 2, *shape, dtype=torch.float64)
+    expected = data
+    for axis in range(2, data.ndim):
+        padded = [0, 0] * (data.ndim - 1 - axis) + [window // 2 + 1, window // 2]
+        sums = torch.nn.functional.pad(expected, padded).cumsum(axis)
+        length = shape[axis - 2]
+        expected = sums.narrow(axis, window, length) - sums.narrow(axis, 0, length)
+    torch.testing.assert_close(box_sum(data, window), expected)
+
+
+def test_box_sums_keep_their_digits_under_mixed_precision():
+    data = torch.rand(1, 1, 20, 24)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = box_sum(data, 5)
+    assert torch.equal(found, box_sum(data, 5))
+
+
 def test_what_lies_outside_the_mask_does_not_matter():
     fixed, warped = torch.rand(1, 1, 10, 10, 10), torch.rand(1, 1, 10, 10, 10)
     mask = torch.zeros_like(fixed)

@@ -29,7 +29,8 @@ def box_sum(data: torch.Tensor, window: int) -> torch.Tensor:
 
     Along each axis a product with a matrix of ones near its diagonal, block by block: most of its
     factors are 0, and yet it takes half of the time of sums that are built by doubling, as it goes
-    over the memory once. No rounding drifts along, as in running sums.
+    over the memory once. No rounding drifts along, as in running sums. Products have to keep all
+    digits, as they do unless someone allows TF32: what is left of a variance are its last ones.
     """
     with torch.autocast(data.device.type, enabled=False):
         for axis in range(2, data.ndim):

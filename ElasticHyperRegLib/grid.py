@@ -25,6 +25,11 @@ def precise(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+def full_precision(like: torch.Tensor) -> torch.autocast:
+    """Context without autocast: for geometry, likeness and slider values, which it would round."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def voxel_points(shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
     """Voxel indices of every voxel, (1, D, *shape), channels in the order i, j, k."""
     axes = [torch.arange(n, device=like.device, dtype=like.dtype) for n in shape]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..field import warp_voxels
+from ..grid import full_precision
 from .cells import channels_last, from_cells, to_cells
 from .conditioning import check_conditioning, encode_angles
 from .convolution import CONVOLUTION
@@ -20,7 +21,6 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
-    full_precision,
     initialise_flow,
     shown_channels,
 )

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import InputError
-from ..field import exponential, norm_to_vox, vox_to_norm
-from ..grid import resize, sample, voxel_points
+from ..field import exponential, norm_to_vox, vox_to_norm, warp_voxels
+from ..grid import full_precision, resize
 from .cells import pad_to_multiple
 from .conditioning import check_conditioning
 from .convolution import CONVOLUTION
@@ -24,7 +24,6 @@ from .network import (
     Generated,
     PairFeatures,
     RegistrationNetwork,
-    full_precision,
     initialise_flow,
     one_batch,
     shown_channels,
@@ -215,9 +214,8 @@ class LapIRN(RegistrationNetwork):
         pair = features.pairs[number]
         with full_precision(pair):
             u_vox = exponential(lower, self.spec.integration_steps)
-            points = voxel_points(tuple(u_vox.shape[2:]), u_vox) + u_vox
             fixed, moving = pair.chunk(2, dim=1)
-            warped = torch.cat([fixed, sample(moving.float(), points)], dim=1)
+            warped = torch.cat([fixed, warp_voxels(moving.float(), u_vox)], dim=1)
         return self.levels[number].encode(self.shown(warped, vox_to_norm(u_vox)))
 
     def _check_map(self, features: PairFeatures, generated: Generated) -> None:

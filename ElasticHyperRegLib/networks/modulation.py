@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..grid import full_precision
 from .convolution import CONVOLUTION
-from .network import SLOPE, full_precision
+from .network import SLOPE
 from .specs import ModelSpec
 
 LATENT = 64

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..field import exponential
-from ..grid import resize
+from ..grid import full_precision, resize
 from .cells import crop_to, pad_to_multiple, to_cells
 from .force import force
 from .specs import ModelSpec
@@ -187,11 +187,6 @@ def shown_channels(spec: ModelSpec, moved: bool) -> dict[str, int]:
     if spec.options.force_window:
         found["force"] = spec.ndim
     return found
-
-
-def full_precision(like: torch.Tensor) -> torch.autocast:
-    """Context without autocast: for geometry, and for slider values that bfloat16 would round."""
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def initialise_flow(layer: nn.Conv2d | nn.Conv3d) -> None:

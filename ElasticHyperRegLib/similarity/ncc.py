@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..grid import mixed
+from ..grid import full_precision, mixed
 from .likeness import Likeness
 
 EPSILON = 1e-10
@@ -32,7 +32,7 @@ def box_sum(data: torch.Tensor, window: int) -> torch.Tensor:
     over the memory once. No rounding drifts along, as in running sums. Products have to keep all
     digits, as they do unless someone allows TF32: what is left of a variance are its last ones.
     """
-    with torch.autocast(data.device.type, enabled=False):
+    with full_precision(data):
         for axis in range(2, data.ndim):
             if data.shape[axis] > 1:
                 data = _window_sum(data, axis, window // 2)

@@ -106,7 +106,7 @@ def _search(
     new, came = now, torch.zeros_like(moved)
     slopes: list[tuple[torch.Tensor, Slope]] = []
     for _ in range(TRIALS):
-        x = _added(now.x, step, length)
+        x = _added(now.x, step, length)  # of members that have moved it is not looked at
         value, there = function(x)
         enough = now.value + SUFFICIENT * length * slope
         here = (value < now.value) & (value <= enough) & ~moved

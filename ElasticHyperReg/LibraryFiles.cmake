@@ -235,6 +235,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/tissues/threshold.py
   ElasticHyperRegLib/tissues/tidy.py
   ElasticHyperRegLib/tissues/upright.py
+  ElasticHyperRegLib/trilinear.py
   ElasticHyperRegLib/types.py
   ElasticHyperRegLib/weights/__init__.py
   ElasticHyperRegLib/weights/card.py

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch.nn import functional
 
+from .trilinear import trilinear
 from .types import Grid, LabelMap
 
 
@@ -129,7 +130,8 @@ def sample_fractions(
     """PyTorch's ``grid_sample``, on all cores for a single volume too.
 
     On a processor PyTorch shares the work among the members of a batch, so that a volume alone
-    would be sampled by one core; here its slices are the members. The values are the same.
+    would be sampled by one core; here its slices are the members. Where it can be, a volume is
+    sampled by ``trilinear``, two to four times as fast.
 
     Args:
         data: (N, C, *shape).
@@ -140,7 +142,12 @@ def sample_fractions(
     Returns:
         (N, C, ...).
     """
-    alone = positions.ndim == 5 and positions.shape[0] == 1 and data.device.type == "cpu"
+    on_processor = data.ndim == 5 and data.device.type == "cpu"
+    single = data.dtype == positions.dtype == torch.float32 and data.shape[2] > 1
+    followed = torch.is_grad_enabled() and (data.requires_grad or positions.requires_grad)
+    if on_processor and single and followed and (mode, padding) == ("bilinear", "border"):
+        return trilinear(data, positions)
+    alone = on_processor and positions.shape[0] == 1
     # Each slice would have a gradient for the whole of the data.
     split = alone and not data.requires_grad and torch.get_num_threads() > 1
     if split:

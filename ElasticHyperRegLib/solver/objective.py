@@ -48,7 +48,7 @@ class Objective:
         initial = np.eye(image_grid.ndim + 1) if problem.initial is None else problem.initial
         world = _unit_cube(moving_grid) @ moving_grid.ras_to_ijk @ initial
         points = voxel_points(image_grid.shape, fixed)
-        self._base = apply_matrix(world @ image_grid.ijk_to_ras, points).movedim(1, -1).contiguous()
+        self._base = apply_matrix(world @ image_grid.ijk_to_ras, points).movedim(1, -1)
         linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
         self._linear = constant(linear, fixed)
         self._shape = image_grid.shape

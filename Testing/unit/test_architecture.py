@@ -16,7 +16,7 @@ LIBRARY = ROOT / "ElasticHyperRegLib"
 # A module imports from the rows above its own and from its own room, never from beside or below.
 # The longest name that fits a module is its room: `io.itk` stands before the rest of `io`.
 ROOMS = (
-    ("errors", "resources"),
+    ("errors", "resources", "trilinear"),
     ("types",),
     ("grid", "materials", "names"),
     ("field",),

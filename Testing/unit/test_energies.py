@@ -193,3 +193,14 @@ def test_diffusion_of_a_corner():
     u_mm[0, 0, 0, 0] = 1.0
     # Two of the edges are not 0; each is in one of four cells, there in two corners of four.
     assert diffusion_energy(u_mm, grid, 1.0).item() == pytest.approx((1 + 0.25) / 8)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 1), (1, 4), (5, 2)])
+def test_derivatives_are_those_of_small_changes(shape: tuple[int, ...]) -> None:
+    grid = Grid.from_spacing(shape, (0.7, 1.3, 2.0)[: len(shape)])
+    dice = torch.Generator().manual_seed(0)
+    u_mm = torch.randn(2, len(shape), *shape, generator=dice, dtype=torch.float64)
+    lam, mu = torch.rand(2, 1, 1, *shape, generator=dice, dtype=torch.float64)
+    wanted = [value.requires_grad_() for value in (u_mm, lam, mu)]
+    assert torch.autograd.gradcheck(lambda u, a, b: elastic_energy(u, grid, a, b), wanted)
+    assert torch.autograd.gradcheck(lambda u, a: diffusion_energy(u, grid, a), wanted[:2])

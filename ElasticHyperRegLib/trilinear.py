@@ -15,9 +15,31 @@ import torch
 
 POINTS_AT_ONCE = 1 << 17
 """What is done with so many points stays in a processor's cache."""
+MOST_COPIED = 64
+"""Voxels of data that may be copied for each point; more take longer than is gained."""
+MOST_ROWS = 1 << 14
+"""As many are counted exactly enough: to some thousandths of a voxel."""
 ROUNDING = 4e-7
 """Of a row among those of one slice, twice what single precision makes of it, −1 to 1."""
 _LINEAR, _BORDER = 0, 1  # as PyTorch numbers interpolation and padding
+
+
+def suits(data: torch.Tensor, positions: torch.Tensor) -> bool:
+    """Whether ``trilinear`` can, and is quicker than PyTorch's sampler, but for its derivatives.
+
+    It is not where slices of points run across those of the data, as between scans of two
+    orientations, and so each needs many. Arguments as there, of any kind.
+    """
+    kinds = data.dtype == positions.dtype == torch.float32 and data.device.type == "cpu"
+    if not kinds or data.ndim != 5 or data.shape[2] == 1 or positions.numel() == 0:
+        return False
+    batches = list(_batches(positions.shape))
+    member, there = batches[len(batches) // 2]
+    levels = positions[member, there, ..., 2].detach()
+    low, high = (float(end) for end in torch.aminmax(levels.clamp(-1, 1)))
+    rows = (high - low) * data[0, 0, :, :, 0].numel() / 2
+    copied = 2 * rows * data.shape[1] * data.shape[4]
+    return rows <= MOST_ROWS and copied <= MOST_COPIED * levels.numel()
 
 
 def trilinear(data: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from ElasticHyperRegLib import trilinear as sampling
-from ElasticHyperRegLib.trilinear import trilinear
+from ElasticHyperRegLib.grid import sample_fractions
+from ElasticHyperRegLib.trilinear import suits, trilinear
 
 near = partial(torch.testing.assert_close, atol=2e-5, rtol=1e-4)
 
@@ -112,3 +114,33 @@ def test_what_is_no_position_spoils_no_other() -> None:
     assert found[0, 0, 1, 1, 1].isnan()
     expected[0, 0, 1, 1, 1] = torch.nan
     near(found, expected, equal_nan=True)
+
+
+def turned(size: int, degrees: float) -> torch.Tensor:
+    """Positions of every voxel of a cube, turned about its first axis."""
+    middle = (torch.arange(size) + 0.5) / size * 2 - 1
+    k, j, i = torch.meshgrid(middle, middle, middle, indexing="ij")
+    turn = math.radians(degrees)
+    across, along = math.cos(turn) * j - math.sin(turn) * k, math.sin(turn) * j + math.cos(turn) * k
+    return torch.stack((i, across, along), -1)[None]
+
+
+def test_it_suits_slices_that_do_not_run_across_each_other(monkeypatch) -> None:
+    data, level = drawn(1, 1, 40, 40, 40), turned(40, 5)
+    assert suits(data, level) and suits(data, turned(40, 90))  # all is done at once
+    monkeypatch.setattr(sampling, "POINTS_AT_ONCE", 40 * 40)
+    assert suits(data, level) and not suits(data, turned(40, 90))
+    unfit = [(data.double(), level.double()), (data, level.double()), (data[:, :, :1], level)]
+    unfit += [(data[..., 0], level[:, 0, ..., :2]), (data, level.fill_(torch.nan))]
+    assert [suits(*pair) for pair in unfit] == [False] * len(unfit)
+
+
+def test_only_what_a_gradient_follows_is_sampled_so() -> None:
+    data, positions = drawn(1, 1, 5, 6, 7), whole_range(1, 4, 4, 4)
+    exact = pytorch(data, positions)
+    assert torch.equal(sample_fractions(data, positions, "bilinear", "border"), exact)
+    positions.requires_grad_()
+    followed = sample_fractions(data, positions, "bilinear", "border")
+    assert type(followed.grad_fn) is type(trilinear(data, positions).grad_fn)
+    with torch.no_grad():
+        assert torch.equal(sample_fractions(data, positions, "bilinear", "border"), exact)

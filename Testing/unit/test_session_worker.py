@@ -81,11 +81,12 @@ def settle(worker: Worker) -> None:
 
 
 def test_a_storm_ends_with_the_last_and_skips_what_was_overtaken(worker):
-    gate = Gate()
     told: list[object] = []
-    worker.submit(gate)
-    assert gate.begun.wait(SOON)
+    first = Busy(answers_with("first", told))  # until the last has come
+    worker.submit(first)
+    assert first.begun.wait(SOON)
     numbers = [worker.submit(answers_with(n, told)) for n in range(200)]
+    first.go.set()
     settle(worker)
     assert told == [199]
     assert numbers == sorted(set(numbers))

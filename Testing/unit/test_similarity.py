@@ -83,8 +83,9 @@ def test_box_sum_counts_its_voxels(window):
 
 @pytest.mark.parametrize("shape", [(65, 3), (1, 130), (64, 2, 7), (3, 129, 1)])
 @pytest.mark.parametrize("window", [3, 21])
-def test_box_sums_are_those_of_running_sums_whatever_the_blocks(shape, window):
-    data = torch.rand(2, 2, *shape, dtype=torch.float64)
+@pytest.mark.parametrize("members", [2, 9])
+def test_box_sums_are_those_of_running_sums_whatever_the_blocks(shape, window, members):
+    data = torch.rand(members, 2, *shape, dtype=torch.float64)
     expected = data
     for axis in range(2, data.ndim):
         padded = [0, 0] * (data.ndim - 1 - axis) + [window // 2 + 1, window // 2]
@@ -92,6 +93,10 @@ def test_box_sums_are_those_of_running_sums_whatever_the_blocks(shape, window):
         length = shape[axis - 2]
         expected = sums.narrow(axis, window, length) - sums.narrow(axis, 0, length)
     torch.testing.assert_close(box_sum(data, window), expected)
+    followed = box_sum(data.requires_grad_(), window)
+    torch.testing.assert_close(followed, expected)
+    (gradient,) = torch.autograd.grad(followed, data, expected)  # a box is its own transpose
+    torch.testing.assert_close(gradient, box_sum(expected, window))
 
 
 def test_box_sums_keep_their_digits_under_mixed_precision():

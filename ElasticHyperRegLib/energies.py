@@ -152,7 +152,7 @@ def domain_mean(density: torch.Tensor) -> torch.Tensor:
     """
     while density.ndim > 1:
         weights = np.ones(density.shape[-1])
-        weights[[0, -1]] = 0.5 if len(weights) > 1 else 1
+        weights[[0, -1]] = 0.5
         density = density @ constant(weights / weights.sum(), density)
     return density
 

@@ -142,11 +142,10 @@ def sample_fractions(
     Returns:
         (N, C, ...).
     """
-    on_processor = data.ndim == 5 and data.device.type == "cpu"
     followed = torch.is_grad_enabled() and (data.requires_grad or positions.requires_grad)
     if followed and (mode, padding) == ("bilinear", "border") and suits(data, positions):
         return trilinear(data, positions)
-    alone = on_processor and positions.shape[0] == 1
+    alone = positions.ndim == 5 and positions.shape[0] == 1 and data.device.type == "cpu"
     # Each slice would have a gradient for the whole of the data.
     split = alone and not data.requires_grad and torch.get_num_threads() > 1
     if split:

@@ -109,7 +109,7 @@ class _Trilinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, data: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         values = data.new_empty(len(positions), data.shape[1], *positions.shape[1:4])
-        rises = torch.empty_like(values) if any(ctx.needs_input_grad) else None
+        rises = torch.empty_like(values) if ctx.needs_input_grad[1] else None
         for member, there in _batches(positions.shape):
             volume = data[member % len(data)]
             slab = _slab(positions[member, there], volume.shape[1:])
@@ -120,8 +120,7 @@ class _Trilinear(torch.autograd.Function):
             lower, upper = found.movedim(1, 0).chunk(2)
             rise = torch.sub(upper, lower, out=None if rises is None else rises[member, :, there])
             torch.addcmul(lower, rise, slab.between, out=values[member, :, there])
-        if rises is not None:
-            ctx.save_for_backward(data, positions, rises)
+        ctx.save_for_backward(data, positions, rises)
         return values
 
     @staticmethod
@@ -139,10 +138,10 @@ class _Trilinear(torch.autograd.Function):
                 torch.cat((grad - upper, upper)), _pairs(volume, slab), slab.grid, wanted
             )
             if by_data is not None:
-                lower, upper = by_pairs.unflatten(1, (slab.slices, -1)).chunk(2)
+                by_lower, by_upper = by_pairs.unflatten(1, (slab.slices, -1)).chunk(2)
                 here = by_data[member % len(data)].narrow(1, slab.first, slab.slices + 1)
-                here[:, :-1] += lower
-                here[:, 1:] += upper
+                here[:, :-1] += by_lower
+                here[:, 1:] += by_upper
             if by_position is not None:
                 depth, height = volume.shape[1:3]
                 across = (grad * rises[member, :, there]).sum(0).mul_(depth / 2)

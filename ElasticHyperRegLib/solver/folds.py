@@ -21,6 +21,7 @@ WEIGHT = 10.0
 FEW = 1e-3
 """Part of the voxels: more folds say that λ and μ are too weak, and are left to be seen."""
 TRIES = 10
+BOX = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,27 +62,85 @@ def unfolded(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Fields whose few folded voxels, and what their slopes are taken from, are smoothed.
 
     By means over 3^D voxels, until nothing folds or ``TRIES`` times; what folds nowhere, or in
-    more than a ``FEW`` voxels, stays as it is.
+    more than a ``FEW`` voxels, stays as it is. All but the first look is at the boxes of ``BOX``
+    voxels a side that hold a fold: of a large volume each look at all of it takes seconds.
 
     Args:
         u_mm: (N, D, *grid.shape) RAS mm.
         grid: of them.
     """
+    folded = jacobian_determinant(u_mm, grid) <= 0
+    share = folded.flatten(1).float().mean(1)
+    mends = (share > 0) & (share <= FEW)
+    if not mends.any():
+        return u_mm
+    folded &= mends.view(-1, *[1] * (u_mm.ndim - 1))
+    u_mm = u_mm.clone()
+    for _ in range(TRIES):
+        boxes = _occupied(folded)
+        changes = [_smoothed(u_mm, folded, box) for box in boxes]
+        for box, change in zip(boxes, changes, strict=True):
+            u_mm[box.around(1)] = change
+        for box in boxes:
+            there = jacobian_determinant(u_mm[box.around(3)], grid) <= 0
+            folded[box.around(2)] = there[box.within(3, 2)]
+        if not boxes:
+            break
+    return u_mm
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of one sample.
+
+    Attributes:
+        sample: of the batch.
+        first: its first voxel, in the order k, j, i.
+        shape: of the whole; what lies beyond is left out.
+    """
+
+    sample: int
+    first: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def around(self, margin: int) -> tuple[slice, ...]:
+        """The box and ``margin`` voxels on all sides, of a field (N, C, *shape)."""
+        sides = [
+            slice(max(first - margin, 0), min(first + BOX + margin, length))
+            for first, length in zip(self.first, self.shape, strict=True)
+        ]
+        return (slice(self.sample, self.sample + 1), slice(None), *sides)
+
+    def within(self, outer: int, inner: int) -> tuple[slice, ...]:
+        """``around(inner)`` of what was cut out as ``around(outer)``."""
+        whole, part = self.around(outer)[2:], self.around(inner)[2:]
+        sides = [
+            slice(p.start - w.start, p.stop - w.start) for w, p in zip(whole, part, strict=True)
+        ]
+        return (slice(None), slice(None), *sides)
+
+
+def _occupied(folded: torch.Tensor) -> list[Box]:
+    """The boxes in which something of (N, 1, *shape) is true."""
+    shape = tuple(folded.shape[2:])
+    pool = functional.max_pool2d if len(shape) == 2 else functional.max_pool3d
+    places = pool(folded.float(), BOX, stride=BOX, ceil_mode=True)[:, 0].nonzero().tolist()
+    return [Box(sample, tuple(BOX * n for n in place), shape) for sample, *place in places]
+
+
+def _smoothed(u_mm: torch.Tensor, folded: torch.Tensor, box: Box) -> torch.Tensor:
+    """The field in ``box.around(1)``, smoothed at folds and beside them."""
     pool, mean = (
         (functional.max_pool2d, functional.avg_pool2d)
-        if grid.ndim == 2
+        if u_mm.ndim == 4
         else (functional.max_pool3d, functional.avg_pool3d)
     )
-    for _ in range(TRIES):
-        folded = (jacobian_determinant(u_mm, grid) <= 0).float()
-        share = folded.flatten(1).mean(1)
-        mends = (share > 0) & (share <= FEW)
-        if not mends.any():
-            break
-        near = pool(folded, 3, stride=1, padding=1) * mends.view(-1, *[1] * (u_mm.ndim - 1))
-        smooth = mean(u_mm, 3, stride=1, padding=1, count_include_pad=False)
-        u_mm = torch.where(near > 0, smooth, u_mm)
-    return u_mm
+    window, inside = box.around(2), box.within(2, 1)
+    side = [3 if length > 2 else 1 for length in box.shape]  # PyTorch refuses fewer
+    reach = [length // 2 for length in side]
+    near = pool(folded[window].float(), side, 1, reach)[inside] > 0
+    smooth = mean(u_mm[window], side, 1, reach, count_include_pad=False)[inside]
+    return torch.where(near, smooth, u_mm[window][inside])
 
 
 def _low(u_vox: torch.Tensor) -> tuple[Places, int]:

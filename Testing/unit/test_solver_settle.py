@@ -11,7 +11,8 @@ import torch
 
 from ElasticHyperRegLib.errors import Cancelled
 from ElasticHyperRegLib.field import jacobian_determinant
-from ElasticHyperRegLib.solver import Level, SolverOptions, solve
+from ElasticHyperRegLib.grid import gaussian_smooth
+from ElasticHyperRegLib.solver import Level, SolverOptions, folds, solve
 from ElasticHyperRegLib.solver.elastic_metric import ElasticMetric
 from ElasticHyperRegLib.solver.folds import unfolded
 from ElasticHyperRegLib.solver.lbfgs import descend
@@ -183,7 +184,7 @@ def folded_pair(grid: Grid) -> torch.Tensor:
     return u_mm
 
 
-@pytest.mark.parametrize("shape", [(60, 70), (24, 26, 28)])
+@pytest.mark.parametrize("shape", [(60, 70), (24, 26, 28), (1, 60, 70), (2, 40, 40)])
 def test_the_few_folds_that_are_left_are_smoothed_away(shape):
     grid = Grid.from_spacing(shape, (1.0,) * len(shape))
     u_mm = folded_pair(grid)
@@ -192,6 +193,23 @@ def test_the_few_folds_that_are_left_are_smoothed_away(shape):
     assert (jacobian_determinant(found, grid) > 0).all()
     assert torch.equal(found[1], u_mm[1])
     assert torch.count_nonzero((found - u_mm)[0].abs().sum(0)) < 0.1 * u_mm[0, 0].numel()
+
+
+@pytest.mark.parametrize("further", [1.0, 1.06], ids=["one", "some"])
+@pytest.mark.parametrize("shape", [(60, 110), (45, 70, 64), (33, 65, 40)])
+def test_boxes_that_hold_folds_are_mended_as_the_whole_would_be(shape, further, monkeypatch):
+    grid = Grid.from_spacing(shape, (1.0, 1.5, 2.0)[: len(shape)])
+    generator = torch.Generator().manual_seed(1)
+    u_mm = gaussian_smooth(
+        torch.randn(2, grid.ndim, *shape, generator=generator), (2.0,) * grid.ndim
+    )
+    while (jacobian_determinant(u_mm, grid) > 0).all():
+        u_mm = 1.02 * u_mm
+    u_mm = further * u_mm
+    in_boxes = unfolded(u_mm, grid)
+    assert (jacobian_determinant(in_boxes, grid) > 0).all()
+    monkeypatch.setattr(folds, "BOX", 1000)
+    assert torch.equal(in_boxes, unfolded(u_mm, grid))
 
 
 def test_many_folds_are_left_to_be_seen():

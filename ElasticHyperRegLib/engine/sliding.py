@@ -18,7 +18,7 @@ import torch
 
 from ..errors import InputError
 from ..field import displacement_gradient
-from ..grid import gaussian_smooth
+from ..grid import gaussian_smooth, lengths
 from ..types import Grid, LabelMap
 from .distance import signed_distance_mm
 
@@ -103,7 +103,7 @@ def shear_at(
     normal = _normal(one, grid)
     along = torch.einsum("nab...,nb...->na...", displacement_gradient(d_mm, grid), normal)
     tangential = along - (along * normal).sum(1, keepdim=True) * normal
-    shear = tangential.norm(dim=1)[0].double().numpy()
+    shear = lengths(tangential)[0].double().numpy()
     inner, band = (shear[(closeness > least).numpy()] for least in (0.5, 0.0))
     if inner.size == 0:
         return {}
@@ -151,7 +151,7 @@ def _closeness(one: torch.Tensor, other: torch.Tensor, grid: Grid, width_mm: flo
     """
     distance = torch.maximum(_distance_mm(one, grid), _distance_mm(other, grid))
     steps = _normal(one, grid) / distance.new_tensor(grid.spacing).view(1, -1, *[1] * grid.ndim)
-    across = steps.norm(dim=1, keepdim=True).clamp_min(1 / max(grid.spacing))
+    across = lengths(steps)[:, None].clamp_min(1 / max(grid.spacing))
     distance = (distance - 0.5 / across).clamp_min(0)
     return (1 - distance / (width_mm / 2)).clamp(0, 1)
 
@@ -177,4 +177,4 @@ def _normal(one: torch.Tensor, grid: Grid) -> torch.Tensor:
         for axis, dim in enumerate(dims)
     ]
     gradient = torch.cat(parts, dim=1)
-    return gradient / gradient.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return gradient / lengths(gradient)[:, None].clamp_min(1e-6)

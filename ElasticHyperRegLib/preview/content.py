@@ -12,7 +12,7 @@ import torch
 from ..engine.air import tissue_share
 from ..engine.intensity import field_of_view
 from ..field import elastic_part
-from ..grid import apply_matrix, coarser, resample, resize, sample
+from ..grid import apply_matrix, coarser, lengths, resample, resize, sample
 from ..types import Grid, Image
 from .planes import Plane
 
@@ -77,7 +77,7 @@ def plane_content(
         jacobian=_cut(result.jacobian, plane),
         tissue=_tissue_in(request.fixed, plane),
         elastic=plane.in_plane(elastic),
-        elastic_mm=elastic[0].norm(dim=0).numpy(),
+        elastic_mm=lengths(elastic)[0].numpy(),
         fixed_labels=None
         if request.fixed_labels is None
         else _cut(request.fixed_labels.data, plane),
@@ -98,9 +98,9 @@ def slice_weight(result: RegistrationResult) -> np.ndarray:
     if regions is not None:
         weight = (regions.data[0, 0] > 0).cpu().numpy()
     else:
-        moved = result.displacement.u_mm[0].detach()
-        spatial = tuple(range(1, moved.ndim))
-        weight = (moved - moved.mean(dim=spatial, keepdim=True)).norm(dim=0).cpu().numpy()
+        moved = result.displacement.u_mm.detach()
+        spatial = tuple(range(2, moved.ndim))
+        weight = lengths(moved - moved.mean(dim=spatial, keepdim=True))[0].cpu().numpy()
         shown = weight * resize(_solid(request.fixed), request.fixed.grid.shape)[0, 0].numpy()
         weight = shown if shown.any() else weight
     inner = tuple(slice(n // 10, n - n // 10) for n in weight.shape)

@@ -278,19 +278,28 @@ def resample_labels(labels: LabelMap, grid: Grid, fill: float | None = None) -> 
     return LabelMap(data.round().to(labels.data.dtype), grid, labels.names, labels.name)
 
 
-def resize(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def resize(
+    data: torch.Tensor, shape: tuple[int, ...], part: tuple[slice, ...] | None = None
+) -> torch.Tensor:
     """Linear interpolation onto ``shape`` voxels over the same extent (faces in place).
 
     One small matrix an axis: faster than sampling point by point, with the same derivative on
     every device. Meant for grids of ``coarser``; borders continue outwards.
+
+    Args:
+        data: (N, C, *shape before).
+        shape: of the whole.
+        part: of it that is wanted, by axis; ``None`` for all.
     """
     for axis, length in enumerate(shape, start=2):
         old = data.shape[axis]
+        rows = slice(0, length) if part is None else part[axis - 2]
         if old == length:
+            data = data.narrow(axis, rows.start, rows.stop - rows.start)
             continue
         eye = torch.eye(old, dtype=data.dtype, device=data.device)[None]
         weights = functional.interpolate(eye, size=length, mode="linear")[0].T
-        data = mixed(data, axis, weights)
+        data = mixed(data, axis, weights[rows])
     return data
 
 

@@ -42,10 +42,10 @@ class LiveObjective(Objective):
     ) -> None:
         grid = problem.fixed_grid
         coarse = field_grid(grid, level)
-        super().__init__(replace(problem, lam=0.0, mu=0.0), grid, coarse, level.window)
-        self._image_shares = shares
+        super().__init__(replace(problem, lam=0.0, mu=0.0), grid, coarse, level.window, boxed=True)
+        self._image_shares = None if shares is None else self.boxed(shares)
         self._field_shares = None if shares is None else resample(shares, grid, coarse)
-        self._image_band = band
+        self._image_band = None if band is None else self.boxed(band)
         self._field_band = None if band is None else resample(band, grid, coarse)
         self._check: Callable[[], None] | None = None
 

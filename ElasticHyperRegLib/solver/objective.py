@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 
@@ -15,9 +17,16 @@ from ..grid import (
     sample_fractions,
     voxel_points,
 )
-from ..similarity import likeness
+from ..similarity import MIND, likeness
+from ..similarity.mind import DISTANCE, RADIUS
 from ..types import Grid
 from .problem import Problem
+
+REACH = DISTANCE + RADIUS
+"""Voxels away that the descriptors of MIND-SSC look."""
+
+
+Boxed = TypeVar("Boxed", float, torch.Tensor, Coefficient)
 
 
 class Objective:
@@ -31,34 +40,53 @@ class Objective:
         image_grid: where the images are compared.
         field_grid: where u lives, over the same extent, as coarse or coarser.
         window: side of the NCC box in voxels of ``image_grid``.
+        boxed: look only at the box about what of the fixed mask is there, which alone counts:
+            the same E for less.
     """
 
-    def __init__(self, problem: Problem, image_grid: Grid, field_grid: Grid, window: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        image_grid: Grid,
+        field_grid: Grid,
+        window: int,
+        boxed: bool = False,
+    ) -> None:
         self.field_grid = field_grid
         self.lam = _coefficient(problem.lam, problem.fixed_grid, field_grid)
         self.mu = _coefficient(problem.mu, problem.fixed_grid, field_grid)
         lam_image = _coefficient(problem.lam, problem.fixed_grid, image_grid)
         mu_image = _coefficient(problem.mu, problem.fixed_grid, image_grid)
-        self.weight = 1 - lam_image - mu_image
         fixed = resample(problem.fixed, problem.fixed_grid, image_grid)
         moving_grid = matching_grid(problem.moving_grid, image_grid)
         moving = resample(problem.moving, problem.moving_grid, moving_grid)
         self.moving_mask = _mask(problem.moving_mask, problem.moving_grid, moving_grid)
         fixed_mask = _mask(problem.fixed_mask, problem.fixed_grid, image_grid)
+        self._whole = image_grid.shape
+        self._box = _box(fixed_mask if boxed else None, self._whole, problem.similarity)
+        self.weight = self.boxed(1 - lam_image - mu_image)
+        fixed = self.boxed(fixed)
+        fixed_mask = None if fixed_mask is None else self.boxed(fixed_mask)
         initial = np.eye(image_grid.ndim + 1) if problem.initial is None else problem.initial
         world = _unit_cube(moving_grid) @ moving_grid.ras_to_ijk @ initial
-        points = voxel_points(image_grid.shape, fixed)
+        self._shape = tuple(fixed.shape[2:])
+        points = _points(self._box, fixed)
         self._base = apply_matrix(world @ image_grid.ijk_to_ras, points).movedim(1, -1)
         linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
         self._linear = constant(linear, fixed)
-        self._shape = image_grid.shape
         self.likeness = likeness(problem.similarity, fixed, image_grid.spacing, window, fixed_mask)
         self.moving = self.likeness.described(moving, moving_grid.spacing)
+
+    def boxed(self, data: Boxed) -> Boxed:
+        """What of ``data``, a number or (N, C, *image_grid.shape), is looked at."""
+        if not isinstance(data, torch.Tensor):
+            return data
+        return data[(slice(None), slice(None), *self._box)].contiguous()
 
     def _positions(self, u_vox: torch.Tensor) -> torch.Tensor:
         """Where A(x + u(x)) lies in the moving image, (N, *shape, D), −1 to 1 across it."""
         moved = torch.einsum("ab,nb...->na...", self._linear, u_vox)
-        return self._base + resize(moved, self._shape).movedim(1, -1)
+        return self._base + resize(moved, self._whole, self._box).movedim(1, -1)
 
     def _sample(self, data: torch.Tensor, positions: torch.Tensor, mode: str) -> torch.Tensor:
         """Images continue their border outside; a mask (``nearest``) ends there."""
@@ -67,7 +95,7 @@ class Objective:
         return sample_fractions(data, positions, mode, padding)
 
     def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
-        """(1 − Λ − Γ)·D at each voxel, (N, 1, *image_grid.shape).
+        """(1 − Λ − Γ)·D at each voxel that is looked at, (N, 1, *shape).
 
         What lands outside of the moving mask is like nothing: D = 1.
         """
@@ -101,6 +129,32 @@ class Objective:
 
 def _coefficient(value: Coefficient, grid: Grid, level: Grid) -> Coefficient:
     return resample(value, grid, level) if isinstance(value, torch.Tensor) else value
+
+
+def _box(mask: torch.Tensor | None, shape: tuple[int, ...], similarity: str) -> tuple[slice, ...]:
+    """From the first to the last voxel of a mask along each axis, and what is compared with it.
+
+    Everything without a mask, or where it is empty. Local NCC looks at masked voxels alone.
+    """
+    whole = tuple(slice(0, length) for length in shape)
+    if mask is None or not bool(mask.any()):
+        return whole
+    reach = REACH if similarity == MIND else 0
+    counted = (mask > 0).flatten(0, 1).any(0)
+    box = []
+    for axis, length in enumerate(shape):
+        others = [other for other in range(len(shape)) if other != axis]
+        places = counted.amax(others).nonzero()
+        first, last = int(places.min()), int(places.max())
+        box.append(slice(max(first - reach, 0), min(last + 1 + reach, length)))
+    return tuple(box)
+
+
+def _points(box: tuple[slice, ...], like: torch.Tensor) -> torch.Tensor:
+    """Voxel indices of the voxels of a box, (1, D, *its shape), channels i, j, k."""
+    first = like.new_tensor([side.start for side in reversed(box)])
+    points = voxel_points(tuple(side.stop - side.start for side in box), like)
+    return points.add_(first.view(1, -1, *[1] * len(box)))
 
 
 def _mask(mask: torch.Tensor | None, grid: Grid, level: Grid) -> torch.Tensor | None:

@@ -79,7 +79,7 @@ def solve(
     for image_grid, level, tick in zip(grids, levels, ticks, strict=True):
         target = field_grid(image_grid, level)
         u_mm, here = to_grid(u_mm, here, target), target
-        objective = Objective(problem, image_grid, here, level.window)
+        objective = Objective(problem, image_grid, here, level.window, boxed=True)
         way = descend if level.smoothing else settle
         result = way(objective, mm_to_vox(u_mm, here), level, options, tick)
         u_mm = vox_to_mm(result.u_vox, here)
@@ -122,7 +122,7 @@ def _first_guess(
     rest = problem.fixed.new_zeros(problem.fixed.shape[0], grid.ndim, *grid.shape)
     if not options.search_mm:
         return rest
-    objective = Objective(problem, image_grid, grid, level.window)
+    objective = Objective(problem, image_grid, grid, level.window, boxed=True)
     trial = replace(level, iterations=level.iterations // 3)
     found = mm_to_vox(_search(problem, options, grid, tick), grid)
     tries = [descend(objective, u_vox, trial, options, tick) for u_vox in (rest, found)]

@@ -188,6 +188,9 @@ def test_resize_agrees_with_resampling_by_position():
     coarse = coarser(fine, (2.0, 2.0, 2.0))
     data = torch.rand(2, 3, *coarse.shape)
     assert torch.allclose(resize(data, fine.shape), resample(data, coarse, fine), atol=1e-5)
+    part = slice(2, 9), slice(3, 11), slice(0, 16)
+    whole = resize(data, fine.shape)[:, :, 2:9, 3:11]
+    assert torch.allclose(resize(data, fine.shape, part), whole, atol=1e-6)
 
 
 def test_its_adam_is_adam():

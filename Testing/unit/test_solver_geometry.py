@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ElasticHyperRegLib.field import jacobian_determinant
-from ElasticHyperRegLib.grid import gaussian_smooth
-from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, solve
+from ElasticHyperRegLib.grid import coarser, gaussian_smooth
+from ElasticHyperRegLib.solver import Level, Problem, SolverOptions, field_grid, solve
 from ElasticHyperRegLib.solver.descent import descend
 from ElasticHyperRegLib.solver.folds import unfolded
 from ElasticHyperRegLib.solver.objective import Objective, matching_grid
@@ -64,6 +64,62 @@ def test_small_images_take_the_finest_levels():
     levels = tuple(Level(n, 7, 1, 1.5) for n in (1, 2, 4))
     problem = Problem(image, image.roll(1, -1), grid, grid, 0.0, 0.2)
     assert [len(t) - 1 for t in solve(problem, SolverOptions(levels)).traces] == [2, 4]
+
+
+def masked_problem(shape: tuple[int, ...], similarity: str) -> Problem:
+    """Two pairs of noise whose fixed mask is a block without one of its corners."""
+    generator, dim = torch.Generator().manual_seed(0), len(shape)
+    spacing = (1.0, 1.3, 2.0)[:dim]
+    sizes = shape, tuple(n + 5 for n in shape)
+    images = [
+        gaussian_smooth(torch.randn(2, 1, *size, generator=generator), (1.5,) * dim)
+        for size in sizes
+    ]
+    grids = [Grid.from_spacing(size, spacing) for size in sizes]
+    mask, seen = torch.zeros(1, 1, *shape), torch.ones(1, 1, *sizes[1])
+    mask[0, 0][tuple(slice(n // 4, n // 2) for n in shape)] = 1
+    mask[0, 0][tuple(slice(n // 4, n // 4 + 3) for n in shape)] = 0
+    seen[:, :, : sizes[1][0] // 3] = 0
+    lam = 0.3 * torch.rand(1, 1, *shape, generator=generator)
+    (fixed, moving), (fixed_grid, moving_grid) = images, grids
+    return Problem(fixed, moving, fixed_grid, moving_grid, lam, 0.2, None, mask, seen, similarity)
+
+
+@pytest.mark.parametrize("similarity", ["ncc", "mind"])
+@pytest.mark.parametrize(("shape", "control"), [((40, 52), 1.0), ((30, 40, 52), 3.0)])
+def test_what_a_mask_leaves_out_need_not_be_looked_at(shape, control, similarity):
+    problem = masked_problem(shape, similarity)
+    for image_grid in (
+        problem.fixed_grid,
+        coarser(problem.fixed_grid, (2.0, 2.6, 4.0)[: len(shape)]),
+    ):
+        nodes = field_grid(problem.fixed_grid, Level(1, 7, control, 0))
+        u_vox = torch.randn(2, len(shape), *nodes.shape, requires_grad=True)
+        found, looked_at = [], []
+        for boxed in (False, True):
+            objective = Objective(problem, image_grid, nodes, 7, boxed=boxed)
+            value = objective(u_vox)
+            found.append((value.detach(), torch.autograd.grad(value.sum(), u_vox)[0]))
+            looked_at.append(objective.dissimilarity(u_vox.detach())[0].numel())
+        assert looked_at[1] < 0.5 * looked_at[0]
+        assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
+        # A point at the border of two voxels may be rounded into the other one.
+        apart = (found[0][1] - found[1][1]).norm() / found[0][1].norm()
+        assert apart < 1e-2
+
+
+def test_the_box_reaches_from_the_first_to_the_last_voxel_of_all_masks():
+    grid = Grid.from_spacing((20, 30), (1.0, 1.0))
+    mask = torch.zeros(2, 1, 20, 30)
+    mask[0, 0, 5, 7] = mask[1, 0, 11, 20] = 1
+    image = torch.rand(2, 1, 20, 30)
+
+    def looked_at(mask: torch.Tensor | None) -> torch.Size:
+        problem = Problem(image, image, grid, grid, 0.0, 0.2, fixed_mask=mask)
+        return Objective(problem, grid, grid, 5, boxed=True).boxed(image).shape[2:]
+
+    assert looked_at(mask) == (7, 14)
+    assert looked_at(torch.zeros_like(mask)) == looked_at(None) == (20, 30)
 
 
 def test_the_moving_image_is_as_coarse_as_the_fixed_one_axis_by_axis():

@@ -114,7 +114,7 @@ def memory_kept(voxels: int, similarity: str) -> Iterator[None]:
         return
     with _KEEPING:
         _keeping += 1
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_TRIM_THRESHOLD, -1)
         mallopt(M_MMAP_MAX, 0)
     try:
         yield

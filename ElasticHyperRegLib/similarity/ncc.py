@@ -10,6 +10,7 @@ Medical Image Analysis 12 (2008).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ EPSILON = 1e-10
 product of the sums over a box of n voxels, here 1e-5/n²: about as much for 9 × 9."""
 BLOCK = 48
 """Voxels along an axis whose sums are found together."""
+ALONE = 2**19
+"""Voxels of images that are summed one by one."""
 FEW = 12
 """Products at once; more are written into a part of a tensor slowly."""
 
@@ -39,6 +42,19 @@ def box_sum(data: torch.Tensor, window: int) -> torch.Tensor:
             if data.shape[axis] > 1:
                 data = _window_sum(data, axis, window // 2)
     return data
+
+
+def _sums(
+    images: Iterable[torch.Tensor], window: int, like: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """``box_sum`` of several images (N, 1, *shape), each of the size of ``like``.
+
+    Large ones one by one, as all of them together leave the processor's cache and take several
+    times the memory, which the system has to find; small ones together, as each call costs.
+    """
+    if like.numel() >= ALONE:
+        return tuple(box_sum(image, window) for image in images)
+    return box_sum(torch.cat(list(images), 1), window).split(1, 1)
 
 
 def _window_sum(data: torch.Tensor, axis: int, reach: int) -> torch.Tensor:
@@ -96,10 +112,11 @@ class LocalNCC(Likeness):
         super().__init__(fixed, mask)
         self.window = window
         weight = torch.ones_like(self.fixed) if self.mask is None else self.mask
-        sums = box_sum(torch.cat([weight, weight * self.fixed, weight * self.fixed**2], 1), window)
-        self.count = sums[:, :1].clamp_min(1)
-        self.fixed_mean = sums[:, 1:2] / self.count
-        self.fixed_variance = (sums[:, 2:3] / self.count - self.fixed_mean.square()).clamp_min(0)
+        products = (weight * power for power in (1, self.fixed, self.fixed**2))
+        count, mean, square = _sums(products, window, self.fixed)
+        self.count = count.clamp_min(1)
+        self.fixed_mean = mean / self.count
+        self.fixed_variance = (square / self.count - self.fixed_mean.square()).clamp_min(0)
 
     @staticmethod
     def described(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
@@ -126,10 +143,11 @@ class LocalNCC(Likeness):
     def moments(self, warped: torch.Tensor) -> _Moments:
         """What a box of ``warped`` and of the fixed image have in common."""
         w = warped if self.mask is None else warped * self.mask
-        sums = box_sum(torch.cat([w, w * warped, w * self.fixed], 1), self.window) / self.count
-        mean = sums[:, :1]
-        variance = (sums[:, 1:2] - mean.square()).clamp_min(0)
-        cov = sums[:, 2:3] - mean * self.fixed_mean
+        products = (w if by is None else w * by for by in (None, warped, self.fixed))
+        sums = _sums(products, self.window, w)
+        mean, square, product = (value / self.count for value in sums)
+        variance = (square - mean.square()).clamp_min(0)
+        cov = product - mean * self.fixed_mean
         return _Moments(mean, cov, 1 / (self.fixed_variance * variance + EPSILON))
 
     def pulled_back(
@@ -140,9 +158,10 @@ class LocalNCC(Likeness):
         d_cov = grad * cov.abs() * norm / self.count  # half of each of the three
         steepness = cov * norm * self.fixed_variance  # of warped on fixed
         d_mean = d_cov * torch.addcmul(-self.fixed_mean, steepness, mean)
-        boxes = box_sum(torch.cat([d_cov, d_cov * steepness, d_mean], 1), self.window)
-        whole = torch.addcmul(boxes[:, 2:3], boxes[:, :1], self.fixed)
-        whole = 2 * torch.addcmul(whole, boxes[:, 1:2], warped, value=-1)
+        factors = (d_cov, d_cov * steepness, d_mean)
+        own, square, shift = _sums(factors, self.window, warped)
+        whole = torch.addcmul(shift, own, self.fixed)
+        whole = 2 * torch.addcmul(whole, square, warped, value=-1)
         return whole if self.mask is None else whole * self.mask
 
 

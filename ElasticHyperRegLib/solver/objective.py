@@ -86,7 +86,7 @@ class Objective:
     def _positions(self, u_vox: torch.Tensor) -> torch.Tensor:
         """Where A(x + u(x)) lies in the moving image, (N, *shape, D), −1 to 1 across it."""
         moved = torch.einsum("ab,nb...->na...", self._linear, u_vox)
-        return self._base + resize(moved, self._whole, self._box).movedim(1, -1)
+        return resize(moved, self._whole, self._box).movedim(1, -1).add_(self._base)
 
     def _sample(self, data: torch.Tensor, positions: torch.Tensor, mode: str) -> torch.Tensor:
         """Images continue their border outside; a mask (``nearest``) ends there."""

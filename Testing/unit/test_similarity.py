@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from ElasticHyperRegLib.similarity import LocalNCC, MindSSC, box_sum, local_ncc, mind_ssc, mse
+from ElasticHyperRegLib.similarity import (
+    LocalNCC,
+    MindSSC,
+    box_sum,
+    local_ncc,
+    mind_ssc,
+    mse,
+    ncc,
+)
 from ElasticHyperRegLib.similarity.ncc import EPSILON
 
 
@@ -97,6 +105,20 @@ def test_box_sums_are_those_of_running_sums_whatever_the_blocks(shape, window, m
     torch.testing.assert_close(followed, expected)
     (gradient,) = torch.autograd.grad(followed, data, expected)  # a box is its own transpose
     torch.testing.assert_close(gradient, box_sum(expected, window))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_large_images_are_summed_one_by_one_to_the_same_end(masked, monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    fixed, warped = torch.rand(2, 2, 1, 20, 24, 22, generator=generator)
+    mask = (torch.rand(2, 1, 20, 24, 22, generator=generator) > 0.3).float() if masked else None
+    found = []
+    for alone in (2**30, 1):
+        monkeypatch.setattr(ncc, "ALONE", alone)
+        followed = warped.clone().requires_grad_()
+        value = local_ncc(fixed, followed, 7, mask)
+        found.append((value, *torch.autograd.grad(value.sum(), followed)))
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_box_sums_keep_their_digits_under_mixed_precision():

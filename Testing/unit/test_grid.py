@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ElasticHyperRegLib import Grid
+from ElasticHyperRegLib import grid as grid_module
 from ElasticHyperRegLib.grid import (
     apply_matrix,
     coarser,
@@ -240,6 +241,43 @@ def test_resampling_onto_permuted_axes_is_a_transposition() -> None:
     data = torch.rand(1, 1, *source.shape).double()
     expected = data.permute(0, 1, 3, 4, 2)
     torch.testing.assert_close(resample(data, source, target), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "scales", "shift"),
+    [
+        ((3, 5, 6), (2.6, 2.6, 2.6), 0.0),  # coarser
+        ((14, 17, 20), (0.7, 0.7, 0.7), 3.0),  # finer, and beyond the end
+        ((9, 12, 14), (1.0, 1.0, 1.0), 0.3),  # only moved
+        ((9, 12, 14), (-1.7, 1.7, 1.7), 0.0),
+        ((1, 7, 9), (2.0, 2.0, 2.0), 0.0),
+    ],
+)
+@pytest.mark.parametrize("depth", [9, 2, 1])
+def test_axes_that_run_alike_are_resampled_one_by_one(
+    shape, scales, shift, depth, oblique_grid, monkeypatch
+) -> None:
+    source = oblique_grid((depth, 12, 14), (1.4, 1.1, 2.5))
+    matrix = source.ijk_to_ras.copy()
+    matrix[:3, :3] *= scales
+    matrix[:3, 3] += shift * matrix[:3, 1]
+    target = Grid(shape, matrix)
+    data = torch.rand(2, 3, *source.shape, generator=torch.Generator().manual_seed(0))
+    assert grid_module._run_alike(source, target)
+    found = resample(data, source, target)
+    monkeypatch.setattr(grid_module, "_run_alike", lambda *_: False)
+    assert torch.allclose(found, resample(data, source, target), atol=2e-5)
+
+
+def test_axes_that_drift_sideways_do_not_run_alike() -> None:
+    straight = Grid.from_spacing((9, 12, 14), (1.4, 1.1, 2.5))
+    turned = np.array(
+        [[np.cos(0.001), -np.sin(0.001), 0], [np.sin(0.001), np.cos(0.001), 0], [0, 0, 1]]
+    )
+    assert grid_module._run_alike(straight, coarser(straight, (3.0, 3.0, 3.0)))
+    assert not grid_module._run_alike(
+        straight, Grid.from_spacing((9, 12, 14), (1.4, 1.1, 2.5), direction=turned)
+    )
 
 
 def test_resampling_onto_the_same_grid_returns_the_data(grid: Grid) -> None:

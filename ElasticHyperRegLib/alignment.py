@@ -22,7 +22,9 @@ from .types import Grid
 KINDS = ("none", "translation", "rigid", "affine")
 RESOLUTIONS_MM = {"translation": (12.0, 6.0), "rigid": (12.0, 6.0), "affine": (6.0, 3.0)}
 """Each stage begins where the one before it ended, so the last alone sees detail."""
-FINEST_MM = 3.0
+FINEST_MM, LOOK_MM = 3.0, 6.0
+"""Voxels of the images that are aligned in detail, and of those by which two answers are compared
+and that are aligned without it: SimpleITK goes over a whole image each time."""
 BODY_MM = 128.0
 """An object whose longest side is shorter is enlarged to this, for which all lengths are meant."""
 FEWEST = 8
@@ -35,6 +37,14 @@ RUNAWAY = 0.95
 
 Side = tuple[torch.Tensor, Grid, torch.Tensor | None]
 """An image (1, 1, *shape), its grid, and the mask of voxels that count (or ``None``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Scans:
+    """The fixed and the moving image and their masks, about as fine as each other."""
+
+    images: list[sitk.Image]
+    masks: list[sitk.Image | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,20 +83,16 @@ def align(
         raise InputError(f"initial alignment '{kind}'", f"one of {', '.join(KINDS)} or a file")
     if kind == "none":
         return np.eye(dim + 1)
-    images, masks = [], []
     enlarged = enlargement(fixed[1], moving[1])
-    for data, grid, mask in (_enlarged(side, enlarged) for side in (fixed, moving)):
-        wanted = np.minimum(FINEST_MM, _extent(grid) / FEWEST)
-        working = coarser(grid, tuple(np.maximum(grid.spacing, wanted)))
-        images.append(_as_sitk(resample(data, grid, working), working))
-        inside = None if mask is None else resample(mask.float(), grid, working) > 0.5
-        masks.append(None if inside is None else _as_sitk(inside, working))
+    sides = [_enlarged(side, enlarged) for side in (fixed, moving)]
+    scans, looks = (_at(sides, finest_mm) for finest_mm in (FINEST_MM, LOOK_MM))
     with _one_thread():
-        found = _best_start(images, masks, seed)
+        found = _best_start(looks, seed)
         for stage in KINDS[1 : KINDS.index(kind) + 1]:
             if cancelled():
                 raise Cancelled("the registration was cancelled")
-            found = _refine(stage, found, images, masks, seed)
+            seen = scans if RESOLUTIONS_MM[stage][-1] < LOOK_MM else looks
+            found = _refine(stage, found, seen, looks, seed)
     found.matrix[:dim, dim] /= enlarged
     return found.matrix
 
@@ -107,6 +113,18 @@ def _enlarged(side: Side, factor: float) -> Side:
     matrix = grid.ijk_to_ras.copy()
     matrix[:-1] *= factor
     return data, Grid(grid.shape, matrix), mask
+
+
+def _at(sides: list[Side], finest_mm: float) -> _Scans:
+    """Both sides on voxels no finer than ``finest_mm``, as far as they have enough of them."""
+    images, masks = [], []
+    for data, grid, mask in sides:
+        wanted = np.minimum(finest_mm, _extent(grid) / FEWEST)
+        working = coarser(grid, tuple(np.maximum(grid.spacing, wanted)))
+        images.append(_as_sitk(resample(data, grid, working), working))
+        inside = None if mask is None else resample(mask.float(), grid, working) > 0.5
+        masks.append(None if inside is None else _as_sitk(inside, working))
+    return _Scans(images, masks)
 
 
 @contextmanager
@@ -154,8 +172,9 @@ def _method(masks: list[sitk.Image | None]) -> sitk.ImageRegistrationMethod:
     return method
 
 
-def _best_start(images: list[sitk.Image], masks: list[sitk.Image | None], seed: int) -> _Found:
+def _best_start(scans: _Scans, seed: int) -> _Found:
     """Of no, centre-on-centre and mass-on-mass translation, the most alike."""
+    images, masks = scans.images, scans.masks
     dim = images[0].GetDimension()
     starts = [np.zeros(dim), _centre(images[1]) - _centre(images[0])]
     weights = [m if m is not None else i - _minimum(i) for i, m in zip(images, masks, strict=True)]
@@ -163,7 +182,7 @@ def _best_start(images: list[sitk.Image], masks: list[sitk.Image | None], seed: 
     scored: list[tuple[float, int]] = []
     for shift in starts:
         transform = sitk.TranslationTransform(dim, shift.tolist())
-        scored.append((_difference(transform, images, masks, seed), len(scored)))
+        scored.append((_difference(transform, scans, seed), len(scored)))
     matrix = np.eye(dim + 1)
     difference, best = min(scored)
     matrix[:dim, dim] = starts[best]
@@ -176,19 +195,14 @@ def _fraction(fixed: sitk.Image, shrink: int) -> float:
     return float(min(1.0, SAMPLES / voxels))
 
 
-def _difference(
-    transform: sitk.Transform,
-    images: list[sitk.Image],
-    masks: list[sitk.Image | None],
-    seed: int,
-) -> float:
+def _difference(transform: sitk.Transform, scans: _Scans, seed: int) -> float:
     """−MI; infinite where the images do not overlap, which SimpleITK treats as an error."""
-    method = _method(masks)
+    method = _method(scans.masks)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(_fraction(images[0], 1), seed + 1)
+    method.SetMetricSamplingPercentage(_fraction(scans.images[0], 1), seed + 1)
     method.SetInitialTransform(transform)
     try:
-        return float(method.MetricEvaluate(images[0], images[1]))
+        return float(method.MetricEvaluate(*scans.images))
     except RuntimeError:
         return float("inf")
 
@@ -235,14 +249,9 @@ def _transform(stage: str, matrix: np.ndarray, centre: np.ndarray) -> sitk.Trans
     return affine
 
 
-def _refine(
-    stage: str,
-    before: _Found,
-    images: list[sitk.Image],
-    masks: list[sitk.Image | None],
-    seed: int,
-) -> _Found:
+def _refine(stage: str, before: _Found, scans: _Scans, looks: _Scans, seed: int) -> _Found:
     """``before`` after a stage, or itself where the descent runs away with every first step."""
+    images, masks = scans.images, scans.masks
     centre = _mass(masks[0]) if masks[0] is not None else _centre(images[0])
     for step_mm in STEPS_MM:
         transform = _transform(stage, before.matrix, centre)
@@ -250,7 +259,7 @@ def _refine(
         method.SetInitialTransform(transform, inPlace=True)
         with suppress(RuntimeError):  # it left the moving image; the comparison tells
             method.Execute(*images)
-        difference = _difference(transform, images, masks, seed)
+        difference = _difference(transform, looks, seed)
         if difference <= RUNAWAY * before.difference:
             return _Found(_as_matrix(transform), difference)
     return before

@@ -148,6 +148,28 @@ def test_memory_is_kept_only_of_large_images_where_there_is_plenty(
     assert ((memory.M_MMAP_MAX, 2**16) in told) == kept
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
+@pytest.mark.parametrize(
+    ("statistics", "left"),
+    [
+        ("anon 200\nactive_file 30\ninactive_file 500\n", 800),
+        ("cache 9\ninactive_file 1\ntotal_inactive_file 400\n", 700),  # version 1
+        ("broken", 300),
+        (None, 300),
+    ],
+)
+def test_what_files_occupy_of_a_container_is_free_for_programs(
+    tmp_path, monkeypatch, statistics, left
+):
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    if statistics is not None:
+        (tmp_path / "memory.stat").write_text(statistics)
+    group = (str(tmp_path), "memory.max", "memory.current")
+    monkeypatch.setattr(memory, "GROUPS", {"": group, "memory": group})
+    assert memory.available_bytes() == left
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' C libraries have no such call")
 def test_freed_memory_goes_back_to_the_system():
     def occupied() -> int:

@@ -85,14 +85,14 @@ def align(
         return np.eye(dim + 1)
     enlarged = enlargement(fixed[1], moving[1])
     sides = [_enlarged(side, enlarged) for side in (fixed, moving)]
-    scans, looks = (_at(sides, finest_mm) for finest_mm in (FINEST_MM, LOOK_MM))
+    looks = _at(sides, LOOK_MM)
     with _one_thread():
         found = _best_start(looks, seed)
         for stage in KINDS[1 : KINDS.index(kind) + 1]:
             if cancelled():
                 raise Cancelled("the registration was cancelled")
-            seen = scans if RESOLUTIONS_MM[stage][-1] < LOOK_MM else looks
-            found = _refine(stage, found, seen, looks, seed)
+            scans = _at(sides, FINEST_MM) if RESOLUTIONS_MM[stage][-1] < LOOK_MM else looks
+            found = _refine(stage, found, scans, looks, seed)
     found.matrix[:dim, dim] /= enlarged
     return found.matrix
 
@@ -116,14 +116,18 @@ def _enlarged(side: Side, factor: float) -> Side:
 
 
 def _at(sides: list[Side], finest_mm: float) -> _Scans:
-    """Both sides on voxels no finer than ``finest_mm``, as far as they have enough of them."""
+    """Both sides on voxels no finer than ``finest_mm``, as far as they have enough of them.
+
+    Voxels count that lie in the mask by half, or of a mask thinner than them by half of the most.
+    """
     images, masks = [], []
     for data, grid, mask in sides:
         wanted = np.minimum(finest_mm, _extent(grid) / FEWEST)
         working = coarser(grid, tuple(np.maximum(grid.spacing, wanted)))
         images.append(_as_sitk(resample(data, grid, working), working))
-        inside = None if mask is None else resample(mask.float(), grid, working) > 0.5
-        masks.append(None if inside is None else _as_sitk(inside, working))
+        share = None if mask is None else resample(mask.float(), grid, working)
+        inside = None if share is None else _as_sitk(share > share.max() / 2, working)
+        masks.append(inside)
     return _Scans(images, masks)
 
 
@@ -260,7 +264,7 @@ def _refine(stage: str, before: _Found, scans: _Scans, looks: _Scans, seed: int)
         with suppress(RuntimeError):  # it left the moving image; the comparison tells
             method.Execute(*images)
         difference = _difference(transform, looks, seed)
-        if difference <= RUNAWAY * before.difference:
+        if np.isfinite(difference) and difference <= RUNAWAY * before.difference:
             return _Found(_as_matrix(transform), difference)
     return before
 

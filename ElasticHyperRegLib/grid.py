@@ -251,11 +251,12 @@ def anti_aliased(
 
 
 def _blur(source: Grid, direction: np.ndarray, spacing: tuple[float, ...]) -> tuple[float, ...]:
-    """Of ``anti_aliased``, standard deviations in voxels (i, j, k)."""
+    """Of ``anti_aliased``, standard deviations in voxels (i, j, k); 0 where only rounding grew."""
     axes = np.abs(source.direction.T @ direction)
     wanted = axes @ np.asarray(spacing) / axes.sum(axis=1)
     ratio = wanted / np.asarray(source.spacing)
-    return tuple(float(s) for s in np.sqrt(np.maximum(ratio**2 - 1, 0) / 12) * 1.5)
+    ratio = np.where(ratio < 1 + SAME, 1, ratio)
+    return tuple(float(s) for s in np.sqrt((ratio**2 - 1) / 12) * 1.5)
 
 
 def resample(
@@ -265,7 +266,7 @@ def resample(
     mode: str = "bilinear",
     fill: float | None = None,
 ) -> torch.Tensor:
-    """Image ``data`` on ``source`` → (N, C, *target.shape).
+    """Image ``data`` on ``source``, all of it finite → (N, C, *target.shape).
 
     Where ``target`` is coarser the data is first smoothed by the Gaussian that takes a box of one
     source voxel to a box of one target voxel, so that nothing aliases. Labels

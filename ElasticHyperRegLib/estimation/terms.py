@@ -218,7 +218,7 @@ class Similarity(Term):
         problem = replace(problem, moving_mask=None)
         self._objective = Objective(problem, place.grid, place.grid, WINDOW)
         compared = self._objective.likeness
-        self._counts = ~place.by_tissue(compared.fixed, compared.mask).isnan()
+        self._counts = ~place.by_tissue(compared.fixed[:, :1], compared.mask).isnan()
         self._folds = Folds(place)
 
     def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:

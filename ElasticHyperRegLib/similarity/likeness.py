@@ -14,22 +14,20 @@ class Likeness(ABC):
     """Compares warped images with one fixed image, voxel by voxel.
 
     Args:
-        fixed: (N, 1, *shape), intensities of order 1.
+        fixed: what is compared of it, (N, C, *shape): intensities of order 1, or descriptors.
         mask: voxels of the fixed image that count, (N or 1, 1, *shape) in [0, 1].
     """
 
     def __init__(self, fixed: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         self.fixed = fixed.float()
-        self.mask = None if mask is None else mask.float().expand_as(self.fixed)
-
-    @staticmethod
-    @abstractmethod
-    def described(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
-        """What of ``image`` (N, 1, *shape) is warped and compared, (N, C, *shape)."""
+        self.mask = None if mask is None else mask.float().expand_as(self.fixed[:, :1])
 
     @abstractmethod
     def map(self, warped: torch.Tensor) -> torch.Tensor:
-        """Likeness at each voxel, (N, 1, *shape), 1 at most; differentiable in ``warped``."""
+        """Likeness at each voxel, (N, 1, *shape), 1 at most; differentiable in ``warped``.
+
+        ``warped`` is (N, C, *shape), of another image what ``fixed`` is of this one.
+        """
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """Mean of ``values`` (N, 1, *shape) over the mask, or over all voxels: (N,)."""

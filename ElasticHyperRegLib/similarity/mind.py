@@ -29,25 +29,14 @@ class MindSSC(Likeness):
     brightness.
 
     Args:
-        fixed: (N, 1, *shape).
-        spacing: (i, j, k) mm.
+        fixed: its descriptors (``mind_ssc``); those of the other image must be along the same
+            axes of the world.
         mask: as for ``Likeness``.
     """
 
-    def __init__(
-        self, fixed: torch.Tensor, spacing: tuple[float, ...], mask: torch.Tensor | None = None
-    ) -> None:
-        super().__init__(fixed, mask)
-        self._own = mind_ssc(self.fixed, spacing)
-
-    @staticmethod
-    def described(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
-        """Its descriptors; they are along the axes of the image, which must be the fixed one's."""
-        return mind_ssc(image, spacing)
-
     def map(self, warped: torch.Tensor) -> torch.Tensor:
         """Likeness of warped descriptors (N, C, *shape) at each voxel, (N, 1, *shape)."""
-        return 1 - SCALE * (self._own - warped).square().mean(1, keepdim=True)
+        return 1 - SCALE * (self.fixed - warped).square().mean(1, keepdim=True)
 
 
 def mind_ssc(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:

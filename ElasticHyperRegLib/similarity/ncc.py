@@ -118,11 +118,6 @@ class LocalNCC(Likeness):
         self.fixed_mean = mean / self.count
         self.fixed_variance = (square / self.count - self.fixed_mean.square()).clamp_min(0)
 
-    @staticmethod
-    def described(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
-        """The image itself, whatever its spacing."""
-        return image
-
     def map(self, warped: torch.Tensor) -> torch.Tensor:
         """Signed cc² at each voxel, (N, 1, *shape), in [−1, 1]; differentiable in ``warped``.
 

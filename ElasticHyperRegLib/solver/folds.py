@@ -58,12 +58,14 @@ def fold_penalty(u_vox: torch.Tensor) -> torch.Tensor:
     return WEIGHT / corners * total
 
 
+@torch.no_grad()
 def unfolded(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Fields whose few folded voxels, and what their slopes are taken from, are smoothed.
 
     By means over 3^D voxels, until nothing folds or ``TRIES`` times; what folds nowhere, or in
     more than a ``FEW`` voxels, stays as it is. All but the first look is at the boxes of ``BOX``
-    voxels a side that hold a fold: of a large volume each look at all of it takes seconds.
+    voxels a side that hold a fold: of a large volume each look at all of it takes seconds. No
+    gradient follows.
 
     Args:
         u_mm: (N, D, *grid.shape) RAS mm.
@@ -136,7 +138,7 @@ def _smoothed(u_mm: torch.Tensor, folded: torch.Tensor, box: Box) -> torch.Tenso
         else (functional.max_pool3d, functional.avg_pool3d)
     )
     window, inside = box.around(2), box.within(2, 1)
-    side = [3 if length > 2 else 1 for length in box.shape]  # PyTorch refuses fewer
+    side = [3 if length > 2 else 1 for length in box.shape]  # means of three slices need three
     reach = [length // 2 for length in side]
     near = pool(folded[window].float(), side, 1, reach)[inside] > 0
     smooth = mean(u_mm[window], side, 1, reach, count_include_pad=False)[inside]

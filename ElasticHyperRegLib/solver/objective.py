@@ -17,14 +17,9 @@ from ..grid import (
     sample_fractions,
     voxel_points,
 )
-from ..similarity import MIND, likeness
-from ..similarity.mind import DISTANCE, RADIUS
+from ..similarity import described, likeness
 from ..types import Grid
 from .problem import Problem
-
-REACH = DISTANCE + RADIUS
-"""Voxels away that the descriptors of MIND-SSC look."""
-
 
 Boxed = TypeVar("Boxed", float, torch.Tensor, Coefficient)
 
@@ -63,9 +58,9 @@ class Objective:
         self.moving_mask = _mask(problem.moving_mask, problem.moving_grid, moving_grid)
         fixed_mask = _mask(problem.fixed_mask, problem.fixed_grid, image_grid)
         self._whole = image_grid.shape
-        self._box = _box(fixed_mask if boxed else None, self._whole, problem.similarity)
+        self._box = _box(fixed_mask if boxed else None, self._whole)
         self.weight = self.boxed(1 - lam_image - mu_image)
-        fixed = self.boxed(fixed)
+        fixed = self.boxed(described(problem.similarity, fixed, image_grid.spacing))
         fixed_mask = None if fixed_mask is None else self.boxed(fixed_mask)
         initial = np.eye(image_grid.ndim + 1) if problem.initial is None else problem.initial
         world = _unit_cube(moving_grid) @ moving_grid.ras_to_ijk @ initial
@@ -74,8 +69,8 @@ class Objective:
         self._base = apply_matrix(world @ image_grid.ijk_to_ras, points).movedim(1, -1)
         linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
         self._linear = constant(linear, fixed)
-        self.likeness = likeness(problem.similarity, fixed, image_grid.spacing, window, fixed_mask)
-        self.moving = self.likeness.described(moving, moving_grid.spacing)
+        self.likeness = likeness(problem.similarity, fixed, window, fixed_mask)
+        self.moving = described(problem.similarity, moving, moving_grid.spacing)
 
     def boxed(self, data: Boxed) -> Boxed:
         """What of ``data``, a number or (N, C, *image_grid.shape), is looked at."""
@@ -131,22 +126,20 @@ def _coefficient(value: Coefficient, grid: Grid, level: Grid) -> Coefficient:
     return resample(value, grid, level) if isinstance(value, torch.Tensor) else value
 
 
-def _box(mask: torch.Tensor | None, shape: tuple[int, ...], similarity: str) -> tuple[slice, ...]:
-    """From the first to the last voxel of a mask along each axis, and what is compared with it.
+def _box(mask: torch.Tensor | None, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """From the first to the last voxel of a mask along each axis.
 
-    Everything without a mask, or where it is empty. Local NCC looks at masked voxels alone.
+    Everything without a mask, or where it is empty.
     """
     whole = tuple(slice(0, length) for length in shape)
     if mask is None or not bool(mask.any()):
         return whole
-    reach = REACH if similarity == MIND else 0
     counted = (mask > 0).flatten(0, 1).any(0)
     box = []
-    for axis, length in enumerate(shape):
+    for axis in range(len(shape)):
         others = [other for other in range(len(shape)) if other != axis]
         places = counted.amax(others).nonzero()
-        first, last = int(places.min()), int(places.max())
-        box.append(slice(max(first - reach, 0), min(last + 1 + reach, length)))
+        box.append(slice(int(places.min()), int(places.max()) + 1))
     return tuple(box)
 
 

@@ -188,6 +188,16 @@ def test_what_lies_outside_a_mask_leads_nowhere(masked):
     assert free[:3, 3] == pytest.approx([-8, 0, 0], abs=1)
 
 
+def test_a_mask_thinner_than_what_is_looked_at_still_leads():
+    grid = Grid.from_spacing((96, 96, 96), (1.0, 1.0, 1.0))
+    texture = gaussian_smooth(torch.rand(1, 1, 96, 96, 96), (3.0, 3.0, 3.0))
+    mask = torch.zeros(1, 1, 96, 96, 96, dtype=torch.bool)
+    mask[:, :, 20:76, 20:76, 44:48] = True
+    moving = texture.roll((4, -3), (2, 3))
+    found = align("affine", (texture, grid, mask), (moving, grid, mask.roll((4, -3), (2, 3))))
+    assert found @ [46, 48, 48, 1] == pytest.approx([46, 45, 52, 1], abs=1)
+
+
 def test_the_origin_of_the_world_may_lie_anywhere():
     truth, away = motion("affine"), np.eye(4)
     away[:3, 3] = 400, -300, 900

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from ..field import determinant, jacobian_determinant
+from ..grid import mixed
 from ..types import Grid
 
 LOWEST = 0.2
@@ -20,7 +21,9 @@ LOWEST = 0.2
 WEIGHT = 10.0
 FEW = 1e-3
 """Part of the voxels: more folds say that λ and μ are too weak, and are left to be seen."""
-TRIES = 10
+TRIES, SAME_REACH = 20, 3
+"""Smoothings, and how many before more about the folds takes part: fewer leave folds, and more at
+once change more than they have to."""
 BOX = 32
 
 
@@ -60,12 +63,14 @@ def fold_penalty(u_vox: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def unfolded(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Fields whose few folded voxels, and what their slopes are taken from, are smoothed.
+    """Fields whose few folded voxels, and what lies about them, are smoothed.
 
-    By means over 3^D voxels, until nothing folds or ``TRIES`` times; what folds nowhere, or in
-    more than a ``FEW`` voxels, stays as it is. All but the first look is at the boxes of ``BOX``
-    voxels a side that hold a fold: of a large volume each look at all of it takes seconds. No
-    gradient follows.
+    By means of a voxel and those beside it, of which one n times as far away as the nearest counts
+    1/n² (slices far apart, which move each on its own, fold where they are simply averaged), until
+    nothing folds or ``TRIES`` times, ever farther from the folds. What folds nowhere, or in more
+    than a ``FEW`` voxels, stays as it is. All but the first look is at the boxes of ``BOX`` voxels
+    a side that hold a fold: of a large volume each look at all of it takes seconds. No gradient
+    follows.
 
     Args:
         u_mm: (N, D, *grid.shape) RAS mm.
@@ -78,14 +83,15 @@ def unfolded(u_mm: torch.Tensor, grid: Grid) -> torch.Tensor:
         return u_mm
     folded &= mends.view(-1, *[1] * (u_mm.ndim - 1))
     u_mm = u_mm.clone()
-    for _ in range(TRIES):
-        boxes = _occupied(folded)
-        changes = [_smoothed(u_mm, folded, box) for box in boxes]
+    near = tuple(min(grid.spacing) / side for side in reversed(grid.spacing))
+    for done in range(TRIES):
+        boxes, reach = _occupied(folded), 1 + done // SAME_REACH
+        changes = [_smoothed(u_mm, folded, box, reach, near) for box in boxes]
         for box, change in zip(boxes, changes, strict=True):
-            u_mm[box.around(1)] = change
+            u_mm[box.around(reach)] = change
         for box in boxes:
-            there = jacobian_determinant(u_mm[box.around(3)], grid) <= 0
-            folded[box.around(2)] = there[box.within(3, 2)]
+            there = jacobian_determinant(u_mm[box.around(reach + 2)], grid) <= 0
+            folded[box.around(reach + 1)] = there[box.within(reach + 2, reach + 1)]
         if not boxes:
             break
     return u_mm
@@ -130,19 +136,29 @@ def _occupied(folded: torch.Tensor) -> list[Box]:
     return [Box(sample, tuple(BOX * n for n in place), shape) for sample, *place in places]
 
 
-def _smoothed(u_mm: torch.Tensor, folded: torch.Tensor, box: Box) -> torch.Tensor:
-    """The field in ``box.around(1)``, smoothed at folds and beside them."""
-    pool, mean = (
-        (functional.max_pool2d, functional.avg_pool2d)
-        if u_mm.ndim == 4
-        else (functional.max_pool3d, functional.avg_pool3d)
-    )
-    window, inside = box.around(2), box.within(2, 1)
-    side = [3 if length > 2 else 1 for length in box.shape]  # means of three slices need three
-    reach = [length // 2 for length in side]
-    near = pool(folded[window].float(), side, 1, reach)[inside] > 0
-    smooth = mean(u_mm[window], side, 1, reach, count_include_pad=False)[inside]
-    return torch.where(near, smooth, u_mm[window][inside])
+def _smoothed(
+    u_mm: torch.Tensor, folded: torch.Tensor, box: Box, reach: int, near: tuple[float, ...]
+) -> torch.Tensor:
+    """The field in ``box.around(reach)``, smoothed at folds and up to ``reach`` voxels from them.
+
+    Along an axis of coarser voxels that is fewer, one at least; ``near`` has for each axis how
+    fine its voxels are, 1 for the finest.
+    """
+    window, inside = box.around(2 * reach), box.within(2 * reach, reach)
+    pool = functional.max_pool2d if u_mm.ndim == 4 else functional.max_pool3d
+    reaches = [max(1, round(reach * share)) for share in near]
+    about = pool(folded[window].float(), [2 * n + 1 for n in reaches], 1, reaches)[inside] > 0
+    own = smooth = u_mm[window]
+    for axis, share in enumerate(near, start=2):
+        smooth = mixed(smooth, axis, _beside(smooth.shape[axis], share**2, smooth))
+    return torch.where(about, smooth[inside], own[inside])
+
+
+def _beside(length: int, share: float, like: torch.Tensor) -> torch.Tensor:
+    """(length, length): mean of each voxel and, by ``share``, those beside it along an axis."""
+    ones = like.new_ones(length, length)
+    weights = share * ones.triu(-1).tril(1) + (1 - share) * ones.triu().tril()
+    return weights / weights.sum(1, keepdim=True)
 
 
 def _low(u_vox: torch.Tensor) -> tuple[Places, int]:

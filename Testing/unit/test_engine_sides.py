@@ -14,7 +14,7 @@ from ElasticHyperRegLib.engine.intensity import normalised
 from ElasticHyperRegLib.engine.network_field import NetworkField
 from ElasticHyperRegLib.engine.outcome import outcome
 from ElasticHyperRegLib.engine.prepare import Side, prepare, problem_of
-from ElasticHyperRegLib.engine.report import _likeness
+from ElasticHyperRegLib.engine.report import UNLIKE, _likeness, _unlikeness
 from ElasticHyperRegLib.field import jacobian_determinant
 from Testing.unit.small_pair import small_request
 
@@ -75,6 +75,14 @@ def test_likeness_counts_what_lies_in_both_masks(columns):
     shown = outcome(moving, None, torch.zeros(1, 2, 20, columns), moving.image.grid)
     expected = pytest.approx(1.0) if columns == 40 else None  # 80 voxels say nothing
     assert _likeness(fixed, shown) == expected
+
+
+def test_what_only_one_scan_shows_makes_the_rest_no_less_alike():
+    fixed = side_of(1 + torch.rand(10, 20, 20, generator=torch.Generator().manual_seed(0)))
+    moving = side_of(fixed.data[0, 0, :6] + 0.01 * torch.rand(6, 20, 20))
+    shown = outcome(moving, None, torch.zeros(1, 3, 10, 20, 20), fixed.image.grid)
+    assert int(shown.counted.sum()) == 6 * 400
+    assert _unlikeness(fixed, shown) < 0.1 * UNLIKE
 
 
 def test_one_setting_of_all_tissues_is_what_a_network_gets():

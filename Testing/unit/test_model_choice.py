@@ -19,7 +19,7 @@ from ElasticHyperRegLib import (
     register,
 )
 from ElasticHyperRegLib.engine import choose_model, model_choice
-from ElasticHyperRegLib.engine.intensity import is_ct
+from ElasticHyperRegLib.engine.intensity import is_ct, normalised
 from ElasticHyperRegLib.engine.model import measured
 from ElasticHyperRegLib.weights import folders, packaged_folder, read_card
 from Testing.unit.small_pair import small_request
@@ -71,6 +71,16 @@ def test_ct_is_known_by_its_air(low, padding, expected):
     if padding:
         values[:, :, :2] = -2048
     assert is_ct(Image(values, Grid((8, 8, 8), np.eye(4)))) is expected
+
+
+def test_a_few_values_below_air_do_not_hide_a_ct():
+    generator = torch.Generator().manual_seed(0)
+    values = -1024 + 40 * torch.randn(1, 1, 16, 16, 16, generator=generator)
+    values[:, :, 8:] += 1024
+    values[0, 0, 0, 0, 0] = -1500
+    image = Image(values, Grid((16, 16, 16), np.eye(4)))
+    assert is_ct(image)
+    assert torch.equal(normalised(image), ((values + 1000) / 1600).clamp(0, 1))
 
 
 # By name

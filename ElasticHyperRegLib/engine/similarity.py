@@ -77,11 +77,12 @@ def in_fixed_frame(problem: Problem) -> Problem:
     spacing = tuple((np.asarray(fixed.spacing) * lengths).tolist())
     smooth = anti_aliased(problem.moving, moving, along / lengths, spacing)
     mask = problem.moving_mask
+    shown = torch.ones_like(problem.moving) if mask is None else mask.float()
     return replace(
         problem,
         moving=brought(smooth, "bilinear", None),
         moving_grid=grid,
-        moving_mask=None if mask is None else brought(mask.float(), "nearest", 0.0),
+        moving_mask=brought(shown, "nearest", 0.0),
         initial=None,
         similarity=MIND,
     )

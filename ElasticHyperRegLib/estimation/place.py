@@ -122,13 +122,10 @@ class Place:
 
 
 class Landing:
-    """Where the voxels of the field's grid land in ``moving`` under φ(x) = A(x + d(x)).
+    """Where the voxels of the field's grid land in ``moving`` under φ(x) = A(x + d(x))."""
 
-    ``initial`` is A where it is not that of the place.
-    """
-
-    def __init__(self, place: Place, moving: Grid, initial: np.ndarray | None = None) -> None:
-        to_voxel = moving.ras_to_ijk @ (place.initial if initial is None else initial)
+    def __init__(self, place: Place, moving: Grid) -> None:
+        to_voxel = moving.ras_to_ijk @ place.initial
         like = torch.zeros((), device=place.device)
         voxels = voxel_points(place.grid.shape, like)
         self._base = apply_matrix(to_voxel @ place.grid.ijk_to_ras, voxels)

@@ -8,7 +8,6 @@ All of them are differentiable in d but ``HardDice``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from math import nan
 
 import numpy as np
@@ -211,11 +210,6 @@ class Similarity(Term):
             options=RegistrationOptions(similarity=evidence.similarity),
         )
         problem = problem_of(prepare(request), (0.0, 0.0), place.initial, place.device)
-        self._mask = problem.moving_mask
-        there = np.eye(place.grid.ndim + 1) if problem.initial is None else problem.initial
-        self._landing = Landing(place, problem.moving_grid, there)
-        # What leaves the moving mask must not count as alike: it is weighted here instead.
-        problem = replace(problem, moving_mask=None)
         self._objective = Objective(problem, place.grid, place.grid, WINDOW)
         compared = self._objective.likeness
         self._counts = ~place.by_tissue(compared.fixed[:, :1], compared.mask).isnan()
@@ -223,10 +217,10 @@ class Similarity(Term):
 
     def __call__(self, d_mm: torch.Tensor) -> torch.Tensor:
         """Likeness less folds, of everything that counts and by tissue."""
-        objective = self._objective
-        apart = objective.dissimilarity(mm_to_vox(d_mm, self.place.grid))
-        likeness = 1 - self.place.by_tissue(apart, self._counted(d_mm))
-        # What lands nowhere in the moving mask is like nothing.
+        apart, landed = self._objective.compared(mm_to_vox(d_mm, self.place.grid))
+        mask = self._objective.likeness.mask
+        likeness = 1 - self.place.by_tissue(apart, landed if mask is None else landed * mask)
+        # What lands nowhere in the moving image is like nothing.
         likeness = torch.where(self._counts, likeness.nan_to_num(0.0), nan)
         return likeness + FOLD_PENALTY * self._folds(d_mm)
 
@@ -242,14 +236,6 @@ class Similarity(Term):
             "likeness of the images less folds, which uses up no label and no landmark; it favours "
             f"weak regularisation, so by itself a gain of {self.tolerance:g} or less moves nothing"
         )
-
-    def _counted(self, d_mm: torch.Tensor) -> torch.Tensor | None:
-        """Voxels that count in both images, (1, 1, *grid.shape); ``None`` for all of them."""
-        fixed = self._objective.likeness.mask
-        if self._mask is None:
-            return fixed
-        landed = nearest(self._mask, self._landing(d_mm)).float()
-        return landed if fixed is None else fixed * landed
 
 
 TERMS: dict[str, type[Term]] = {

@@ -164,7 +164,8 @@ class SolverField:
             check: called at every pass; may raise to stop.
             patience: when it ends.
         """
-        energy = self._checked(self._objective.at(values), check)
+        objective = self._objective.at(values).counting_from(held.u_vox)
+        energy = self._checked(objective, check)
         found = passes(energy, held.u_vox, self._metric, _stiffness(values), patience.ahead)
         next(found)  # what is held already
         trace: list[torch.Tensor] = []
@@ -210,7 +211,7 @@ class SolverField:
     ) -> tuple[torch.Tensor, Minimised]:
         """As ``refined`` under λ and μ (T, 2): u, and how the objective behaves about it."""
         rows = tuple(rounded(row) for row in numbers.tolist())
-        objective = self._objective.at(rows)
+        objective = self._objective.at(rows).counting_from(start.u_vox)
 
         def slope(u_vox: torch.Tensor) -> torch.Tensor:
             return sum_and_slope(objective, u_vox)[1]()
@@ -218,7 +219,7 @@ class SolverField:
         def share(u_vox: torch.Tensor) -> torch.Tensor:
             with torch.enable_grad():
                 wanted = numbers.detach().requires_grad_()
-                value = u_vox[0, 0].numel() * self._objective.at_numbers(wanted)(u_vox).sum()
+                value = u_vox[0, 0].numel() * objective.at_numbers(wanted)(u_vox).sum()
                 return torch.autograd.grad(value, wanted)[0]
 
         about = Minimised(slope, share, smoother(self._metric, _stiffness(rows)))

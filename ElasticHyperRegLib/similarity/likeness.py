@@ -29,6 +29,10 @@ class Likeness(ABC):
         ``warped`` is (N, C, *shape), of another image what ``fixed`` is of this one.
         """
 
+    @abstractmethod
+    def within(self, counted: torch.Tensor) -> Likeness:
+        """The same over the voxels of its mask that are 1 in ``counted`` (N, 1, *shape), else 0."""
+
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """Mean of ``values`` (N, 1, *shape) over the mask, or over all voxels: (N,)."""
         if self.mask is None:
@@ -38,15 +42,16 @@ class Likeness(ABC):
     def landed_mean(
         self, apart: torch.Tensor, weight: torch.Tensor | float, landed: torch.Tensor | None
     ) -> torch.Tensor:
-        """``mean`` of a weighted dissimilarity over what lands in the moving mask: (N,).
+        """``mean`` of a weighted dissimilarity over what lands in the moving image: (N,).
 
-        So a field neither gains nor loses by what it carries out of that mask. Where hardly
-        anything lands, what is missing counts as unlike.
+        So a field neither gains nor loses by what it carries out of that image or its mask. Where
+        hardly anything lands, what is missing counts as unlike.
 
         Args:
             apart: weight · (1 − likeness), (N, 1, *shape).
             weight: as in ``apart``, broadcast to it.
-            landed: 1 where a voxel lands in the moving mask, else 0; ``None`` without one.
+            landed: 1 where a voxel lands in what the moving image shows, else 0; ``None`` where
+                all do.
         """
         if landed is None:
             return self.mean(apart)

@@ -38,6 +38,10 @@ class MindSSC(Likeness):
         """Likeness of warped descriptors (N, C, *shape) at each voxel, (N, 1, *shape)."""
         return 1 - SCALE * (self.fixed - warped).square().mean(1, keepdim=True)
 
+    def within(self, counted: torch.Tensor) -> MindSSC:
+        """As ``Likeness.within``."""
+        return MindSSC(self.fixed, counted if self.mask is None else self.mask * counted)
+
 
 def mind_ssc(image: torch.Tensor, spacing: tuple[float, ...]) -> torch.Tensor:
     """Descriptor of each voxel: (N, 12, K, J, I) in 3D, (N, 4, J, I) in 2D, values in (0, 1].

@@ -127,6 +127,11 @@ class LocalNCC(Likeness):
         values: torch.Tensor = _SignedSquaredCC.apply(warped.float(), self)  # type: ignore[no-untyped-call]
         return values
 
+    def within(self, counted: torch.Tensor) -> LocalNCC:
+        """As ``Likeness.within``: boxes look at these voxels alone."""
+        mask = counted if self.mask is None else self.mask * counted
+        return LocalNCC(self.fixed, self.window, mask)
+
     def slope(self, warped: torch.Tensor) -> torch.Tensor:
         """Derivative of the sum of ``map`` by each voxel of ``warped``, (N, 1, *shape).
 

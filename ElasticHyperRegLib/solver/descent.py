@@ -73,6 +73,7 @@ def descend(
     (Kingma and Ba, 2015) proposes, a proposal is accepted for a pair when it lowers that pair's
     objective, and the last accepted field is what comes back: the objective never rises.
     """
+    objective = objective.counting_from(u_vox)
     spacing = objective.field_grid.spacing
     sigma = tuple(level.smoothing * min(spacing) / s for s in spacing)
     parameter = torch.zeros_like(u_vox, requires_grad=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TypeVar
 
 import numpy as np
@@ -18,9 +19,11 @@ from ..grid import (
     voxel_points,
 )
 from ..similarity import described, likeness
+from ..similarity.likeness import LEAST_LANDED
 from ..types import Grid
 from .problem import Problem
 
+Counting = TypeVar("Counting", bound="Objective")
 Boxed = TypeVar("Boxed", float, torch.Tensor, Coefficient)
 
 
@@ -28,7 +31,7 @@ class Objective:
     """E(u) = mean((1 − Λ − Γ)·D) + mean(W(u)) at one resolution, one value a pair.
 
     D is 1 − cc², or that of MIND-SSC (``Likeness``). The first mean is over what of the fixed mask
-    lands in the moving mask, the second over all.
+    lands in the moving image and its mask, the second over all.
 
     Args:
         problem: what is to be solved.
@@ -70,6 +73,7 @@ class Objective:
         linear = (world @ field_grid.ijk_to_ras)[: image_grid.ndim, : image_grid.ndim]
         self._linear = constant(linear, fixed)
         self.likeness = likeness(problem.similarity, fixed, window, fixed_mask)
+        self._counted: torch.Tensor | None = None
         self.moving = described(problem.similarity, moving, moving_grid.spacing)
 
     def boxed(self, data: Boxed) -> Boxed:
@@ -84,31 +88,52 @@ class Objective:
         return resize(moved, self._whole, self._box).movedim(1, -1).add_(self._base)
 
     def _sample(self, data: torch.Tensor, positions: torch.Tensor, mode: str) -> torch.Tensor:
-        """Images continue their border outside; a mask (``nearest``) ends there."""
+        """Images continue their border outside, as boxes look that far; a mask ends there."""
         data = data.expand(positions.shape[0], *data.shape[1:])
         padding = "zeros" if mode == "nearest" else "border"
         return sample_fractions(data, positions, mode, padding)
 
+    def _landed(self, positions: torch.Tensor) -> torch.Tensor:
+        """1 at what lands in the moving image and in its mask, else 0: (N, 1, *shape)."""
+        positions = positions.detach()
+        if self.moving_mask is not None:
+            return self._sample(self.moving_mask, positions, "nearest")
+        return (positions.abs() <= 1).all(-1)[:, None].to(positions.dtype)
+
+    def counting_from(self: Counting, u_vox: torch.Tensor) -> Counting:
+        """The same, where what lands in the moving image under ``u_vox`` counts for every field.
+
+        That is a function without jumps, and nothing is gained by carrying off what differs.
+        Boxes of NCC look at nothing else then.
+        """
+        fresh = copy(self)
+        fresh._counted = landed = self._landed(self._positions(u_vox.detach()))
+        share = self.likeness.mean(landed)
+        if bool((share >= LEAST_LANDED).all()) and bool((share < 1).any()):
+            fresh.likeness = self.likeness.within(landed)
+        return fresh
+
     def dissimilarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """(1 − Λ − Γ)·D at each voxel that is looked at, (N, 1, *shape).
 
-        What lands outside of the moving mask is like nothing: D = 1.
+        What lands outside of the moving image or its mask is like nothing: D = 1.
         """
-        apart, landed = self._compared(u_vox)
-        return apart if landed is None else apart * landed + (1 - landed) * self.weight
+        apart, landed = self.compared(u_vox)
+        return apart * landed + (1 - landed) * self.weight
 
     def similarity(self, u_vox: torch.Tensor) -> torch.Tensor:
         """The data term, (N,)."""
-        apart, landed = self._compared(u_vox)
+        apart, landed = self.compared(u_vox)
         return self.likeness.landed_mean(apart, self.weight, landed)
 
-    def _compared(self, u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(1 − Λ − Γ)·D whatever the moving mask says, and what lands in it."""
+    def compared(self, u_vox: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(1 − Λ − Γ)·D wherever a voxel lands, and 1 where that is in what the moving image shows.
+
+        (N, 1, *shape) each; the second, else 0, has no gradient.
+        """
         positions = self._positions(u_vox)
-        landed = None
-        if self.moving_mask is not None:
-            landed = self._sample(self.moving_mask, positions.detach(), "nearest")
         apart = 1 - self.likeness.map(self._sample(self.moving, positions, "bilinear"))
+        landed = self._landed(positions) if self._counted is None else self._counted
         return apart * self.weight, landed
 
     def energy(self, u_vox: torch.Tensor) -> torch.Tensor:

@@ -86,6 +86,7 @@ def settle(
     objective: Objective, u_vox: torch.Tensor, level: Level, options: SolverOptions, tick: Tick
 ) -> Descent:
     """As ``descent.descend``; the objective includes what folds cost."""
+    objective = objective.counting_from(u_vox)
     metric = ElasticMetric(objective.field_grid, u_vox)
     stiffness = _mean(objective.lam) + 2 * _mean(objective.mu)
     tick(0.0)

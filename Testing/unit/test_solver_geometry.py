@@ -23,6 +23,9 @@ class Pull(Objective):
     def __init__(self) -> None:
         self.field_grid = Grid.from_spacing((24, 48), (1.0, 2.0))
 
+    def counting_from(self, u_vox: torch.Tensor) -> Pull:
+        return self
+
     def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:
         return -u_vox[:, 0, 12, 24]
 
@@ -48,14 +51,30 @@ def test_an_update_is_as_wide_in_mm_along_every_axis():
     assert wide[0] == pytest.approx(wide[1], rel=0.1)
 
 
-def test_a_moving_mask_ends_with_its_image():
+@pytest.mark.parametrize("mask", [None, torch.ones(1, 1, 32, 32)])
+def test_a_moving_image_and_its_mask_end_together(mask):
     grid = Grid.from_spacing((32, 32), (1.0, 1.0))
     moving = gaussian_smooth(torch.rand(1, 1, 32, 32), (1.0, 1.0))
     fixed = torch.cat([moving[..., 16:], torch.rand(1, 1, 32, 16)], -1)
-    problem = Problem(fixed, moving, grid, grid, 0.0, 0.0, moving_mask=torch.ones(1, 1, 32, 32))
+    problem = Problem(fixed, moving, grid, grid, 0.0, 0.0, moving_mask=mask)
     u_vox = torch.zeros(1, 2, 32, 32)
     u_vox[:, 0] = 16
-    assert Objective(problem, grid, grid, 5).similarity(u_vox).item() < 0.2
+    objective = Objective(problem, grid, grid, 5)
+    assert objective.similarity(u_vox).item() < 0.2
+    assert objective.compared(u_vox)[1].sum() == 16 * 32
+    on_the_way = objective.counting_from(u_vox)
+    assert on_the_way.similarity(u_vox).item() < 1e-3  # boxes look at nothing else
+    assert torch.equal(on_the_way.compared(0 * u_vox)[1], objective.compared(u_vox)[1])
+
+
+def test_what_the_moving_image_does_not_show_pulls_at_nothing():
+    grid, shown = Grid.from_spacing((40, 40), (2.0, 2.0)), 26
+    moving = gaussian_smooth(torch.rand(1, 1, 40, 40), (1.5, 1.5))
+    moving = (moving - moving.mean()) / moving.std()
+    part = Grid.from_spacing((40, shown), (2.0, 2.0))
+    options = SolverOptions.for_dimension(2)
+    found = solve(Problem(moving, moving[..., :shown], grid, part, 0.05, 0.2), options)
+    assert found.u_mm.abs().mean() < 0.2  # mm; 0.46 when its border was continued
 
 
 def test_small_images_take_the_finest_levels():

@@ -117,15 +117,15 @@ def test_the_sensitivity_is_shown_until_a_slider_moves(demo):
     volume = picture(demo)
     assert min(np.abs(volume - other).mean() for other in (bare, displacement)) > 0.5
     assert demo.page.locator("[data-table=spread] tbody tr").count() >= 5
+    demo.page.click("[data-switch=sensitivity] input")
+    legend.first.wait_for(state="detached")
+    demo.page.click("[data-switch=sensitivity] input")
+    legend.first.get_by_text("0", exact=True).wait_for()
     number = demo.number()
     demo.drag("lung", "mu", 0.75)
     demo.settled(number)
     demo.page.wait_for_selector("[data-table=spread]", state="detached")
     assert legend.count() == 0
-    demo.page.click("[data-action=sense]")
-    legend.first.get_by_text("0", exact=True).wait_for()
-    demo.page.click("[data-switch=sensitivity] input")
-    legend.first.wait_for(state="detached")
 
 
 def test_slices_say_which_way_they_look_and_where_they_are(demo):

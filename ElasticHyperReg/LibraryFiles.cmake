@@ -211,6 +211,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   ElasticHyperRegLib/similarity/mse.py
   ElasticHyperRegLib/similarity/ncc.py
   ElasticHyperRegLib/solver/__init__.py
+  ElasticHyperRegLib/solver/begin.py
   ElasticHyperRegLib/solver/descent.py
   ElasticHyperRegLib/solver/elastic_metric.py
   ElasticHyperRegLib/solver/folds.py

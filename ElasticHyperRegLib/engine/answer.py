@@ -12,7 +12,7 @@ import torch
 from .. import __version__
 from ..field import inverse_map, jacobian_determinant, to_grid, with_initial, world_points
 from ..similarity import MIND
-from ..solver import Solution, solve
+from ..solver import Problem, Solution, is_far_off, solve
 from ..types import Displacement, Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .arithmetic import wait_for
@@ -22,12 +22,13 @@ from .network_field import NetworkField
 from .outcome import outcome
 from .prepare import Prepared, initial_alignment, prepare, problem_of
 from .report import measures, regularity
-from .request import NONE, RegistrationRequest, RegistrationResult
+from .request import AUTO, NONE, RegistrationRequest, RegistrationResult
 from .run import Run
 from .solver_settings import solver_settings
 
 NO_MODEL_FITS = "none (no trained model fits)"
 NOT_REFINED = "not refined"
+FAR_OFF = "the answer of {} was far off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +108,9 @@ def answer(
                 start = Displacement(to_grid(start.u_mm, start.grid, pair.grid), pair.grid)
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:
-            prepared, initial, device = pair.prepared, pair.initial, pair.device
-            problem = problem_of(prepared, coefficients(request), initial, device)
+            problem = problem_of(pair.prepared, coefficients(request), pair.initial, pair.device)
+            if field is not None and _far_off(request, problem, start, run):
+                choice, field, start = _left(field.name), None, None
             settings = solver_settings(request.options, pair.grid.ndim, choice.card)
             solution = solve(problem, settings, start, done, run.cancelled)
             start = Displacement(solution.u_mm, pair.grid)
@@ -125,6 +127,20 @@ def _network_answer(request: RegistrationRequest, field: NetworkField) -> torch.
         return field.displacement(everywhere, {})
     values = {name: Elasticity(*value) for name, value in used_elasticity(request).items()}
     return field.displacement(request.options.elasticity, values)
+
+
+def _far_off(
+    request: RegistrationRequest, problem: Problem, start: Displacement | None, run: Run
+) -> bool:
+    """Whether ``auto`` had better not have taken the model that answered ``start``."""
+    if start is None or request.options.model != AUTO:
+        return False
+    return is_far_off(problem, start, lambda fraction: run.check())
+
+
+def _left(name: str) -> ModelChoice:
+    """The choice of a model whose answer is not used."""
+    return ModelChoice(None, FAR_OFF.format(name), left=name)
 
 
 def _result(
@@ -182,7 +198,7 @@ def _facts(
         return {**facts, "model": NONE}
     if field is None or choice.card is None:
         across = pair.prepared.similarity == MIND
-        told = f"none ({choice.reason})" if across else NO_MODEL_FITS
+        told = f"none ({choice.reason})" if across or choice.left else NO_MODEL_FITS
         return {**facts, "model": told, "model_choice": choice.reason}
     reasons = [choice.reason, field.note] if field.note else [choice.reason]
     named = {"model": field.name, "model_sha256": choice.card.sha256}

@@ -42,10 +42,14 @@ _DICE = re.compile(r"dice at (?:([\d.]+) )?([\d.]+)")
 
 @dataclass(frozen=True, eq=False)
 class ModelChoice:
-    """Card of the chosen model, ``None`` for the solver alone, and why, in a few words."""
+    """Card of the chosen model, ``None`` for the solver alone, and why, in a few words.
+
+    ``left`` names a model that was chosen, but whose answer was far off and is not used.
+    """
 
     card: ModelCard | None
     reason: str
+    left: str = ""
 
 
 def choose_model(request: RegistrationRequest) -> ModelCard | None:

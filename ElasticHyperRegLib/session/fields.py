@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from math import inf
 from typing import TypeVar
@@ -21,12 +22,12 @@ from ..engine.elasticity import tissue_names
 from ..engine.memory import first_line
 from ..engine.network_grid import network_grid
 from ..engine.prepare import problem_of
-from ..engine.request import DEFAULT_ELASTICITY, NONE
+from ..engine.request import AUTO, DEFAULT_ELASTICITY, NONE
 from ..engine.sliding import bands
 from ..estimation.settings import Setting
 from ..field import to_grid
-from ..solver import Problem
-from ..types import Elasticity, Grid
+from ..solver import Problem, is_far_off
+from ..types import Displacement, Elasticity, Grid
 from ..weights import ModelCard, load_model
 from .budget import MEASURED, ROOM, affordable, seconds_of_pass
 from .devices import NETWORK_BYTES, SOLVER_BYTES, Rung, empty_caches, free_bytes, ladder
@@ -36,6 +37,7 @@ from .solver_field import BUDGET, SolverField, images_grid
 
 T = TypeVar("T")
 MIB = 2**20
+FAR_OFF = "{} is far off for this pair: the solver answers"
 
 
 class Fields:
@@ -160,13 +162,17 @@ class Fields:
     def _bind(self) -> None:
         device, coarsening = self.rung.device, self.rung.coarsening
         prepared, initial = self._pair.prepared, self._pair.initial
-        self.network = self._finer = self._finisher = None
+        self.network = self._finer = self._finisher = said = None
         if self._card is not None:
             options = NetworkOptions(quick=True, coarsening=coarsening)
             model, labels = load_model(self._card.folder), self._request.fixed_labels
             self.network = NetworkField(model, prepared, initial, labels, device, options)
-            self.network.displacement(DEFAULT_ELASTICITY, {})
+            said = Displacement(
+                self.network.displacement(DEFAULT_ELASTICITY, {}), self.network.grid
+            )
         problem = problem_of(prepared, (0.0, 0.0), initial, device)
+        if said is not None and self._is_far_off(problem, said):
+            self._leave_model()
         if self.grid is None:
             self.grid = self._wanted(problem)
         grid = self.grid
@@ -177,6 +183,18 @@ class Fields:
         self._finer = self._finer_than(images)
         if self.network is None:
             self.solver.anchor()
+
+    def _is_far_off(self, problem: Problem, said: Displacement) -> bool:
+        """Whether ``auto`` had better not have taken the model; asked once, of its default."""
+        if self._request.options.model != AUTO or self.grid is not None:
+            return False
+        lam, mu = DEFAULT_ELASTICITY.lam, DEFAULT_ELASTICITY.mu
+        return is_far_off(replace(problem, lam=lam, mu=mu), said, lambda fraction: None)
+
+    def _leave_model(self) -> None:
+        self.notes.append(FAR_OFF.format(self.model_name))
+        self.network = self._card = None
+        self.tissues = _obeyed(self._request, None)
 
     def _wanted(self, problem: Problem) -> Grid:
         """Where answers live: on a processor the network's own grid, else what can be afforded."""

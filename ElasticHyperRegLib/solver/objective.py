@@ -100,14 +100,15 @@ class Objective:
             return self._sample(self.moving_mask, positions, "nearest")
         return (positions.abs() <= 1).all(-1)[:, None].to(positions.dtype)
 
-    def counting_from(self: Counting, u_vox: torch.Tensor) -> Counting:
-        """The same, where what lands in the moving image under ``u_vox`` counts for every field.
+    def counting_from(self: Counting, *fields: torch.Tensor) -> Counting:
+        """The same, where what lands in the moving image under all ``fields`` counts for any other.
 
         That is a function without jumps, and nothing is gained by carrying off what differs.
         Boxes of NCC look at nothing else then.
         """
+        landed = torch.stack([self._landed(self._positions(u.detach())) for u in fields]).amin(0)
         fresh = copy(self)
-        fresh._counted = landed = self._landed(self._positions(u_vox.detach()))
+        fresh._counted = landed
         share = self.likeness.mean(landed)
         if bool((share >= LEAST_LANDED).all()) and bool((share < 1).any()):
             fresh.likeness = self.likeness.within(landed)

@@ -33,26 +33,25 @@ def lattice(radius: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def discrete_search(objective: Objective, range_mm: float, pairs: int) -> torch.Tensor:
-    """Displacement (N, D, *field_grid.shape) in voxels within ``range_mm`` and the image's size.
+def discrete_search(objective: Objective, range_mm: float, base: torch.Tensor) -> torch.Tensor:
+    """What to add to ``base``, in voxels within ``range_mm`` and the image's size.
 
-    Minimises mean(C(x, u(x))) + θ |u − v|² alternately over u (on the lattice) and v = G u (a
-    Gaussian), while the coupling θ grows. C = 1 − cc² of ``objective``, whose image and field
-    grids must be the same.
+    Both are (N, D, *field_grid.shape). Minimises mean(C(x, base + u(x))) + θ |u − v|² alternately
+    over u (on the lattice) and v = G u (a Gaussian), while the coupling θ grows. C = 1 − cc² of
+    ``objective``, whose image and field grids must be the same.
     """
     grid = objective.field_grid
     like = objective.moving
     reach = zip(grid.spacing, grid.size, strict=True)
     candidates = lattice(tuple(min(int(range_mm / s), n) for s, n in reach), like)
     view = (1, grid.ndim, *([1] * grid.ndim))
-    zero = like.new_zeros(pairs, grid.ndim, *grid.shape)
     cost = torch.stack(
-        [objective.dissimilarity(zero + d.view(view))[:, 0] for d in candidates], dim=1
+        [objective.dissimilarity(base + d.view(view))[:, 0] for d in candidates], dim=1
     )
-    smooth = zero
+    smooth = torch.zeros_like(base)
     for coupling in COUPLINGS:
         best = torch.full_like(cost[:, 0], torch.inf)
-        u_vox = torch.zeros_like(zero)
+        u_vox = torch.zeros_like(base)
         for number, d in enumerate(candidates):
             total = cost[:, number] + coupling * (smooth - d.view(view)).square().sum(1)
             wins = total < best

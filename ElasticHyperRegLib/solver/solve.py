@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from ..errors import Cancelled
 from ..field import mm_to_vox, to_grid, vox_to_mm
-from ..grid import coarser, pyramid
+from ..grid import pyramid
 from ..similarity import MIND
 from ..types import Displacement, Grid
+from .begin import first_guess
 from .descent import Tick, descend
 from .folds import unfolded
 from .objective import Objective
 from .problem import Level, Problem, SolverOptions, field_grid
-from .search import discrete_search
 from .settle import settle
 
-SEARCH_STEPS = 5
 MOST_DESCRIBED = 2**23
 """Voxels of an image from which on a level is left out with MIND-SSC: descriptors of more need some
 seven gigabytes, and nodes three voxels apart ask for no finer ones."""
@@ -72,7 +71,7 @@ def solve(
     ticks = _ticks(grids, levels, progress, cancelled)
     here = field_grid(grids[0], levels[0])
     if start is None:
-        u_mm = _first_guess(problem, options, grids[0], levels[0], ticks[0])
+        u_mm = first_guess(problem, options, grids[0], levels[0], ticks[0])
     else:
         u_mm = to_grid(start.u_mm, start.grid, here)
     traces = []
@@ -108,37 +107,3 @@ def _ticks(
         progress(highest)
 
     return [partial(tick, number) for number in range(len(grids))]
-
-
-def _first_guess(
-    problem: Problem, options: SolverOptions, image_grid: Grid, level: Level, tick: Tick
-) -> torch.Tensor:
-    """Where the first level begins, in mm on its field grid.
-
-    The discrete search competes with rest: both take a third of the level's iterations, and the
-    one whose objective is then lower goes on.
-    """
-    grid = field_grid(image_grid, level)
-    rest = problem.fixed.new_zeros(problem.fixed.shape[0], grid.ndim, *grid.shape)
-    if not options.search_mm:
-        return rest
-    objective = Objective(problem, image_grid, grid, level.window, boxed=True)
-    trial = replace(level, iterations=level.iterations // 3)
-    found = mm_to_vox(_search(problem, options, grid, tick), grid)
-    tries = [descend(objective, u_vox, trial, options, tick) for u_vox in (rest, found)]
-    wins = (tries[1].value < tries[0].value).view(-1, *([1] * (rest.ndim - 1)))
-    return vox_to_mm(torch.where(wins, tries[1].u_vox, tries[0].u_vox), grid)
-
-
-def _search(problem: Problem, options: SolverOptions, grid: Grid, tick: Tick) -> torch.Tensor:
-    """The discrete search, as displacement on ``grid``.
-
-    Its lattice is never finer than a fifth of the range, so that its cost does not grow with the
-    resolution of the image.
-    """
-    spacing = tuple(max(s, options.search_mm / SEARCH_STEPS) for s in grid.spacing)
-    lattice_grid = coarser(grid, spacing)
-    objective = Objective(problem, lattice_grid, lattice_grid, options.search_window)
-    tick(0.0)
-    found = discrete_search(objective, options.search_mm, problem.fixed.shape[0])
-    return to_grid(vox_to_mm(found, lattice_grid), lattice_grid, grid)

@@ -134,6 +134,29 @@ def test_a_fitting_model_is_taken_and_explained(models):
     assert result.metrics["model_choice"] == chosen.reason
 
 
+def test_a_model_that_is_far_off_is_left_unless_it_was_named(models, monkeypatch):
+    install(lively(tiny_spec()), models / "thorax", CT)
+    alone = register(asked(initial="none", model="none"))
+    found = {}
+    for far in (True, False):
+        monkeypatch.setattr(
+            "ElasticHyperRegLib.engine.answer.is_far_off",
+            lambda problem, field, tick, far=far: far,
+        )
+        for model in ("auto", "thorax"):
+            found[far, model] = register(asked(initial="none", model=model))
+    left = found[True, "auto"]
+    assert torch.equal(left.displacement.u_mm, alone.displacement.u_mm)
+    assert left.metrics["model"] == "none (the answer of thorax was far off)"
+    assert left.metrics["model_choice"] == "the answer of thorax was far off"
+    assert "model_sha256" not in left.metrics
+    used = found[True, "thorax"]
+    assert used.metrics["model"] == "thorax"
+    for key in ((False, "auto"), (False, "thorax")):
+        assert torch.equal(found[key].displacement.u_mm, used.displacement.u_mm)
+        assert not torch.equal(found[key].displacement.u_mm, alone.displacement.u_mm)
+
+
 @pytest.mark.parametrize(
     ("expects", "words"),
     [

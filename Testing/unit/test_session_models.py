@@ -20,6 +20,8 @@ from Testing.unit.live_answers import ALONE, HARD, SOFT, Answers, ask
 from Testing.unit.small_pair import small_request
 from Testing.unit.tiny_models import install, lively, tiny_spec
 
+FAR_OFF = "ElasticHyperRegLib.session.fields.is_far_off"
+
 pytestmark = pytest.mark.usefixtures("models")
 
 
@@ -64,8 +66,9 @@ def test_a_model_that_knows_no_tissues_has_one_setting(models):
             session.submit({"organ": SOFT}, print)
 
 
-def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models):
+def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models, monkeypatch):
     install(lively(tiny_spec()), models / "one")
+    monkeypatch.setattr(FAR_OFF, lambda problem, field, tick: False)
     request = small_request()
     with Session(request.fixed, request.moving, request.fixed_labels, device="cpu") as session:
         assert session.model_name == "none"
@@ -73,6 +76,20 @@ def test_auto_takes_no_model_that_cannot_tell_tissues_apart(models):
     with Session(request.fixed, request.moving, device="cpu") as session:
         assert session.model_name == "one"
         assert session.notes == ()
+
+
+@pytest.mark.parametrize(("model", "far"), [("auto", True), ("auto", False), ("one", True)])
+def test_a_session_leaves_a_model_that_is_far_off(models, monkeypatch, model, far):
+    install(lively(tiny_spec()), models / "one")
+    monkeypatch.setattr(FAR_OFF, lambda problem, field, tick: far)
+    request = small_request()
+    with Session(request.fixed, request.moving, None, model, "cpu") as session:
+        left = far and model == "auto"
+        assert session.model_name == ("none" if left else "one")
+        told = ("one is far off for this pair: the solver answers",)
+        assert session.notes == (told if left else ())
+        stages = {answer.stage for answer in ask(session, SOFT)}
+        assert ("network" in stages) != left
 
 
 def test_a_named_model_must_know_every_tissue_before_anything_is_computed(models):

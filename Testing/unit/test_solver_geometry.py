@@ -23,7 +23,7 @@ class Pull(Objective):
     def __init__(self) -> None:
         self.field_grid = Grid.from_spacing((24, 48), (1.0, 2.0))
 
-    def counting_from(self, u_vox: torch.Tensor) -> Pull:
+    def counting_from(self, *fields: torch.Tensor) -> Pull:
         return self
 
     def __call__(self, u_vox: torch.Tensor) -> torch.Tensor:

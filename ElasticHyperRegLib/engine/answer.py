@@ -109,8 +109,8 @@ def answer(
     if start is None or request.options.refine != 0:
         with run.step("refine") as done:
             problem = problem_of(pair.prepared, coefficients(request), pair.initial, pair.device)
-            if field is not None and _far_off(request, problem, start, run):
-                choice, field, start = _left(field.name), None, None
+            if choice.card and start and _far_off(request, problem, start, run):
+                choice, field, start = _left(choice.card.name), None, None
             settings = solver_settings(request.options, pair.grid.ndim, choice.card)
             solution = solve(problem, settings, start, done, run.cancelled)
             start = Displacement(solution.u_mm, pair.grid)
@@ -129,18 +129,15 @@ def _network_answer(request: RegistrationRequest, field: NetworkField) -> torch.
     return field.displacement(request.options.elasticity, values)
 
 
-def _far_off(
-    request: RegistrationRequest, problem: Problem, start: Displacement | None, run: Run
-) -> bool:
+def _far_off(request: RegistrationRequest, problem: Problem, start: Displacement, run: Run) -> bool:
     """Whether ``auto`` had better not have taken the model that answered ``start``."""
-    if start is None or request.options.model != AUTO:
-        return False
-    return is_far_off(problem, start, lambda fraction: run.check())
+    asked = request.options.model == AUTO
+    return asked and is_far_off(problem, start, lambda fraction: run.check())
 
 
 def _left(name: str) -> ModelChoice:
     """The choice of a model whose answer is not used."""
-    return ModelChoice(None, FAR_OFF.format(name), left=name)
+    return ModelChoice(None, FAR_OFF.format(name), left=True)
 
 
 def _result(

@@ -44,12 +44,12 @@ _DICE = re.compile(r"dice at (?:([\d.]+) )?([\d.]+)")
 class ModelChoice:
     """Card of the chosen model, ``None`` for the solver alone, and why, in a few words.
 
-    ``left`` names a model that was chosen, but whose answer was far off and is not used.
+    ``left``: a model was chosen, but its answer was far off and is not used.
     """
 
     card: ModelCard | None
     reason: str
-    left: str = ""
+    left: bool = False
 
 
 def choose_model(request: RegistrationRequest) -> ModelCard | None:
